@@ -1,0 +1,87 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# dracut module "gatekeeper": the gate domain, its image and its dom0 side, in
+# the initramfs. dracut.modules(7).
+
+# Where this distribution keeps a Xen tool: Debian has a versioned directory
+# (and a slow wrapper in /usr/sbin), Fedora and Qubes have /usr/sbin and libexec.
+_gk_xen_tool() {
+    local dir
+    for dir in "${dracutsysrootdir-}"/usr/lib/xen-*/bin \
+        "${dracutsysrootdir-}"/usr/sbin \
+        "${dracutsysrootdir-}"/usr/lib/xen/bin \
+        "${dracutsysrootdir-}"/usr/libexec/xen/bin; do
+        if [[ -x $dir/$1 ]]; then
+            echo "${dir#"${dracutsysrootdir-}"}/$1"
+            return 0
+        fi
+    done
+    return 1
+}
+
+check() {
+    local f
+    require_binaries gatekeeper modprobe mount || return 1
+    for f in xl xenstored xen-init-dom0; do
+        _gk_xen_tool "$f" > /dev/null || {
+            dinfo "dracut module 'gatekeeper' needs Xen's $f"
+            return 1
+        }
+    done
+    for f in gatekeeperd gatekeeper-link gate-kernel gate-image; do
+        [[ -e ${dracutsysrootdir-}/usr/lib/gatekeeper/$f ]] || {
+            dinfo "dracut module 'gatekeeper' needs /usr/lib/gatekeeper/$f"
+            return 1
+        }
+    done
+    return 0
+}
+
+depends() {
+    echo crypt
+    return 0
+}
+
+installkernel() {
+    # dom0's side of Xen, and the virtual keyboard.
+    hostonly='' instmods xen-pciback xen-gntdev xen-gntalloc xen-evtchn \
+        xen-privcmd xenfs uinput
+    # Used by rd.gatekeeper.fallback=dom0-hid alone.
+    hostonly='' instmods xhci-pci ehci-pci ohci-pci uhci-hcd usbhid hid-generic
+}
+
+install() {
+    local tool unit
+
+    inst_multiple modprobe mount mkdir cat gatekeeper
+    inst_multiple -o stty
+    inst_multiple /usr/lib/gatekeeper/gatekeeperd \
+        /usr/lib/gatekeeper/gatekeeper-link \
+        /usr/lib/gatekeeper/gate-kernel \
+        /usr/lib/gatekeeper/gate-image
+    inst_multiple -o /etc/gatekeeper/gatekeeper.conf \
+        /etc/gatekeeper/rules.conf /etc/xen/xl.conf
+    for tool in xenstored xen-init-dom0; do
+        inst "$(_gk_xen_tool "$tool")"
+    done
+    # gatekeeperd looks for it on PATH, and finds the real one here.
+    inst "$(_gk_xen_tool xl)" /usr/sbin/xl
+    # pthread_cancel() loads it at run time; without it xl aborts.
+    inst_libdir_file "libgcc_s.so*"
+
+    inst_simple "$moddir/controllers.sh" /usr/lib/gatekeeper/controllers.sh
+    inst_simple "$moddir/prepare-xen.sh" /usr/lib/gatekeeper/prepare-xen.sh
+
+    if dracut_module_included "systemd"; then
+        for unit in gatekeeper-controllers gatekeeper-xenstored gatekeeperd \
+            gatekeeper-wait; do
+            inst_simple "$systemdsystemunitdir/$unit.service"
+            $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target "$unit.service"
+        done
+    else
+        inst_simple "$moddir/start.sh" /usr/lib/gatekeeper/start.sh
+        inst_hook cmdline 02 "$moddir/hook-cmdline.sh"
+        inst_hook initqueue/settled 00 "$moddir/hook-wait.sh"
+    fi
+    dracut_need_initqueue
+}

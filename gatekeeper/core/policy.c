@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+
+#include "policy.h"
+
+/* USB-IF defined class codes, as far as a rule here looks at them. */
+enum {
+	CLASS_HID = 0x03,
+	CLASS_HUB = 0x09,
+	CLASS_SMARTCARD = 0x0b,
+	HID_BOOT = 1,	       /* bInterfaceSubClass, HID 1.11 4.2 */
+	HID_BOOT_KEYBOARD = 1, /* bInterfaceProtocol, HID 1.11 4.3 */
+	HID_BOOT_MOUSE = 2,
+	BOOT_REPORT = 8, /* bytes, HID 1.11 B.1: must fit one packet */
+	OFFSET_DEVICE_CLASS = 4,
+};
+
+static void refuse(struct gk_judgement *out, enum gk_reason reason, uint16_t offset)
+{
+	uint8_t asked = out->asked;
+
+	memset(out, 0, sizeof(*out));
+	out->verdict = GK_VERDICT_REFUSED;
+	out->reason = reason;
+	out->offset = offset;
+	out->asked = asked;
+}
+
+/* What an interface could be by its class triple alone, 0: nothing known. */
+static uint8_t role_asked(const struct gk_usb_interface *itf)
+{
+	if (itf->base_class == CLASS_SMARTCARD)
+		return GK_ROLE_SMARTCARD;
+	if (itf->base_class != CLASS_HID || itf->sub_class != HID_BOOT)
+		return 0;
+	if (itf->protocol == HID_BOOT_KEYBOARD)
+		return GK_ROLE_KEYBOARD;
+	if (itf->protocol == HID_BOOT_MOUSE)
+		return GK_ROLE_POINTER;
+	return 0;
+}
+
+static uint8_t role_granted(const struct gk_usb_interface *itf)
+{
+	if (role_asked(itf) != GK_ROLE_KEYBOARD)
+		return 0;
+	if (itf->in.address == 0 || itf->in.max_packet < BOOT_REPORT)
+		return 0;
+	return GK_ROLE_KEYBOARD;
+}
+
+/*
+ * Hubs. A hub has one interface and says so in the device's class too (USB 2.0
+ * 11.23.1); a lone hub interface without it is let pass. Everything between is
+ * a device that wants the kernel's hub driver beside something else: the driver
+ * binds by the interface's class, so such a device must never be configured.
+ * Returns whether the device was judged here.
+ */
+static int judge_hub(const struct gk_usb_device *dev, struct gk_judgement *out)
+{
+	const struct gk_usb_config *cfg = &dev->first;
+	const struct gk_usb_interface *hub = NULL, *odd = NULL;
+
+	for (unsigned i = 0; i < GK_USB_INTERFACES && i < cfg->interfaces; i++) {
+		const struct gk_usb_interface *itf = &cfg->interface[i];
+
+		if (itf->base_class == CLASS_HUB && !hub)
+			hub = itf;
+		else if (!odd)
+			odd = itf;
+	}
+	if (dev->base_class != CLASS_HUB && !hub)
+		return 0;
+
+	if (hub && !odd) {
+		out->verdict = GK_VERDICT_HUB;
+		out->reason = GK_REASON_HUB;
+		out->config = cfg->value;
+	} else if (dev->base_class == CLASS_HUB) {
+		refuse(out, GK_REASON_BAD_DESCRIPTOR,
+		       odd ? odd->offset : OFFSET_DEVICE_CLASS);
+	} else {
+		refuse(out, GK_REASON_BAD_DESCRIPTOR, hub->offset);
+	}
+	return 1;
+}
+
+void gk_policy_judge(const struct gk_usb_device *dev, int parse_err,
+		     struct gk_judgement *out)
+{
+	const struct gk_usb_config *cfg = &dev->first;
+	unsigned granted = 0;
+
+	memset(out, 0, sizeof(*out));
+	if (parse_err) {
+		refuse(out, GK_REASON_BAD_DESCRIPTOR, dev->error_offset);
+		return;
+	}
+	if (judge_hub(dev, out))
+		return;
+
+	for (unsigned i = 0; i < GK_USB_INTERFACES && i < cfg->interfaces; i++) {
+		out->asked |= role_asked(&cfg->interface[i]);
+		out->role[i] = role_granted(&cfg->interface[i]);
+		out->granted |= out->role[i];
+		if (out->role[i] != 0)
+			granted++;
+	}
+	if (granted == 0) {
+		refuse(out, GK_REASON_NO_ROLE, 0);
+		return;
+	}
+	out->verdict =
+		granted == cfg->interfaces ? GK_VERDICT_ADMITTED : GK_VERDICT_PARTLY;
+	out->reason = GK_REASON_KEYBOARD;
+	out->config = cfg->value;
+}
+
+const char *gk_reason_text(uint16_t reason)
+{
+	switch ((enum gk_reason)reason) {
+	case GK_REASON_NONE:
+		return "no reason given";
+	case GK_REASON_KEYBOARD:
+		return "a keyboard";
+	case GK_REASON_HUB:
+		return "a hub";
+	case GK_REASON_NO_ROLE:
+		return "no role for it";
+	case GK_REASON_BAD_DESCRIPTOR:
+		return "its descriptors break the standard";
+	case GK_REASON_TOO_DEEP:
+		return "behind too many hubs";
+	case GK_REASON_TOO_MANY:
+		return "too many devices";
+	case GK_REASON_CHANGED:
+		return "its descriptors changed while it was judged";
+	case GK_REASON_CONFIGURE:
+		return "it could not be configured";
+	case GK_REASON_UNPLUGGED:
+		return "unplugged";
+	case GK_REASON_WORKER:
+		return "its worker ended, plug it in again";
+	case GK_REASON_QUIESCED:
+		return "given up for the handoff";
+	}
+	return "unknown reason";
+}
+
+const char *gk_class_text(uint8_t base_class)
+{
+	switch (base_class) {
+	case 0x01:
+		return "audio";
+	case 0x02:
+	case 0x0a:
+		return "network or serial";
+	case 0x03:
+		return "input";
+	case 0x05:
+		return "force feedback";
+	case 0x06:
+		return "camera";
+	case 0x07:
+		return "printer";
+	case 0x08:
+		return "storage";
+	case 0x09:
+		return "hub";
+	case 0x0b:
+		return "smartcard";
+	case 0x0d:
+		return "content security";
+	case 0x0e:
+		return "video";
+	case 0x0f:
+		return "health";
+	case 0x10:
+		return "audio and video";
+	case 0x11:
+		return "billboard";
+	case 0x12:
+		return "USB-C bridge";
+	case 0xdc:
+		return "diagnostic";
+	case 0xe0:
+		return "wireless";
+	case 0xef:
+		return "miscellaneous";
+	case 0xfe:
+		return "application specific";
+	case 0xff:
+		return "vendor specific";
+	default:
+		return "unknown";
+	}
+}
+
+/* Appends v in decimal; leaves room for the terminator whatever v is. */
+static unsigned put_number(char buf[GK_PORT_TEXT], unsigned n, uint32_t v)
+{
+	char digit[10] = { 0 };
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < sizeof(digit); i++) {
+		digit[count++] = (char)('0' + v % 10);
+		v /= 10;
+		if (v == 0)
+			break;
+	}
+	for (unsigned i = 0; i < sizeof(digit) && count > 0; i++)
+		if (n < GK_PORT_TEXT - 1)
+			buf[n++] = digit[--count];
+	return n;
+}
+
+void gk_port_text(unsigned controller_no, const struct gk_port_path *p,
+		  char buf[GK_PORT_TEXT])
+{
+	unsigned n;
+
+	memset(buf, 0, GK_PORT_TEXT);
+	n = put_number(buf, 0, controller_no);
+	/* At most 10 + 7 * 4 characters: it always fits. */
+	for (unsigned i = 0; i < GK_PORT_DEPTH && i < p->depth; i++) {
+		if (n < GK_PORT_TEXT - 1)
+			buf[n++] = i == 0 ? '-' : '.';
+		n = put_number(buf, n, p->port[i]);
+	}
+}

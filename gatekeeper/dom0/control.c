@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * /run/gatekeeper/control: one request line, an answer of JSON lines, the
+ * end. Only root may ask; the number of clients, their lines and their time
+ * are bounded, and a client that does not read loses its answer, nothing else.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "dom0/daemon.h"
+#include "dom0/json.h"
+#include "dom0/log.h"
+#include "dom0/paths.h"
+
+enum {
+	REQUEST_MS = 5000,
+	ANSWER_MS = 5000,
+	HANDOFF_MS = 600000,
+};
+
+void gk_control_end(struct gk_client *c)
+{
+	if (c->d->handover.client == c)
+		c->d->handover.client = NULL;
+	if (c->d->stop_client == c)
+		c->d->stop_client = NULL;
+	gk_timer_clear(c->d->loop, &c->deadline);
+	gk_loop_del(c->d->loop, c->fd);
+	close(c->fd);
+	c->fd = -1;
+}
+
+static void late(void *ctx)
+{
+	gk_control_end(ctx);
+}
+
+static void flush(struct gk_client *c)
+{
+	while (c->out_len) {
+		ssize_t n = send(c->fd, c->out, c->out_len,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			break;
+		if (n <= 0) {
+			gk_control_end(c);
+			return;
+		}
+		c->out_len -= (size_t)n;
+		memmove(c->out, c->out + n, c->out_len);
+	}
+	if (c->done && !c->out_len)
+		gk_control_end(c);
+	else
+		gk_loop_events(c->d->loop, c->fd,
+			       EPOLLIN | (c->out_len ? EPOLLOUT : 0u));
+}
+
+void gk_control_line(struct gk_client *c, const char *line)
+{
+	size_t len = strlen(line);
+
+	if (!c || c->fd < 0)
+		return;
+	/* Progress that nobody reads is dropped; see above. */
+	if (len + 1 > sizeof(c->out) - c->out_len)
+		return;
+	memcpy(c->out + c->out_len, line, len);
+	c->out[c->out_len + len] = '\n';
+	c->out_len += len + 1;
+	flush(c);
+}
+
+void gk_control_finish(struct gk_client *c, const char *why)
+{
+	char line[1024];
+	struct gk_json j;
+
+	if (!c || c->fd < 0)
+		return;
+	gk_json_init(&j, line, sizeof(line));
+	gk_json_object(&j, NULL);
+	gk_json_bool(&j, "ok", why == NULL);
+	if (why)
+		gk_json_string(&j, "error", why);
+	gk_json_end_object(&j);
+	if (gk_json_finish(&j) < 0)
+		strcpy(line, "{\"ok\":false}");
+	c->done = 1;
+	gk_timer_set(c->d->loop, &c->deadline, ANSWER_MS, late, c);
+	gk_control_line(c, line);
+}
+
+/* --- requests --- */
+
+static void answer_status(struct gk_client *c)
+{
+	static char text[GK_STATUS_MAX];
+	struct gk_status s;
+
+	gk_daemon_status(c->d, &s);
+	if (gk_status_json(&s, text, sizeof(text)) < 0) {
+		gk_control_finish(c, "the status is too long");
+		return;
+	}
+	c->done = 1;
+	gk_timer_set(c->d->loop, &c->deadline, ANSWER_MS, late, c);
+	gk_control_line(c, text);
+}
+
+static int copy_word(char *out, size_t cap, const char *value)
+{
+	if (strlen(value) >= cap)
+		return -1;
+	strcpy(out, value);
+	return 0;
+}
+
+/* key=value words after "handoff"; 0, or what is wrong. */
+static const char *parse_handoff(char *words, struct gk_handover *h)
+{
+	int release_only = 0;
+	char *save = NULL;
+
+	memset(h, 0, sizeof(*h));
+	for (char *w = strtok_r(words, " ", &save); w;
+	     w = strtok_r(NULL, " ", &save)) {
+		char *eq = strchr(w, '=');
+		const char *value;
+
+		if (!eq)
+			return "a word without '='";
+		*eq = '\0';
+		value = eq + 1;
+		if (!strcmp(w, "config")) {
+			if (copy_word(h->config, sizeof(h->config), value))
+				return "config= is too long";
+		} else if (!strcmp(w, "to")) {
+			if (copy_word(h->to, sizeof(h->to), value))
+				return "to= is too long";
+		} else if (!strcmp(w, "no_strict_reset")) {
+			h->no_strict_reset = !strcmp(value, "1");
+		} else if (!strcmp(w, "release_only")) {
+			release_only = !strcmp(value, "1");
+		} else {
+			return "an unknown word";
+		}
+	}
+	if (release_only && h->config[0])
+		return "release_only and config exclude each other";
+	if (!release_only && (h->config[0] != '/' || !h->to[0]))
+		return "config=/PATH and to=NAME, or release_only=1, is needed";
+	return NULL;
+}
+
+static void answer_handoff(struct gk_client *c, char *words)
+{
+	struct gk_daemon *d = c->d;
+	struct gk_handover h;
+	const char *why;
+
+	if (d->handover.active) {
+		gk_control_finish(c, "a handoff is going on already");
+		return;
+	}
+	why = parse_handoff(words, &h);
+	if (why) {
+		gk_control_finish(c, why);
+		return;
+	}
+	d->handover = h;
+	gk_timer_set(d->loop, &c->deadline, HANDOFF_MS, late, c);
+	if (gk_handover_start(d, c, &why))
+		gk_control_finish(c, why);
+}
+
+static void request(struct gk_client *c, char *line)
+{
+	struct gk_daemon *d = c->d;
+
+	if (!strcmp(line, "status")) {
+		answer_status(c);
+	} else if (!strcmp(line, "switched-root")) {
+		gk_daemon_switched_root(d);
+		gk_control_finish(c, NULL);
+	} else if (!strcmp(line, "stop")) {
+		if (d->handover.active) {
+			gk_control_finish(c, "a handoff is going on");
+			return;
+		}
+		d->stop_client = c;
+		gk_timer_set(d->loop, &c->deadline, HANDOFF_MS, late, c);
+		gk_gate_destroy(d, GK_AFTER_EXIT);
+	} else if (!strncmp(line, "handoff ", 8)) {
+		answer_handoff(c, line + 8);
+	} else {
+		gk_control_finish(c, "unknown request");
+	}
+}
+
+static void on_client(void *ctx, uint32_t events)
+{
+	struct gk_client *c = ctx;
+	char *nl;
+	ssize_t n;
+
+	if (events & EPOLLOUT) {
+		flush(c);
+		if (c->fd < 0)
+			return;
+	}
+	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return;
+	n = recv(c->fd, c->in + c->in_len, sizeof(c->in) - 1 - c->in_len,
+		 MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	/* The end, a request that is too long, or a second one. */
+	if (n <= 0 || c->answered) {
+		gk_control_end(c);
+		return;
+	}
+	c->in_len += (size_t)n;
+	c->in[c->in_len] = '\0';
+	nl = strchr(c->in, '\n');
+	if (nl) {
+		*nl = '\0';
+		gk_printable(c->in);
+		c->answered = 1;
+		request(c, c->in);
+	} else if (c->in_len == sizeof(c->in) - 1 || strlen(c->in) < c->in_len) {
+		gk_control_end(c);
+	}
+}
+
+static void on_listen(void *ctx, uint32_t events)
+{
+	struct gk_daemon *d = ctx;
+	struct gk_client *c = NULL;
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+	int fd;
+
+	(void)events;
+	fd = accept4(d->control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd < 0)
+		return;
+	for (int i = 0; i < GK_CLIENTS && !c; i++)
+		if (d->client[i].fd < 0)
+			c = &d->client[i];
+	if (!c || getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) < 0 ||
+	    peer.uid != 0) {
+		close(fd);
+		return;
+	}
+	c->fd = fd;
+	c->d = d;
+	c->in_len = c->out_len = 0;
+	c->answered = c->done = 0;
+	if (gk_loop_add(d->loop, fd, EPOLLIN, on_client, c)) {
+		close(fd);
+		c->fd = -1;
+		return;
+	}
+	gk_timer_set(d->loop, &c->deadline, REQUEST_MS, late, c);
+}
+
+int gk_control_open(struct gk_daemon *d)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	char path[GK_PATH_MAX];
+
+	for (int i = 0; i < GK_CLIENTS; i++)
+		d->client[i].fd = -1;
+	if (gk_run_path(path, "control") || strlen(path) >= sizeof(a.sun_path))
+		return GK_ERR_LIMIT;
+	strcpy(a.sun_path, path);
+	d->control_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC |
+			       SOCK_NONBLOCK, 0);
+	if (d->control_fd < 0)
+		return GK_ERR_SYSTEM;
+	unlink(path);
+	umask(0177);
+	if (bind(d->control_fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
+	    listen(d->control_fd, GK_CLIENTS) < 0)
+		return GK_ERR_SYSTEM;
+	umask(022);
+	return gk_loop_add(d->loop, d->control_fd, EPOLLIN, on_listen, d);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * gatekeeperd's state: one struct, and which file does what to it.
+ *   domain.c       the gate domain's life: create, connect, lost, again
+ *   link_client.c  the link reader process and its packets
+ *   devices.c      what a frame of the gate means: keys, lights, messages
+ *   handover.c     a handoff: check, quiesce, run
+ *   control.c      the control socket
+ *   fallback.c     dom0-hid
+ */
+#ifndef GK_DOM0_DAEMON_H
+#define GK_DOM0_DAEMON_H
+
+#include <stdint.h>
+
+#include "core/session.h"
+#include "dom0/controllers.h"
+#include "dom0/gate_config.h"
+#include "dom0/keyboard.h"
+#include "dom0/loop.h"
+#include "dom0/options.h"
+#include "dom0/screen.h"
+#include "dom0/status.h"
+#include "dom0/xs.h"
+
+enum {
+	GK_XS_PROBE_MS = 3000,
+	GK_XS_PATIENCE_MS = 10000,	/* for xenstored to answer at all */
+	GK_XL_CREATE_MS = 60000,
+	GK_XL_DESTROY_MS = 20000,
+	GK_SERVER_S = 30,		/* a new gate's vchan server */
+	GK_RECONNECT_S = 10,		/* that of one that runs already */
+	GK_HELLO_MS = 20000,		/* after that, until its HELLO */
+	GK_BACKOFF_MS = 500,
+	GK_QUIESCE_MS = 5000,
+	GK_RESTARTS_KEPT = 32,
+	GK_CLIENTS = 8,
+	GK_CLIENT_OUT = GK_STATUS_MAX + 1024,
+	GK_REQUEST_MAX = 1024,
+};
+
+/* What to do when a gate has been destroyed. */
+enum gk_after_destroy {
+	GK_AFTER_RESTART,	/* start it again, if it may */
+	GK_AFTER_START,		/* start it; not its fault */
+	GK_AFTER_GIVE_UP,
+	GK_AFTER_EXIT,
+};
+
+struct gk_client {
+	int fd;			/* -1: free */
+	struct gk_daemon *d;
+	char in[GK_REQUEST_MAX];
+	size_t in_len;
+	char out[GK_CLIENT_OUT];
+	size_t out_len;
+	int answered;		/* nothing more to read */
+	int done;		/* close when out is empty */
+	struct gk_timer deadline;
+};
+
+struct gk_handover {
+	int active;
+	struct gk_client *client;	/* NULL: has gone */
+	char config[256], to[64];
+	int no_strict_reset;
+	char last[512];			/* last line the child said */
+	struct gk_timer deadline;
+};
+
+struct gk_daemon {
+	struct gk_loop *loop;
+	struct gk_options opt;
+	struct gk_screen screen;
+	struct gk_keyboard keyboard;
+	unsigned keyboard_tries;
+	struct gk_timer keyboard_timer;
+	int in_initrd;
+
+	enum gk_gate_state state;
+	char cause[GK_CAUSE_MAX];
+	struct gk_controller controller[GK_CONTROLLERS_MAX];
+	int controllers;
+	int other_controllers;	/* USB controllers that are not pciback's */
+	struct gk_xs_answer xs;
+	struct gk_times times;
+	int ready;		/* told so in /run */
+	int told_late;
+
+	uint64_t xs_since;	/* first probe without an answer */
+	int reconnect;		/* a gate ran already */
+	enum gk_after_destroy after_destroy;
+	uint64_t restart_at[GK_RESTARTS_KEPT];
+	unsigned restarts;
+	struct gk_timer gate_timer;	/* deadline of the present state */
+	struct gk_timer late_timer;	/* rd.gatekeeper.timeout */
+	unsigned gate_child;		/* xl, or a probe */
+
+	/* The link. */
+	int link_fd;		/* -1: none */
+	unsigned link_child;
+	int session_begun;	/* session has its nonce */
+	struct gk_session session;
+	uint64_t noise_window;	/* bound of what the gate can put in the log */
+	unsigned noise;
+
+	int control_fd;
+	struct gk_client client[GK_CLIENTS];
+	struct gk_client *stop_client;
+
+	struct gk_handover handover;
+	unsigned fallback_child;
+	int fallback_ready;
+};
+
+/* main.c */
+/* gk_daemon_status: a view on d for status.h; valid as long as d is. */
+void gk_daemon_status(struct gk_daemon *d, struct gk_status *s);
+/* gk_daemon_publish: state.json, and ready or failed, as d is now. */
+void gk_daemon_publish(struct gk_daemon *d);
+/* gk_daemon_switched_root: the real root is there. */
+void gk_daemon_switched_root(struct gk_daemon *d);
+
+/* domain.c */
+void gk_gate_begin(struct gk_daemon *d);
+/* gk_gate_check_ready: HELLO and the virtual keyboard: both are there? */
+void gk_gate_check_ready(struct gk_daemon *d);
+/* gk_gate_lost: the gate or its link broke; cause as for a person. */
+void gk_gate_lost(struct gk_daemon *d, const char *cause);
+/* gk_gate_reconnect: only the link reader broke: a new one, the same gate. */
+void gk_gate_reconnect(struct gk_daemon *d, const char *cause);
+/* gk_gate_give_up: final; says so, and falls back if that is wanted. */
+void gk_gate_give_up(struct gk_daemon *d, const char *cause);
+void gk_gate_destroy(struct gk_daemon *d, enum gk_after_destroy after);
+
+/* link_client.c */
+int gk_link_start(struct gk_daemon *d, unsigned timeout_s) GK_MUST_CHECK;
+/* gk_link_stop: ends the reader; all keys up. */
+void gk_link_stop(struct gk_daemon *d);
+/* gk_link_send: best effort; never waits. */
+void gk_link_send(struct gk_daemon *d, const struct gk_frame *f);
+
+/* devices.c */
+/* gk_devices_frame: 0, or an error: the link is no good. */
+int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
+	GK_MUST_CHECK;
+/* gk_devices_lights: the lock lights to every admitted keyboard, or to the
+ * one with this id. */
+void gk_devices_lights(struct gk_daemon *d, uint32_t id);
+void gk_devices_all_up(struct gk_daemon *d);
+
+/* handover.c */
+/* gk_handover_start: 0, or GK_ERR_ORDER with why as one line. */
+int gk_handover_start(struct gk_daemon *d, struct gk_client *c,
+		      const char *why[1]) GK_MUST_CHECK;
+void gk_handover_quiesced(struct gk_daemon *d, const struct gk_link_quiesced *q);
+
+/* control.c */
+int gk_control_open(struct gk_daemon *d) GK_MUST_CHECK;
+/* gk_control_line: a line of the answer; c may be NULL. */
+void gk_control_line(struct gk_client *c, const char *line);
+/* gk_control_finish: {"ok":true} or, with why, {"ok":false,"error":why}; then
+ * the connection is closed. */
+void gk_control_finish(struct gk_client *c, const char *why);
+void gk_control_end(struct gk_client *c);
+
+/* fallback.c */
+void gk_fallback_start(struct gk_daemon *d);
+
+#endif

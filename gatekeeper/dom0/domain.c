@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The gate domain's life. Every state that waits has a deadline: a child's
+ * own (a probe, xl) or gate_timer (HELLO, a pause). Whatever fails comes to
+ * gk_gate_lost(), which clears away and starts again a bounded number of
+ * times, or to gk_gate_give_up().
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "dom0/clock.h"
+#include "dom0/daemon.h"
+#include "dom0/log.h"
+#include "dom0/paths.h"
+
+static void probe(struct gk_daemon *d);
+static void connect_link(struct gk_daemon *d);
+
+static void set_state(struct gk_daemon *d, enum gk_gate_state state)
+{
+	gk_timer_clear(d->loop, &d->gate_timer);
+	d->state = state;
+	gk_daemon_publish(d);
+}
+
+static void set_cause(struct gk_daemon *d, const char *cause)
+{
+	if (cause != d->cause)
+		snprintf(d->cause, sizeof(d->cause), "%s", cause);
+}
+
+/* Whatever runs on behalf of the present state. */
+static void stop_work(struct gk_daemon *d)
+{
+	gk_timer_clear(d->loop, &d->gate_timer);
+	gk_child_kill(d->loop, d->gate_child);
+	d->gate_child = 0;
+	gk_link_stop(d);
+}
+
+/* --- the end --- */
+
+void gk_gate_give_up(struct gk_daemon *d, const char *cause)
+{
+	int none = d->controllers == 0;
+
+	set_cause(d, cause);
+	stop_work(d);
+	gk_timer_clear(d->loop, &d->late_timer);
+	d->ready = 0;
+	if (d->opt.fallback == GK_FALLBACK_DOM0_HID && !none) {
+		gk_screen_say(&d->screen, LOG_ERR, "%s. Fallback: dom0 drives "
+			      "the USB controllers itself, for keyboards only",
+			      d->cause);
+		set_state(d, GK_GATE_FALLBACK);
+		gk_fallback_start(d);
+		return;
+	}
+	if (none)
+		gk_screen_say(&d->screen, LOG_ERR, "%s. Type the passphrase on "
+			      "a PS/2 keyboard, or boot with rd.gatekeeper=0",
+			      d->cause);
+	else
+		gk_screen_say(&d->screen, LOG_ERR, "%s. USB keyboards do not "
+			      "work now: type the passphrase on a PS/2 "
+			      "keyboard, or boot with rd.gatekeeper=0",
+			      d->cause);
+	set_state(d, none ? GK_GATE_NO_CONTROLLER : GK_GATE_FAILED);
+}
+
+/* --- clearing away, and again --- */
+
+/* Counts a restart; 0 when there were too many in the window. */
+static int may_restart(struct gk_daemon *d)
+{
+	uint64_t now = gk_now_ms();
+	uint64_t window = (uint64_t)d->opt.restart_window_s * 1000;
+	unsigned recent = 0;
+
+	for (unsigned i = 0; i < GK_RESTARTS_KEPT; i++)
+		if (d->restart_at[i] && now - d->restart_at[i] < window)
+			recent++;
+	if (recent >= d->opt.restarts)
+		return 0;
+	d->restart_at[d->restarts % GK_RESTARTS_KEPT] = now;
+	d->restarts++;
+	return 1;
+}
+
+static void begin_again(void *ctx)
+{
+	struct gk_daemon *d = ctx;
+
+	d->xs_since = 0;
+	probe(d);
+}
+
+static void destroyed(struct gk_daemon *d)
+{
+	char cause[GK_CAUSE_MAX];
+
+	d->xs.domid = -1;
+	switch (d->after_destroy) {
+	case GK_AFTER_EXIT:
+		gk_control_finish(d->stop_client, NULL);
+		gk_loop_stop(d->loop);
+		return;
+	case GK_AFTER_GIVE_UP:
+		gk_gate_give_up(d, d->cause);
+		return;
+	case GK_AFTER_RESTART:
+		if (!may_restart(d)) {
+			snprintf(cause, sizeof(cause), "%.150s (%u restart%s "
+				 "did not help)", d->cause, d->opt.restarts,
+				 d->opt.restarts == 1 ? "" : "s");
+			gk_gate_give_up(d, cause);
+			return;
+		}
+		gk_screen_say(&d->screen, LOG_WARNING, "%s; the gate is "
+			      "started again", d->cause);
+		break;
+	case GK_AFTER_START:
+		break;
+	}
+	set_state(d, GK_GATE_BACKOFF);
+	gk_timer_set(d->loop, &d->gate_timer, GK_BACKOFF_MS, begin_again, d);
+}
+
+static void destroy_done(void *ctx, const struct gk_child_end *end)
+{
+	struct gk_daemon *d = ctx;
+
+	d->gate_child = 0;
+	/* Not there any more is as good. If it is there and stays, the next
+	 * create says so. */
+	if (end->status != 0)
+		gk_log(LOG_INFO, "xl destroy: %.200s",
+		       end->timed_out ? "no end" : end->out);
+	destroyed(d);
+}
+
+void gk_gate_destroy(struct gk_daemon *d, enum gk_after_destroy after)
+{
+	static const char *const argv[] = { "xl", "destroy", GK_GATE_NAME,
+					    NULL };
+	const struct gk_child_spec spec = {
+		.name = "xl destroy", .path = "xl", .argv = argv,
+		.pass_fd = -1, .deadline_ms = GK_XL_DESTROY_MS,
+		.done = destroy_done, .ctx = d,
+	};
+
+	stop_work(d);
+	d->ready = 0;
+	d->after_destroy = after;
+	set_state(d, GK_GATE_DESTROY);
+	if (gk_child_start(d->loop, &spec, &d->gate_child))
+		destroyed(d);
+}
+
+void gk_gate_lost(struct gk_daemon *d, const char *cause)
+{
+	set_cause(d, cause);
+	gk_log(LOG_ERR, "%s", d->cause);
+	/* A gate that is to be destroyed anyway need not be replaced. */
+	if (d->state == GK_GATE_QUIESCE) {
+		gk_link_stop(d);
+		gk_handover_quiesced(d, NULL);
+		return;
+	}
+	gk_gate_destroy(d, GK_AFTER_RESTART);
+}
+
+void gk_gate_reconnect(struct gk_daemon *d, const char *cause)
+{
+	set_cause(d, cause);
+	gk_log(LOG_WARNING, "%s; a new one is started", d->cause);
+	if (!may_restart(d)) {
+		gk_gate_lost(d, cause);
+		return;
+	}
+	d->reconnect = 1;
+	connect_link(d);
+}
+
+/* --- the link --- */
+
+static void no_hello(void *ctx)
+{
+	gk_gate_lost(ctx, "the gate domain did not answer in time");
+}
+
+static void connect_link(struct gk_daemon *d)
+{
+	unsigned server_s = d->reconnect ? GK_RECONNECT_S : GK_SERVER_S;
+
+	set_state(d, GK_GATE_CONNECT);
+	/* The reader has its own, tighter bounds; this one is for a reader
+	 * that hangs. */
+	gk_timer_set(d->loop, &d->gate_timer, server_s * 1000 + GK_HELLO_MS,
+		     no_hello, d);
+	if (gk_link_start(d, server_s))
+		gk_gate_lost(d, "the link reader could not be started");
+}
+
+void gk_gate_check_ready(struct gk_daemon *d)
+{
+	if (d->state != GK_GATE_UP || d->keyboard.fd < 0) {
+		gk_daemon_publish(d);
+		return;
+	}
+	if (!d->ready) {
+		d->ready = 1;
+		gk_timer_clear(d->loop, &d->late_timer);
+		if (d->times.create_start >= 0)
+			gk_log(LOG_INFO, "gate ready: created in %lld ms, HELLO "
+			       "after %lld ms", (long long)
+			       (d->times.create_done - d->times.create_start),
+			       (long long)
+			       (d->times.hello - d->times.create_start));
+		if (d->told_late || d->restarts)
+			gk_screen_say(&d->screen, LOG_NOTICE,
+				      "the gate is ready now");
+	}
+	gk_daemon_publish(d);
+}
+
+/* --- creating --- */
+
+static void find_done(void *ctx, const struct gk_child_end *end)
+{
+	struct gk_daemon *d = ctx;
+
+	d->gate_child = 0;
+	gk_xs_parse(end->out, &d->xs);
+	if (end->status != 0 || d->xs.domid < 0) {
+		gk_gate_lost(d, d->xs.answered ?
+			     "the gate domain was gone as soon as it started" :
+			     "xenstored does not answer");
+		return;
+	}
+	connect_link(d);
+}
+
+static int start_probe(struct gk_daemon *d,
+		       void (*done)(void *, const struct gk_child_end *))
+{
+	static char name[] = GK_GATE_NAME;
+	const struct gk_child_spec spec = {
+		.name = "the xenstore probe", .fn = gk_xs_probe, .arg = name,
+		.pass_fd = -1, .deadline_ms = GK_XS_PROBE_MS, .done = done,
+		.ctx = d,
+	};
+
+	return gk_child_start(d->loop, &spec, &d->gate_child);
+}
+
+static void create_done(void *ctx, const struct gk_child_end *end)
+{
+	struct gk_daemon *d = ctx;
+	char cause[GK_CAUSE_MAX];
+	int final;
+
+	d->gate_child = 0;
+	d->times.create_done = (int64_t)gk_now_ms();
+	if (end->status == 0) {
+		gk_log(LOG_INFO, "xl create took %lld ms", (long long)
+		       (d->times.create_done - d->times.create_start));
+		set_state(d, GK_GATE_FIND);
+		if (start_probe(d, find_done))
+			gk_gate_lost(d, "out of processes");
+		return;
+	}
+	if (end->timed_out) {
+		gk_gate_lost(d, "xl create did not end in time");
+		return;
+	}
+	if (end->status >= 0 && WIFEXITED(end->status) &&
+	    WEXITSTATUS(end->status) == 127) {
+		gk_gate_give_up(d, "the program xl is missing");
+		return;
+	}
+	gk_log(LOG_ERR, "xl create: %.350s", end->out);
+	final = gk_gate_xl_cause(end->out, cause);
+	if (!final) {
+		gk_gate_lost(d, cause);
+		return;
+	}
+	set_cause(d, cause);
+	gk_gate_destroy(d, GK_AFTER_GIVE_UP);
+}
+
+static void create(struct gk_daemon *d)
+{
+	char text[GK_GATE_CONFIG_MAX], path[GK_PATH_MAX], cause[GK_CAUSE_MAX];
+	const char *argv[] = { "xl", "create", "-q", "-e", path, NULL };
+	struct gk_child_spec spec = {
+		.name = "xl create", .path = "xl", .argv = argv, .pass_fd = -1,
+		.deadline_ms = GK_XL_CREATE_MS, .done = create_done, .ctx = d,
+	};
+	char kernel[GK_PATH_MAX], image[GK_PATH_MAX];
+
+	if (gk_path(kernel, GK_GATE_KERNEL) || gk_path(image, GK_GATE_IMAGE) ||
+	    gk_gate_image_check(kernel, image, cause)) {
+		gk_gate_give_up(d, cause);
+		return;
+	}
+	if (gk_gate_config(&d->opt, d->controller, d->controllers, text,
+			   sizeof(text)) < 0 ||
+	    gk_run_path(path, "gate.cfg") ||
+	    gk_file_replace(path, text, 0600)) {
+		gk_gate_give_up(d, "the gate's configuration cannot be written "
+				"to /run/gatekeeper");
+		return;
+	}
+	d->times.create_start = (int64_t)gk_now_ms();
+	d->times.create_done = d->times.connected = d->times.hello = -1;
+	d->reconnect = 0;
+	gk_log(LOG_INFO, "xl create starts at %lld ms, %d controller%s",
+	       (long long)d->times.create_start, d->controllers,
+	       d->controllers == 1 ? "" : "s");
+	set_state(d, GK_GATE_CREATE);
+	if (gk_child_start(d->loop, &spec, &d->gate_child))
+		gk_gate_lost(d, "xl could not be started");
+}
+
+/* --- the beginning --- */
+
+static void probe_again(void *ctx)
+{
+	probe(ctx);
+}
+
+static void probe_done(void *ctx, const struct gk_child_end *end)
+{
+	struct gk_daemon *d = ctx;
+
+	d->gate_child = 0;
+	gk_xs_parse(end->out, &d->xs);
+	if (end->status != 0 || !d->xs.answered) {
+		if (gk_now_ms() - d->xs_since >= GK_XS_PATIENCE_MS) {
+			gk_gate_give_up(d, "xenstored does not answer");
+			return;
+		}
+		gk_timer_set(d->loop, &d->gate_timer, GK_BACKOFF_MS,
+			     probe_again, d);
+		return;
+	}
+	if (d->xs.domid >= 0) {
+		gk_log(LOG_INFO, "a gate domain runs already (id %d): "
+		       "connecting to it", d->xs.domid);
+		d->reconnect = 1;
+		connect_link(d);
+		return;
+	}
+	create(d);
+}
+
+static void probe(struct gk_daemon *d)
+{
+	set_state(d, GK_GATE_PROBE);
+	if (!d->xs_since)
+		d->xs_since = gk_now_ms();
+	if (start_probe(d, probe_done))
+		gk_gate_give_up(d, "out of processes");
+}
+
+static void late(void *ctx)
+{
+	struct gk_daemon *d = ctx;
+	char cause[GK_CAUSE_MAX];
+
+	if (d->ready)
+		return;
+	d->told_late = 1;
+	snprintf(cause, sizeof(cause), "the gate is not ready after %u s%s%.120s",
+		 d->opt.timeout_s, d->cause[0] ? ": " : "", d->cause);
+	if (d->opt.fallback == GK_FALLBACK_DOM0_HID) {
+		set_cause(d, cause);
+		gk_gate_destroy(d, GK_AFTER_GIVE_UP);
+		return;
+	}
+	gk_screen_say(&d->screen, LOG_WARNING, "%s; still trying. A PS/2 "
+		      "keyboard works, or boot with rd.gatekeeper=0", cause);
+}
+
+static void look_at_controllers(struct gk_daemon *d)
+{
+	struct gk_controller all[GK_CONTROLLERS_MAX];
+	int n = gk_controllers_list(all);
+
+	d->controllers = 0;
+	d->other_controllers = 0;
+	for (int i = 0; i < n; i++) {
+		if (!strcmp(all[i].driver, "pciback")) {
+			d->controller[d->controllers++] = all[i];
+			continue;
+		}
+		if (gk_options_is_dom0_usb(&d->opt, all[i].bdf)) {
+			gk_log(LOG_INFO, "controller %s is left to dom0 "
+			       "(rd.qubes.dom0_usb)", all[i].bdf);
+			continue;
+		}
+		d->other_controllers++;
+		gk_screen_say(&d->screen, LOG_ERR, "USB controller %s could "
+			      "not be taken (%s%s): what is plugged in there "
+			      "%s", all[i].bdf,
+			      all[i].driver[0] ? "driver " : "no driver",
+			      all[i].driver, all[i].driver[0] ?
+			      "is dom0's" : "does not work");
+	}
+}
+
+void gk_gate_begin(struct gk_daemon *d)
+{
+	look_at_controllers(d);
+	if (!d->controllers) {
+		gk_gate_give_up(d, d->other_controllers ?
+				"no USB controller is bound to pciback" :
+				"no USB controller found");
+		return;
+	}
+	for (int i = 0; i < d->controllers; i++)
+		gk_log(LOG_INFO, "controller %d is %s", i + 1,
+		       d->controller[i].bdf);
+	gk_timer_set(d->loop, &d->late_timer,
+		     (uint64_t)d->opt.timeout_s * 1000, late, d);
+	d->xs_since = 0;
+	probe(d);
+}

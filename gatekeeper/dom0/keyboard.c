@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/uinput.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "core/keycode.h"
+#include "dom0/keyboard.h"
+
+enum { CODES = 256 };
+
+static const uint16_t led_code[3] = { LED_NUML, LED_CAPSL, LED_SCROLLL };
+
+static int set_up(int fd)
+{
+	struct uinput_setup setup = {
+		.id = { .bustype = BUS_VIRTUAL, .vendor = 0x0001,
+			.product = 0x0001, .version = 1 },
+		.name = "USB Gatekeeper keyboard",
+	};
+
+	if (ioctl(fd, UI_SET_EVBIT, EV_KEY) < 0 ||
+	    ioctl(fd, UI_SET_EVBIT, EV_LED) < 0)
+		return -1;
+	for (uint16_t code = 1; code < CODES; code++)
+		if (gk_key_allowed(code) &&
+		    ioctl(fd, UI_SET_KEYBIT, (int)code) < 0)
+			return -1;
+	for (int i = 0; i < 3; i++)
+		if (ioctl(fd, UI_SET_LEDBIT, (int)led_code[i]) < 0)
+			return -1;
+	if (ioctl(fd, UI_DEV_SETUP, &setup) < 0 || ioctl(fd, UI_DEV_CREATE) < 0)
+		return -1;
+	return 0;
+}
+
+int gk_keyboard_open(struct gk_keyboard *k)
+{
+	int fd;
+
+	memset(k, 0, sizeof(*k));
+	k->fd = -1;
+	fd = open("/dev/uinput", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENODEV ? GK_ERR_NOT_FOUND
+							  : GK_ERR_SYSTEM;
+	if (set_up(fd) < 0) {
+		close(fd);
+		return GK_ERR_SYSTEM;
+	}
+	k->fd = fd;
+	return 0;
+}
+
+static int emit(struct gk_keyboard *k, uint16_t code, int down)
+{
+	struct input_event ev[2] = {
+		{ .type = EV_KEY, .code = code, .value = down },
+		{ .type = EV_SYN, .code = SYN_REPORT },
+	};
+
+	if (write(k->fd, ev, sizeof(ev)) != (ssize_t)sizeof(ev))
+		return GK_ERR_SYSTEM;
+	k->down[code >> 3] ^= (uint8_t)(1u << (code & 7));
+	return 1;
+}
+
+int gk_keyboard_key(struct gk_keyboard *k, const struct gk_session *s,
+		    uint16_t code)
+{
+	int is, want;
+
+	if (k->fd < 0)
+		return GK_ERR_SYSTEM;
+	/* Checked by the reader and the session, and once more where it
+	 * counts. */
+	if (code >= CODES || !gk_key_allowed(code))
+		return 0;
+	is = k->down[code >> 3] >> (code & 7) & 1;
+	want = s && gk_session_key_down(s, code, 0);
+	return is == want ? 0 : emit(k, code, want);
+}
+
+int gk_keyboard_sync(struct gk_keyboard *k, const struct gk_session *s)
+{
+	int changed = 0, err = 0;
+
+	/* One that cannot be lifted must not keep the others down. */
+	for (uint16_t code = 1; code < CODES; code++) {
+		int n = gk_keyboard_key(k, s, code);
+
+		if (n < 0)
+			err = n;
+		else
+			changed += n;
+	}
+	return err ? err : changed;
+}
+
+int gk_keyboard_read(struct gk_keyboard *k)
+{
+	struct input_event ev[16];
+	uint8_t before = k->leds;
+
+	for (int round = 0; round < 16; round++) {
+		ssize_t n = read(k->fd, ev, sizeof(ev));
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			break;
+		if (n <= 0)
+			return GK_ERR_SYSTEM;
+		for (size_t i = 0; i < (size_t)n / sizeof(ev[0]); i++) {
+			for (int bit = 0; bit < 3; bit++) {
+				if (ev[i].type != EV_LED ||
+				    ev[i].code != led_code[bit])
+					continue;
+				k->leds &= (uint8_t)~(1u << bit);
+				k->leds |= (uint8_t)((ev[i].value != 0) << bit);
+			}
+		}
+	}
+	return k->leds != before;
+}

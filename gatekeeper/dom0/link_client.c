@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dom0/clock.h"
+#include "dom0/daemon.h"
+#include "dom0/link_status.h"
+#include "dom0/log.h"
+#include "dom0/paths.h"
+
+/* Packets taken before others get their turn. */
+enum { BATCH = 128 };
+
+static void close_link(struct gk_daemon *d)
+{
+	if (d->link_fd >= 0) {
+		gk_loop_del(d->loop, d->link_fd);
+		close(d->link_fd);
+	}
+	d->link_fd = -1;
+	d->session_begun = 0;
+	memset(&d->session, 0, sizeof(d->session));
+	gk_devices_all_up(d);
+}
+
+void gk_link_stop(struct gk_daemon *d)
+{
+	gk_child_kill(d->loop, d->link_child);
+	d->link_child = 0;
+	close_link(d);
+}
+
+static void on_packet(void *ctx, uint32_t events)
+{
+	struct gk_daemon *d = ctx;
+
+	(void)events;
+	for (int i = 0; i < BATCH && d->link_fd >= 0; i++) {
+		uint8_t buf[GK_LINK_FRAME_MAX + 1];
+		struct gk_frame f;
+		ssize_t n = recv(d->link_fd, buf, sizeof(buf), MSG_DONTWAIT);
+		int err;
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			/* How it ended is told by its exit status. */
+			gk_loop_del(d->loop, d->link_fd);
+			gk_devices_all_up(d);
+			return;
+		}
+		err = gk_link_decode(buf, (size_t)n, GK_SIDE_GATE, &f);
+		if (!err)
+			err = gk_devices_frame(d, &f);
+		if (err) {
+			char cause[GK_CAUSE_MAX];
+
+			/* The reader had let it pass: it is not to be trusted
+			 * any more than the gate. */
+			snprintf(cause, sizeof(cause),
+				 "the link reader passed on what is not allowed "
+				 "(%s)", gk_strerror(err));
+			gk_link_stop(d);
+			gk_gate_lost(d, cause);
+			return;
+		}
+	}
+}
+
+/* Its stderr. One line of it is an event. */
+static void on_reader_line(void *ctx, const char *line)
+{
+	struct gk_daemon *d = ctx;
+
+	if (!strcmp(line, "gatekeeper-link: connected")) {
+		d->times.connected = (int64_t)gk_now_ms();
+		gk_log(LOG_INFO, "link connected at %lld ms",
+		       (long long)d->times.connected);
+		return;
+	}
+	gk_log(LOG_NOTICE, "%s", line);
+}
+
+static const char *end_cause(int status)
+{
+	if (status < 0 || WIFSIGNALED(status)) {
+		if (status >= 0 && WTERMSIG(status) == SIGALRM)
+			return "xenstored does not answer";
+		if (status >= 0 && WTERMSIG(status) == SIGSYS)
+			return "the link reader did what it may not do";
+		return "the link reader was killed";
+	}
+	switch ((enum gk_link_status)WEXITSTATUS(status)) {
+	case GK_LINK_EXIT_VIOLATION:
+		return "the gate broke the link's protocol";
+	case GK_LINK_EXIT_SILENT:
+		return "the gate does not answer";
+	case GK_LINK_EXIT_CLOSED:
+		return "the gate closed the link";
+	case GK_LINK_EXIT_NO_SERVER:
+		return "the gate domain did not start up in time";
+	case GK_LINK_EXIT_SETUP:
+		return "the link reader could not be set up";
+	case GK_LINK_EXIT_DONE:
+	case GK_LINK_EXIT_USAGE:
+	case GK_LINK_EXIT_STALLED:
+		break;
+	}
+	return "the link reader ended";
+}
+
+static void on_reader_end(void *ctx, const struct gk_child_end *end)
+{
+	struct gk_daemon *d = ctx;
+	/* Somebody killed our process: the gate itself may be well. */
+	int ours = d->state == GK_GATE_UP && end->status >= 0 &&
+		   WIFSIGNALED(end->status) && WTERMSIG(end->status) != SIGSYS;
+
+	d->link_child = 0;
+	close_link(d);
+	if (ours)
+		gk_gate_reconnect(d, end_cause(end->status));
+	else
+		gk_gate_lost(d, end_cause(end->status));
+}
+
+int gk_link_start(struct gk_daemon *d, unsigned timeout_s)
+{
+	char domid[16], timeout[16];
+	/* '@': systemd's switch-root passes over such processes when it kills
+	 * what is left of the initramfs. */
+	const char *argv[] = { "@gatekeeper-link", "--timeout", timeout, domid,
+			       NULL };
+	struct gk_child_spec spec = {
+		.name = "gatekeeper-link", .path = GK_LINK_PROGRAM,
+		.argv = argv, .line = on_reader_line, .done = on_reader_end,
+		.ctx = d,
+	};
+	int pair[2], err;
+
+	gk_link_stop(d);
+	snprintf(domid, sizeof(domid), "%d", d->xs.domid);
+	snprintf(timeout, sizeof(timeout), "%u", timeout_s);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return GK_ERR_SYSTEM;
+	spec.pass_fd = pair[1];
+	err = gk_child_start(d->loop, &spec, &d->link_child);
+	close(pair[1]);
+	if (!err)
+		err = gk_loop_add(d->loop, pair[0], EPOLLIN, on_packet, d);
+	if (err) {
+		close(pair[0]);
+		gk_child_kill(d->loop, d->link_child);
+		d->link_child = 0;
+		return err;
+	}
+	d->link_fd = pair[0];
+	return 0;
+}
+
+void gk_link_send(struct gk_daemon *d, const struct gk_frame *f)
+{
+	uint8_t buf[GK_LINK_FRAME_MAX];
+	int n = gk_link_encode(f, GK_SIDE_DOM0, buf, sizeof(buf));
+
+	if (n < 0) {
+		gk_log(LOG_ERR, "%s not sent: %s", gk_link_type_name(f->type),
+		       gk_strerror(n));
+		return;
+	}
+	if (d->link_fd >= 0 &&
+	    send(d->link_fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		gk_log(LOG_DEBUG, "%s not sent: %s",
+		       gk_link_type_name(f->type), strerror(errno));
+}

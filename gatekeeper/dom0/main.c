@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* gatekeeperd: see README.md for what it is trusted with. */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dom0/clock.h"
+#include "dom0/daemon.h"
+#include "dom0/log.h"
+#include "dom0/paths.h"
+#include "dom0/root.h"
+
+#ifndef GK_VERSION
+#define GK_VERSION "0.1"
+#endif
+
+enum { UINPUT_TRIES = 25, UINPUT_AGAIN_MS = 200 };
+
+static void open_keyboard(struct gk_daemon *d);
+
+void gk_daemon_status(struct gk_daemon *d, struct gk_status *s)
+{
+	*s = (struct gk_status){
+		.state = d->state,
+		.ready = d->ready,
+		.cause = d->cause[0] ? d->cause : NULL,
+		.domain = GK_GATE_NAME,
+		.domid = d->xs.domid,
+		.keyboard = d->keyboard.fd >= 0,
+		.restarts = d->restarts,
+		.memory_mib = d->opt.memory_mib,
+		.controller = d->controller,
+		.controllers = d->controllers,
+		.xs = &d->xs,
+		.session = d->session_begun ? &d->session : NULL,
+		.times = d->times,
+	};
+}
+
+static void put_file(const char *name, const char *text)
+{
+	char path[GK_PATH_MAX];
+
+	if (gk_run_path(path, name) || gk_file_replace(path, text, 0644))
+		gk_log(LOG_ERR, "cannot write %s/%s: %s", gk_run_dir, name,
+		       strerror(errno));
+}
+
+static void remove_file(const char *name)
+{
+	char path[GK_PATH_MAX];
+
+	if (gk_run_path(path, name) == 0)
+		unlink(path);
+}
+
+static int is_final_failure(const struct gk_daemon *d)
+{
+	return d->state == GK_GATE_FAILED || d->state == GK_GATE_DISABLED ||
+	       d->state == GK_GATE_NO_CONTROLLER ||
+	       (d->state == GK_GATE_FALLBACK && d->fallback_ready);
+}
+
+void gk_daemon_publish(struct gk_daemon *d)
+{
+	static char text[GK_STATUS_MAX];
+	struct gk_status s;
+
+	gk_daemon_status(d, &s);
+	if (gk_status_json(&s, text, sizeof(text) - 1) > 0) {
+		strcat(text, "\n");
+		put_file("state.json", text);
+	}
+	if (gk_status_short(&s, text, sizeof(text) - 1) < 0)
+		return;
+	strcat(text, "\n");
+	if (d->ready && d->state == GK_GATE_UP) {
+		put_file("ready", text);
+		remove_file("failed");
+	} else if (is_final_failure(d)) {
+		put_file("failed", text);
+		remove_file("ready");
+	}
+}
+
+void gk_daemon_switched_root(struct gk_daemon *d)
+{
+	int moved = gk_root_follow();
+
+	d->in_initrd = 0;
+	/* From here on the screen belongs to the system. */
+	d->screen.on = d->opt.debug;
+	gk_log_open("gatekeeperd");
+	gk_log(LOG_INFO, "switch-root: %s", moved == 1 ? "followed" :
+	       moved == 0 ? "in the real root already" : "cannot follow");
+}
+
+/* --- the virtual keyboard --- */
+
+static void on_uinput(void *ctx, uint32_t events)
+{
+	struct gk_daemon *d = ctx;
+	int n = gk_keyboard_read(&d->keyboard);
+
+	(void)events;
+	if (n < 0) {
+		gk_log(LOG_ERR, "the virtual keyboard broke: %s",
+		       strerror(errno));
+		gk_loop_del(d->loop, d->keyboard.fd);
+		close(d->keyboard.fd);
+		d->keyboard.fd = -1;
+		d->keyboard_tries = 0;
+		open_keyboard(d);
+	} else if (n > 0) {
+		gk_devices_lights(d, 0);
+	}
+}
+
+static void keyboard_again(void *ctx)
+{
+	open_keyboard(ctx);
+}
+
+static void modprobe_done(void *ctx, const struct gk_child_end *end)
+{
+	struct gk_daemon *d = ctx;
+
+	if (end->status != 0)
+		gk_log(LOG_WARNING, "modprobe uinput: %.200s", end->out);
+	gk_timer_set(d->loop, &d->keyboard_timer, UINPUT_AGAIN_MS,
+		     keyboard_again, d);
+}
+
+static void open_keyboard(struct gk_daemon *d)
+{
+	static const char *const argv[] = { "modprobe", "-q", "uinput", NULL };
+	const struct gk_child_spec spec = {
+		.name = "modprobe", .path = "modprobe", .argv = argv,
+		.pass_fd = -1, .deadline_ms = 5000, .done = modprobe_done,
+		.ctx = d,
+	};
+	int err = gk_keyboard_open(&d->keyboard);
+
+	if (!err)
+		err = gk_loop_add(d->loop, d->keyboard.fd, EPOLLIN, on_uinput,
+				  d);
+	if (!err) {
+		gk_log(LOG_INFO, "virtual keyboard made");
+		gk_gate_check_ready(d);
+		return;
+	}
+	if (d->keyboard_tries++ == 0 && err == GK_ERR_NOT_FOUND &&
+	    gk_child_start(d->loop, &spec, NULL) == 0)
+		return;
+	if (d->keyboard_tries < UINPUT_TRIES) {
+		gk_timer_set(d->loop, &d->keyboard_timer, UINPUT_AGAIN_MS,
+			     keyboard_again, d);
+		return;
+	}
+	snprintf(d->cause, sizeof(d->cause), "dom0 cannot make a virtual "
+		 "keyboard (/dev/uinput: %.60s)", strerror(errno));
+	if (d->controllers)
+		gk_gate_destroy(d, GK_AFTER_GIVE_UP);
+	else
+		gk_log(LOG_ERR, "%s", d->cause);
+}
+
+/* --- the start --- */
+
+static int prepare_run_dir(void)
+{
+	char path[GK_PATH_MAX];
+	int fd;
+
+	if (mkdir(gk_run_dir, 0755) < 0 && errno != EEXIST)
+		return GK_ERR_SYSTEM;
+	/* The link reader's root. */
+	if (gk_run_path(path, "empty") ||
+	    (mkdir(path, 0555) < 0 && errno != EEXIST))
+		return GK_ERR_SYSTEM;
+	if (gk_run_path(path, "lock"))
+		return GK_ERR_LIMIT;
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return GK_ERR_SYSTEM;
+	/* Held, by this fd, as long as we live. */
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return GK_ERR_ORDER;
+	return 0;
+}
+
+static int was_handed_over(void)
+{
+	char path[GK_PATH_MAX];
+
+	return gk_run_path(path, "handed-over") == 0 &&
+	       access(path, F_OK) == 0;
+}
+
+static int64_t unit_start(void)
+{
+	const char *s = getenv("GATEKEEPER_UNIT_START_MS");
+	char *end;
+	long long v;
+
+	if (!s)
+		return -1;
+	v = strtoll(s, &end, 10);
+	return end == s || *end || v < 0 ? -1 : (int64_t)v;
+}
+
+static int run(void)
+{
+	static struct gk_daemon d;
+	struct gk_options_note note;
+	int err;
+
+	d.link_fd = d.control_fd = d.keyboard.fd = -1;
+	d.xs.domid = -1;
+	gk_times_init(&d.times);
+	d.times.unit_start = unit_start();
+	d.times.daemon_start = (int64_t)gk_now_ms();
+	err = prepare_run_dir();
+	if (err == GK_ERR_ORDER) {
+		gk_log(LOG_ERR, "another gatekeeperd runs already");
+		return 1;
+	}
+	if (err) {
+		gk_log(LOG_ERR, "cannot make %s: %s", gk_run_dir,
+		       strerror(errno));
+		return 1;
+	}
+	if (gk_root_open())
+		gk_log(LOG_WARNING, "no /proc: cannot follow a switch-root");
+	gk_options_load(&d.opt, &note);
+	if (note.text[0])
+		gk_log(LOG_WARNING, "%s", note.text);
+	gk_log(LOG_INFO, "version %s, start at %lld ms", GK_VERSION,
+	       (long long)d.times.daemon_start);
+	remove_file("ready");
+	remove_file("failed");
+	if (gk_loop_open(&d.loop)) {
+		gk_log(LOG_ERR, "no event loop: %s", strerror(errno));
+		return 1;
+	}
+	d.in_initrd = gk_root_is_initrd();
+	gk_screen_init(&d.screen, d.loop, d.in_initrd || d.opt.debug);
+	if (!d.opt.enabled) {
+		gk_log(LOG_NOTICE, "switched off (rd.gatekeeper=0)");
+		d.state = GK_GATE_DISABLED;
+		snprintf(d.cause, sizeof(d.cause), "switched off by "
+			 "rd.gatekeeper=0");
+		gk_daemon_publish(&d);
+		return 0;
+	}
+	if (gk_control_open(&d)) {
+		gk_log(LOG_ERR, "no control socket: %s", strerror(errno));
+		return 1;
+	}
+	if (was_handed_over()) {
+		d.state = GK_GATE_HANDED_OVER;
+		gk_log(LOG_INFO, "the controllers were handed over before");
+		gk_daemon_publish(&d);
+	} else {
+		/* The keyboard first: the console may open it meanwhile. */
+		open_keyboard(&d);
+		gk_gate_begin(&d);
+	}
+	gk_loop_run(d.loop);
+	gk_link_stop(&d);
+	gk_log(LOG_INFO, "ends");
+	return 0;
+}
+
+static void usage(FILE *to)
+{
+	fputs("usage: gatekeeperd [OPTION]...\n"
+	      "Starts the gate domain, which owns the USB controllers, and "
+	      "gives dom0 its\nkeyboards. Settings: gatekeeper.conf(5).\n\n"
+	      "  --run-dir DIR       instead of /run/gatekeeper\n"
+	      "  --root-prefix DIR   where /sys, /proc/cmdline and /etc are "
+	      "(for tests)\n"
+	      "  --help, --version\n", to);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "run-dir", required_argument, NULL, 'r' },
+		{ "root-prefix", required_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'r':
+			gk_run_dir = optarg;
+			break;
+		case 'p':
+			gk_root_prefix = optarg;
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		case 'V':
+			puts("gatekeeperd " GK_VERSION);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (optind != argc) {
+		usage(stderr);
+		return 2;
+	}
+	gk_log_open("gatekeeperd");
+	return run();
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What gatekeeperd wants to know of xenstore. xenstored may hang, and its
+ * library blocks, so this runs in a child: gk_xs_probe() there prints, and
+ * gk_xs_parse() reads that line by line.
+ */
+#ifndef GK_DOM0_XS_H
+#define GK_DOM0_XS_H
+
+#include "core/error.h"
+#include "dom0/controllers.h"
+
+struct gk_pci_map {
+	uint8_t devfn;		/* in the gate */
+	char bdf[GK_BDF_MAX];	/* in the machine */
+};
+
+struct gk_xs_answer {
+	int answered;		/* xenstored spoke with us */
+	int domid;		/* of the domain of that name, -1: none */
+	int maps;
+	struct gk_pci_map map[GK_CONTROLLERS_MAX];
+};
+
+/* gk_xs_probe: arg is the domain's name. An exit status. */
+int gk_xs_probe(void *arg);
+
+void gk_xs_parse(const char *text, struct gk_xs_answer *out);
+
+/*
+ * gk_xs_controller_no: the number people see: place of the controller in the
+ * sorted list, from 1. 0 when the map does not know the devfn.
+ */
+unsigned gk_xs_controller_no(const struct gk_xs_answer *a,
+			     const struct gk_controller *c, int n,
+			     uint8_t devfn);
+
+#endif

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef GK_DOMAIN_DIGEST_H
+#define GK_DOMAIN_DIGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* gk_sha256: FIPS 180-4 SHA-256 of data[0..len), by libcrypto. */
+void gk_sha256(const void *data, size_t len, uint8_t out[32]);
+
+#endif

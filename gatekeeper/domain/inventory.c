@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "inventory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define USB_DEVICES "/sys/bus/usb/devices"
+
+static int attr_open(const char *name, const char *attr, int flags)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), USB_DEVICES "/%s/%s", name, attr);
+	return open(path, flags | O_CLOEXEC);
+}
+
+static int read_number(const char *name, const char *attr)
+{
+	char buf[16] = { 0 };
+	char *end;
+	long v;
+	int fd = attr_open(name, attr, O_RDONLY);
+
+	if (fd < 0)
+		return -1;
+	if (read(fd, buf, sizeof(buf) - 1) <= 0)
+		buf[0] = '\0';
+	close(fd);
+	v = strtol(buf, &end, 10);
+	if (end == buf || v < 0 || v > INT_MAX)
+		return -1;
+	return (int)v;
+}
+
+/* "BUS-PORT.PORT.PORT" */
+static int parse_name(const char *name, unsigned *bus, struct gk_port_path *path)
+{
+	const char *s = name;
+	char *end;
+	unsigned long v = strtoul(s, &end, 10);
+
+	if (end == s || *end != '-' || v == 0 || v > 255)
+		return GK_ERR_VALUE;
+	*bus = (unsigned)v;
+	memset(path, 0, sizeof(*path));
+	for (s = end + 1; path->depth < GK_PORT_DEPTH; s = end + 1) {
+		v = strtoul(s, &end, 10);
+		if (end == s || v == 0 || v > 255)
+			return GK_ERR_VALUE;
+		path->port[path->depth++] = (uint8_t)v;
+		if (*end == '\0')
+			return GK_OK;
+		if (*end != '.')
+			return GK_ERR_VALUE;
+	}
+	return GK_ERR_LIMIT;
+}
+
+/* Which controller: the PCI function above root hub usbN in the device tree. */
+static int locate_root(unsigned bus, struct gk_port_path *path)
+{
+	char link[64], real[PATH_MAX], root[16];
+	unsigned dom, b, slot, fn;
+	char *slash;
+
+	snprintf(link, sizeof(link), USB_DEVICES "/usb%u", bus);
+	if (!realpath(link, real))
+		return GK_ERR_SYSTEM;
+	slash = strrchr(real, '/');
+	if (!slash)
+		return GK_ERR_VALUE;
+	*slash = '\0';
+	slash = strrchr(real, '/');
+	if (!slash || sscanf(slash + 1, "%x:%x:%x.%x", &dom, &b, &slot, &fn) != 4
+	    || slot > 31 || fn > 7)
+		return GK_ERR_VALUE;
+	path->controller = (uint8_t)(slot << 3 | fn);
+	snprintf(root, sizeof(root), "usb%u", bus);
+	path->root = read_number(root, "speed") >= 5000;
+	return GK_OK;
+}
+
+int gk_inventory_scan(struct gk_present out[GK_INVENTORY_MAX])
+{
+	DIR *dir = opendir(USB_DEVICES);
+	struct dirent *de;
+	int n = 0;
+
+	if (!dir)
+		return GK_ERR_SYSTEM;
+	while (n < GK_INVENTORY_MAX && (de = readdir(dir))) {
+		struct gk_present *p = &out[n];
+		struct stat st;
+		char path[64 + NAME_MAX];
+		unsigned bus;
+		int num;
+
+		/* "usb1" is a root hub, "1-1:1.0" an interface. */
+		if (strlen(de->d_name) >= GK_SYSFS_NAME ||
+		    strchr(de->d_name, ':') ||
+		    parse_name(de->d_name, &bus, &p->path) < 0)
+			continue;
+		snprintf(path, sizeof(path), USB_DEVICES "/%s", de->d_name);
+		if (stat(path, &st) < 0 || locate_root(bus, &p->path) < 0)
+			continue;
+		num = read_number(de->d_name, "devnum");
+		if (num < 1 || num > 127)
+			continue;
+		strcpy(p->name, de->d_name);
+		p->ino = st.st_ino;
+		p->busnum = bus;
+		p->devnum = (unsigned)num;
+		n++;
+	}
+	closedir(dir);
+	return n;
+}
+
+int gk_inventory_raw(const struct gk_present *p, uint8_t raw[GK_USB_RAW_MAX])
+{
+	size_t have = 0;
+	ssize_t n = 0;
+	uint8_t more;
+	int fd = attr_open(p->name, "descriptors", O_RDONLY);
+
+	if (fd < 0)
+		return GK_ERR_SYSTEM;
+	while (have < GK_USB_RAW_MAX) {
+		n = read(fd, raw + have, GK_USB_RAW_MAX - have);
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
+	if (n > 0)
+		n = read(fd, &more, 1);
+	close(fd);
+	if (n < 0)
+		return GK_ERR_SYSTEM;
+	return n > 0 ? GK_ERR_LIMIT : (int)have;
+}
+
+int gk_inventory_set(const struct gk_present *p, const char *attr, unsigned value)
+{
+	char buf[16];
+	int fd, n, ok;
+
+	fd = attr_open(p->name, attr, O_WRONLY);
+	if (fd < 0)
+		return GK_ERR_SYSTEM;
+	n = snprintf(buf, sizeof(buf), "%u\n", value);
+	ok = write(fd, buf, (size_t)n) == n;
+	close(fd);
+	return ok ? GK_OK : GK_ERR_SYSTEM;
+}
+
+int gk_inventory_get(const struct gk_present *p, const char *attr)
+{
+	return read_number(p->name, attr);
+}
+
+int gk_inventory_open(const struct gk_present *p)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/dev/bus/usb/%03u/%03u", p->busnum,
+		 p->devnum);
+	return open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What sysfs says is plugged in. This is where a device's identity comes from:
+ * never from its worker, never from the device itself.
+ */
+#ifndef GK_DOMAIN_INVENTORY_H
+#define GK_DOMAIN_INVENTORY_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "core/link.h"
+#include "core/usb_desc.h"
+
+enum {
+	GK_INVENTORY_MAX = 64,	/* devices looked at; the rest stay unauthorised */
+	GK_SYSFS_NAME = 32,	/* "1-1.2.3.4.5.6" */
+};
+
+struct gk_present {
+	char name[GK_SYSFS_NAME];	/* in /sys/bus/usb/devices */
+	ino_t ino;			/* of that directory: new at each plug-in */
+	unsigned busnum, devnum;
+	struct gk_port_path path;
+};
+
+/*
+ * gk_inventory_scan: every device except root hubs, in no order; returns how
+ * many (0..GK_INVENTORY_MAX) or GK_ERR_SYSTEM. A device that goes away while
+ * it is read is left out.
+ */
+int gk_inventory_scan(struct gk_present out[GK_INVENTORY_MAX]) GK_MUST_CHECK;
+
+/* gk_inventory_raw: the raw descriptors; bytes read, or GK_ERR_SYSTEM, or
+ * GK_ERR_LIMIT if there are more than GK_USB_RAW_MAX. */
+int gk_inventory_raw(const struct gk_present *p, uint8_t raw[GK_USB_RAW_MAX])
+	GK_MUST_CHECK;
+
+/* gk_inventory_set: writes a number to an attribute of the device. */
+int gk_inventory_set(const struct gk_present *p, const char *attr,
+		     unsigned value) GK_MUST_CHECK;
+
+/* gk_inventory_get: reads a decimal number; -1 if there is none. */
+int gk_inventory_get(const struct gk_present *p, const char *attr);
+
+/* gk_inventory_open: its usbdevfs node, read-write, or -1 with errno. */
+int gk_inventory_open(const struct gk_present *p);
+
+#endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "link_server.h"
+
+#include <libxenvchan.h>
+#include <string.h>
+
+#include "log.h"
+
+#define XS_PATH "data/gatekeeper"
+
+enum {
+	/* Both rings in the one shared page: sizes that libxenvchan calls small. */
+	RING_FROM_DOM0 = 1024,
+	RING_TO_DOM0 = 2048,
+	/* Frames handled in one go, so that nobody can keep us here. */
+	FRAMES_A_TURN = 64,
+};
+
+int gk_link_server_start(struct gk_link_server *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->vchan = libxenvchan_server_init(NULL, 0, XS_PATH, RING_FROM_DOM0,
+					   RING_TO_DOM0);
+	if (!s->vchan)
+		return GK_ERR_SYSTEM;
+	s->vchan->blocking = 0;
+	s->vchan->server_persist = -1;	/* a signed bit-field */
+	return GK_OK;
+}
+
+int gk_link_server_fd(const struct gk_link_server *s)
+{
+	return libxenvchan_fd_for_select(s->vchan);
+}
+
+static void session_over(struct gk_link_server *s, const char *why)
+{
+	if (s->open)
+		gk_kmsg(4, "link: %s", why);
+	s->open = 0;
+	s->count = 0;
+	s->in_len = 0;
+}
+
+static void flush(struct gk_link_server *s)
+{
+	while (s->count) {
+		unsigned i = s->head;
+		/* All or nothing, so a reader that restarts finds whole frames. */
+		int n = libxenvchan_send(s->vchan, s->queue[i], s->queue_len[i]);
+
+		if (n < 0)
+			session_over(s, "cannot send");
+		if (n <= 0)
+			return;
+		s->head = (s->head + 1) % GK_LINK_QUEUE;
+		s->count--;
+	}
+}
+
+void gk_link_server_reset(struct gk_link_server *s)
+{
+	s->count = 0;
+	s->head = 0;
+	s->open = 1;
+}
+
+void gk_link_server_send(struct gk_link_server *s, const struct gk_frame *f)
+{
+	unsigned i;
+	int n;
+
+	if (!s->open)
+		return;
+	if (s->count == GK_LINK_QUEUE) {
+		session_over(s, "dom0 does not read");
+		return;
+	}
+	i = (s->head + s->count) % GK_LINK_QUEUE;
+	n = gk_link_encode(f, GK_SIDE_GATE, s->queue[i], GK_LINK_FRAME_MAX);
+	if (n < 0) {
+		gk_kmsg(3, "link: not sent: %s", gk_strerror(n));
+		return;
+	}
+	s->queue_len[i] = (uint8_t)n;
+	s->count++;
+	flush(s);
+}
+
+/* Fills s->in up to `want` bytes; 1 when they are there. */
+static int fill(struct gk_link_server *s, unsigned want)
+{
+	int n;
+
+	if (s->in_len >= want)
+		return 1;
+	n = libxenvchan_read(s->vchan, s->in + s->in_len, want - s->in_len);
+	if (n > 0)
+		s->in_len += (unsigned)n;
+	return s->in_len >= want;
+}
+
+/* 1: *f is a frame; 0: no whole frame there; negative: broken. */
+static int next_frame(struct gk_link_server *s, struct gk_frame *f)
+{
+	int total, err;
+
+	if (!fill(s, GK_LINK_HEADER))
+		return 0;
+	total = gk_link_peek(s->in, s->in_len);
+	if (total < 0)
+		return total;
+	if (!fill(s, (unsigned)total))
+		return 0;
+	s->in_len = 0;
+	err = gk_link_decode(s->in, (size_t)total, GK_SIDE_DOM0, f);
+	return err < 0 ? err : 1;
+}
+
+/*
+ * A frame that cannot be read loses the place in the stream: throw away what
+ * has arrived. A client that starts anew speaks after that.
+ */
+static void drain(struct gk_link_server *s)
+{
+	uint8_t sink[256];
+
+	for (int i = 0; i < RING_FROM_DOM0 / 16; i++)
+		if (libxenvchan_read(s->vchan, sink, sizeof(sink)) <= 0)
+			break;
+}
+
+void gk_link_server_service(struct gk_link_server *s,
+			    void (*handle)(const struct gk_frame *f))
+{
+	struct gk_frame f;
+	int r = 0;
+
+	libxenvchan_wait(s->vchan);
+	if (libxenvchan_is_open(s->vchan) != 1)
+		session_over(s, "dom0 has closed it");
+	flush(s);
+	for (int i = 0; i < FRAMES_A_TURN; i++) {
+		r = next_frame(s, &f);
+		if (r <= 0)
+			break;
+		handle(&f);
+	}
+	if (r < 0) {
+		session_over(s, gk_strerror(r));
+		drain(s);
+	}
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The supervisor: the gate's event loop and the only process that talks to
+ * dom0. It looks at raw descriptors (through core/) and never at what a device
+ * sends afterwards; that is its worker's.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "devices.h"
+#include "hostdrivers.h"
+#include "link_server.h"
+#include "log.h"
+#include "uevent.h"
+
+enum source {
+	FROM_DOM0,
+	FROM_KERNEL,
+	FROM_CHILDREN,
+	FROM_WORKER,	/* + slot */
+};
+
+enum {
+	EVENTS = 8,
+	/* How long workers may take to let go when asked. */
+	WORKERS_MS = 1000,
+	TICK_MS = 200,
+	QUIESCE_TICK_MS = 20,
+};
+
+/* Letting go, one step after the other. */
+enum quiesce {
+	RUNNING,
+	WORKERS_LEAVE,
+	UNBINDING,
+	QUIESCED,
+};
+
+static struct {
+	struct gk_link_server link;
+	int ep;
+	enum quiesce quiesce;
+	uint64_t deadline_ms;	/* of the whole quiesce */
+	uint64_t workers_ms;	/* of its first step */
+	pid_t unbinder;
+	int unbound;		/* result: 1 all of them */
+} sv;
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_BOOTTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static void send_frame(const struct gk_frame *f)
+{
+	gk_link_server_send(&sv.link, f);
+}
+
+static int watch(int fd, unsigned source)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = source };
+
+	return epoll_ctl(sv.ep, EPOLL_CTL_ADD, fd, &ev);
+}
+
+static int watch_worker(int fd, unsigned slot)
+{
+	return watch(fd, FROM_WORKER + slot);
+}
+
+static void answer_hello(const struct gk_frame *f)
+{
+	struct gk_frame out = { .type = GK_LINK_HELLO };
+
+	gk_link_server_reset(&sv.link);
+	out.u.hello.version_min = GK_LINK_VERSION;
+	out.u.hello.version_max = GK_LINK_VERSION;
+	memcpy(out.u.hello.nonce, f->u.hello.nonce, GK_LINK_NONCE);
+	out.u.hello.uptime_ms = (uint32_t)now_ms();
+	send_frame(&out);
+	gk_devices_announce();
+}
+
+static void answer_ping(const struct gk_frame *f)
+{
+	struct gk_frame out = *f;
+
+	if (f->u.ping.reply)
+		return;
+	out.u.ping.reply = 1;
+	send_frame(&out);
+}
+
+static void quiesce_begin(const struct gk_frame *f)
+{
+	if (sv.quiesce != RUNNING)
+		return;
+	sv.quiesce = WORKERS_LEAVE;
+	sv.deadline_ms = now_ms() + f->u.quiesce.deadline_ms;
+	sv.workers_ms = now_ms() + WORKERS_MS;
+	gk_devices_stop();
+}
+
+static void quiesce_end(void)
+{
+	struct gk_frame f = { .type = GK_LINK_QUIESCED };
+
+	sv.quiesce = QUIESCED;
+	f.u.quiesced.complete = (uint8_t)sv.unbound;
+	f.u.quiesced.controllers = (uint8_t)gk_hostdrivers_count();
+	f.u.quiesced.devices = (uint8_t)gk_devices_admitted();
+	send_frame(&f);
+}
+
+/* In a child, because a controller that does not answer blocks the unbind. */
+static void unbind_begin(void)
+{
+	sv.quiesce = UNBINDING;
+	sv.unbinder = fork();
+	if (sv.unbinder == 0)
+		_exit(gk_hostdrivers_unbind() == 0 ? 0 : 1);
+	if (sv.unbinder < 0)
+		quiesce_end();
+}
+
+static void quiesce_step(void)
+{
+	switch (sv.quiesce) {
+	case RUNNING:
+	case QUIESCED:
+		return;
+	case WORKERS_LEAVE:
+		if (now_ms() >= sv.workers_ms)
+			gk_devices_kill();
+		if (gk_devices_workers() == 0)
+			unbind_begin();
+		break;
+	case UNBINDING:
+		break;
+	}
+	if (sv.quiesce != QUIESCED && now_ms() >= sv.deadline_ms)
+		quiesce_end();
+}
+
+static void from_dom0(const struct gk_frame *f)
+{
+	switch ((enum gk_link_type)f->type) {
+	case GK_LINK_HELLO:
+		answer_hello(f);
+		return;
+	case GK_LINK_PING:
+		answer_ping(f);
+		return;
+	case GK_LINK_LED:
+		gk_devices_to_worker(f);
+		return;
+	case GK_LINK_QUIESCE:
+		quiesce_begin(f);
+		return;
+	/* The codec lets these through from the gate's side only. */
+	case GK_LINK_DEVICE:
+	case GK_LINK_GONE:
+	case GK_LINK_KEY:
+	case GK_LINK_QUIESCED:
+	case GK_LINK_LOG:
+		return;
+	}
+}
+
+static void reap(int fd)
+{
+	struct signalfd_siginfo si;
+	int status;
+	pid_t pid;
+
+	while (read(fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
+		;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == sv.unbinder) {
+			sv.unbound = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+			sv.unbinder = 0;
+			if (sv.quiesce == UNBINDING)
+				quiesce_end();
+		} else if (!gk_devices_child_ended(pid, status)) {
+			gk_kmsg(5, "child %d ended", (int)pid);
+		}
+	}
+}
+
+static int children_fd(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int main(void)
+{
+	static const struct gk_devices_ops ops = {
+		.send = send_frame,
+		.watch = watch_worker,
+	};
+	struct epoll_event ev[EVENTS];
+	int uevents, children;
+
+	sv.ep = epoll_create1(EPOLL_CLOEXEC);
+	uevents = gk_uevent_open();
+	children = children_fd();
+	if (sv.ep < 0 || uevents < 0 || children < 0)
+		return 1;
+	if (gk_link_server_start(&sv.link) < 0) {
+		gk_kmsg(3, "no vchan to dom0");
+		return 1;
+	}
+	gk_devices_init(&ops);
+	if (watch(gk_link_server_fd(&sv.link), FROM_DOM0) < 0 ||
+	    watch(uevents, FROM_KERNEL) < 0 || watch(children, FROM_CHILDREN) < 0)
+		return 1;
+	gk_devices_rescan();
+	for (;;) {
+		int n = epoll_wait(sv.ep, ev, EVENTS,
+				   sv.quiesce == RUNNING ? TICK_MS :
+							   QUIESCE_TICK_MS);
+
+		for (int i = 0; i < n; i++) {
+			switch (ev[i].data.u32) {
+			case FROM_DOM0:
+				gk_link_server_service(&sv.link, from_dom0);
+				break;
+			case FROM_KERNEL:
+				if (gk_uevent_drain(uevents))
+					gk_devices_rescan();
+				break;
+			case FROM_CHILDREN:
+				reap(children);
+				break;
+			default:
+				gk_devices_worker_readable(ev[i].data.u32 -
+							   FROM_WORKER);
+			}
+		}
+		gk_devices_tick();
+		quiesce_step();
+	}
+}

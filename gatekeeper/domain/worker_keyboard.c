@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The role `keyboard`: boot protocol (HID 1.11 appendix B), lock lights. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/hid_boot.h"
+#include "worker.h"
+
+enum {
+	HID_SET_REPORT = 0x09,		/* HID 1.11 7.2 */
+	HID_SET_IDLE = 0x0a,
+	HID_SET_PROTOCOL = 0x0b,
+	HID_TO_INTERFACE = 0x21,	/* class request, host to interface */
+	HID_OUTPUT_REPORT = 0x0200,	/* report type in wValue's high byte */
+	/* Some keyboards stall or sleep on these; they work all the same. */
+	SETUP_TIMEOUT_MS = 250,
+	LED_TIMEOUT_MS = 500,
+	/* Errors in a row before the device is given up; a success resets. */
+	ERRORS_MAX = 16,
+	REPORT_MAX = 64,		/* bytes kept of a report, 8 are read */
+	/* Transfers in flight, so that no report waits for our turn. */
+	TRANSFERS = 2,
+};
+
+static struct {
+	struct gk_hid_boot hid;
+	struct libusb_transfer *in[TRANSFERS];
+	uint8_t in_buf[TRANSFERS][1024];
+	int in_flight[TRANSFERS];
+	unsigned errors;
+	struct libusb_transfer *led;
+	uint8_t led_buf[LIBUSB_CONTROL_SETUP_SIZE + 1];
+	int led_busy, led_again;
+	uint8_t led_want;
+} kb;
+
+static void send_keys(struct gk_worker *w, const struct gk_link_key *ev, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct gk_frame f = { .type = GK_LINK_KEY };
+
+		f.u.key = ev[i];
+		gk_worker_send(w, &f);
+	}
+}
+
+static int submit_in(int i)
+{
+	if (libusb_submit_transfer(kb.in[i]) < 0)
+		return GK_ERR_SYSTEM;
+	kb.in_flight[i] = 1;
+	return GK_OK;
+}
+
+static void on_in(struct libusb_transfer *t)
+{
+	struct gk_worker *w = t->user_data;
+	struct gk_link_key ev[GK_HID_BOOT_EVENTS];
+	int n, i = t == kb.in[0] ? 0 : 1;
+
+	kb.in_flight[i] = 0;
+	switch (t->status) {
+	case LIBUSB_TRANSFER_COMPLETED:
+		kb.errors = 0;
+		n = gk_hid_boot_report(&kb.hid, t->buffer,
+				       (size_t)t->actual_length, ev);
+		if (n > 0)
+			send_keys(w, ev, n);
+		break;
+	case LIBUSB_TRANSFER_CANCELLED:
+		return;
+	case LIBUSB_TRANSFER_NO_DEVICE:
+		gk_worker_end(w, GK_WORKER_DONE);
+		return;
+	case LIBUSB_TRANSFER_STALL:
+	case LIBUSB_TRANSFER_ERROR:
+	case LIBUSB_TRANSFER_OVERFLOW:
+	case LIBUSB_TRANSFER_TIMED_OUT:
+		/* What was held may have been let go meanwhile. */
+		n = gk_hid_boot_release(&kb.hid, ev);
+		send_keys(w, ev, n);
+		if (++kb.errors > ERRORS_MAX) {
+			gk_worker_end(w, GK_WORKER_DEVICE);
+			return;
+		}
+		if (t->status == LIBUSB_TRANSFER_STALL)
+			libusb_clear_halt(w->dev, w->grant.in_address);
+		break;
+	}
+	if (!w->done && submit_in(i) < 0)
+		gk_worker_end(w, GK_WORKER_DONE);
+}
+
+static void led_submit(const struct gk_worker *w)
+{
+	libusb_fill_control_setup(kb.led_buf, HID_TO_INTERFACE, HID_SET_REPORT,
+				  HID_OUTPUT_REPORT, w->grant.interface, 1);
+	kb.led_buf[LIBUSB_CONTROL_SETUP_SIZE] = kb.led_want;
+	kb.led_again = 0;
+	kb.led_busy = libusb_submit_transfer(kb.led) == 0;
+}
+
+/* Best effort: whatever became of it, at most the newest state is tried once. */
+static void on_led(struct libusb_transfer *t)
+{
+	struct gk_worker *w = t->user_data;
+
+	kb.led_busy = 0;
+	if (kb.led_again && !w->done && t->status != LIBUSB_TRANSFER_NO_DEVICE)
+		led_submit(w);
+}
+
+static int keyboard_start(struct gk_worker *w)
+{
+	/* Unanswered or stalled is no reason to refuse: the first is optional
+	 * for a device without a boot subclass, the second for all. */
+	libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_PROTOCOL, 0,
+				w->grant.interface, NULL, 0, SETUP_TIMEOUT_MS);
+	libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_IDLE, 0,
+				w->grant.interface, NULL, 0, SETUP_TIMEOUT_MS);
+	gk_hid_boot_init(&kb.hid);
+
+	kb.led = libusb_alloc_transfer(0);
+	if (!kb.led)
+		return GK_ERR_SYSTEM;
+	libusb_fill_control_transfer(kb.led, w->dev, kb.led_buf, on_led, w,
+				     LED_TIMEOUT_MS);
+	kb.led->length = LIBUSB_CONTROL_SETUP_SIZE + 1;
+
+	for (int i = 0; i < TRANSFERS; i++) {
+		kb.in[i] = libusb_alloc_transfer(0);
+		if (!kb.in[i])
+			return GK_ERR_SYSTEM;
+		libusb_fill_interrupt_transfer(kb.in[i], w->dev,
+					       w->grant.in_address, kb.in_buf[i],
+					       w->grant.in_size, on_in, w, 0);
+		if (submit_in(i) < 0)
+			return GK_ERR_SYSTEM;
+	}
+	return GK_OK;
+}
+
+static void keyboard_frame(struct gk_worker *w, const struct gk_frame *f)
+{
+	if (f->type != GK_LINK_LED)
+		return;
+	kb.led_want = f->u.led.leds;
+	if (kb.led_busy)
+		kb.led_again = 1;
+	else
+		led_submit(w);
+}
+
+static void keyboard_stop(struct gk_worker *w)
+{
+	struct timeval slice = { .tv_usec = 20000 };
+
+	for (int i = 0; i < TRANSFERS; i++)
+		if (kb.in_flight[i])
+			libusb_cancel_transfer(kb.in[i]);
+	if (kb.led_busy)
+		libusb_cancel_transfer(kb.led);
+	/* At most half a second; the kernel ends what is left with the fd. */
+	for (int i = 0; i < 25; i++) {
+		if (!kb.in_flight[0] && !kb.in_flight[1] && !kb.led_busy)
+			break;
+		libusb_handle_events_timeout_completed(w->usb, &slice, NULL);
+	}
+}
+
+const struct gk_worker_role gk_worker_keyboard = {
+	.name = "keyboard",
+	.start = keyboard_start,
+	.frame = keyboard_frame,
+	.stop = keyboard_stop,
+};

@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "handoff/handoff.h"
+#include "handoff/pci.h"
+#include "handoff/run.h"
+
+#define XL_OUT_MAX 32768u	/* `xl list` of 256 domains is 20 KiB */
+#define XL_QUERY_MS 10000u	/* xl list, pci-list, pci-assignable-list */
+#define POLL_MS 100u
+#define DOMAIN_NAME_MAX 64u
+
+/*
+ * As the gate has had them. permissive=0: the guest writes to configuration
+ * space only what pciback knows to be safe. rdm_policy: with "strict", a machine
+ * whose firmware claims memory for its USB controllers would fail here, after
+ * the gate has gone.
+ */
+#define PCI_OPTIONS ",permissive=0,rdm_policy=relaxed"
+
+struct handoff {
+	const char *root;
+	const struct gk_handoff_opts *opts;
+	void (*progress)(void *ctx, const char *step, const char *detail);
+	void *ctx;
+	char *why;
+	size_t why_len;
+	uint64_t since;		/* when the step began */
+	struct gk_pci_usb usb[GK_PCI_MAX];
+	size_t n;
+	char out[XL_OUT_MAX];	/* of the last xl */
+};
+
+/* Puts the reason down and hands the error through. */
+__attribute__((format(printf, 3, 4)))
+static int fail(struct handoff *h, int err, const char *fmt, ...)
+{
+	va_list ap;
+	size_t i;
+
+	if (h->why_len == 0)
+		return err;
+	va_start(ap, fmt);
+	(void)vsnprintf(h->why, h->why_len, fmt, ap);
+	va_end(ap);
+	for (i = 0; h->why[i] != '\0'; i++)
+		if (h->why[i] < ' ' || h->why[i] > '~')
+			h->why[i] = '?';
+	return err;
+}
+
+__attribute__((format(printf, 3, 4)))
+static void done(struct handoff *h, const char *step, const char *fmt, ...)
+{
+	char what[256], detail[300];
+	uint64_t now = gk_run_now_ms();
+	va_list ap;
+
+	if (h->progress != NULL) {
+		va_start(ap, fmt);
+		(void)vsnprintf(what, sizeof(what), fmt, ap);
+		va_end(ap);
+		(void)snprintf(detail, sizeof(detail), "%s%s%llu ms", what,
+			       what[0] == '\0' ? "" : " ",
+			       (unsigned long long)(now - h->since));
+		h->progress(h->ctx, step, detail);
+	}
+	h->since = gk_run_now_ms();
+}
+
+/*
+ * What xl takes for a name, and never for an option, a domain id (xl tries a
+ * number as one first) or a piece of its configuration language.
+ */
+static int name_ok(const char *name)
+{
+	static const char letters[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	size_t len;
+
+	if (name == NULL)
+		return 0;
+	len = strlen(name);
+	if (len == 0 || len > DOMAIN_NAME_MAX || strchr(letters, name[0]) == NULL)
+		return 0;
+	for (; *name != '\0'; name++)
+		if (strchr(letters, *name) == NULL &&
+		    strchr("0123456789-_.", *name) == NULL)
+			return 0;
+	return 1;
+}
+
+static int check_opts(struct handoff *h)
+{
+	const struct gk_handoff_opts *o = h->opts;
+	struct stat st;
+
+	if (!name_ok(o->gate_domain))
+		return fail(h, GK_ERR_VALUE,
+			    "the name of the gate domain is missing or not valid");
+	if (o->to_config == NULL)
+		return 0;
+	if (!name_ok(o->to_name))
+		return fail(h, GK_ERR_VALUE,
+			    "the name of the domain that gets the controllers is "
+			    "missing or not valid");
+	if (strcmp(o->to_name, o->gate_domain) == 0 ||
+	    strcmp(o->to_name, "Domain-0") == 0)
+		return fail(h, GK_ERR_VALUE,
+			    "%s cannot be the domain that gets the controllers",
+			    o->to_name);
+	if (o->to_config[0] != '/' || strlen(o->to_config) >= PATH_MAX)
+		return fail(h, GK_ERR_VALUE,
+			    "the configuration of %s must be named by its absolute "
+			    "path", o->to_name);
+	if (stat(o->to_config, &st) < 0)
+		return fail(h, GK_ERR_NOT_FOUND, "%.300s: %s", o->to_config,
+			    strerror(errno));
+	if (!S_ISREG(st.st_mode) || access(o->to_config, R_OK) < 0)
+		return fail(h, GK_ERR_NOT_FOUND, "%.300s: not a readable file",
+			    o->to_config);
+	return 0;
+}
+
+/* Fills h->usb with the controllers that this handover is about. */
+static int survey(struct handoff *h)
+{
+	char which[GK_PCI_NAME_LEN];
+	size_t i, kept = 0, all = 0;
+	int ret;
+
+	h->n = 0;
+	ret = gk_pci_usb_list(h->root, h->usb, &all, which);
+	if (ret == GK_ERR_LIMIT)
+		return fail(h, ret, "more than %d USB controllers", GK_PCI_MAX);
+	if (ret != 0)
+		return fail(h, ret, "the USB controller%s%s cannot be read from sysfs",
+			    which[0] == '\0' ? "s" : " ", which);
+	for (i = 0; i < all; i++) {
+		struct gk_pci_usb *u = &h->usb[i];
+		int back = strcmp(u->driver, GK_PCI_BACK) == 0;
+
+		if (!back && gk_pci_left_to_dom0(h->root, &u->bdf))
+			continue;
+		if (!back)
+			return fail(h, GK_ERR_ORDER,
+				    "USB controller %s does not belong to pciback "
+				    "(its driver: %s)", u->name,
+				    u->driver[0] == '\0' ? "none" : u->driver);
+		if (u->override[0] != '\0' && strcmp(u->override, GK_PCI_BACK) != 0)
+			return fail(h, GK_ERR_ORDER,
+				    "USB controller %s is meant for the driver %s "
+				    "(driver_override), not for pciback", u->name,
+				    u->override);
+		h->usb[kept++] = *u;
+	}
+	h->n = kept;
+	if (kept == 0)
+		return fail(h, GK_ERR_NOT_FOUND, "no USB controller to hand over");
+	if (h->opts->no_strict_reset)
+		return 0;
+	for (i = 0; i < kept; i++)
+		if (h->usb[i].reset[0] == '\0')
+			return fail(h, GK_ERR_VALUE,
+				    "USB controller %s has no reset method, so what "
+				    "was done to it would go along to the next "
+				    "domain; to hand it over all the same, and have "
+				    "it count as tainted until power-off: "
+				    "--no-strict-reset", h->usb[i].name);
+	return 0;
+}
+
+/* That pciback still has every one of them, and dom0 could not get it. */
+static int check_held(struct handoff *h, const char *when)
+{
+	size_t i;
+	int ret;
+
+	for (i = 0; i < h->n; i++) {
+		struct gk_pci_usb *u = &h->usb[i];
+
+		ret = gk_pci_usb_reread(h->root, u);
+		if (ret != 0)
+			return fail(h, ret, "USB controller %s cannot be read %s",
+				    u->name, when);
+		if (!gk_pci_held(u))
+			return fail(h, GK_ERR_ORDER,
+				    "USB controller %s is not held by pciback %s "
+				    "(driver: %s, driver_override: %s)", u->name, when,
+				    u->driver[0] == '\0' ? "none" : u->driver,
+				    u->override[0] == '\0' ? "none" : u->override);
+	}
+	return 0;
+}
+
+static int pin(struct handoff *h)
+{
+	size_t i;
+	int ret;
+
+	for (i = 0; i < h->n; i++) {
+		struct gk_pci_usb *u = &h->usb[i];
+
+		if (u->override[0] != '\0')
+			continue;
+		ret = gk_pci_override_set(h->root, u);
+		if (ret != 0)
+			return fail(h, ret,
+				    "driver_override of USB controller %s cannot be "
+				    "set to pciback: %s", u->name,
+				    ret == GK_ERR_SYSTEM ? strerror(errno)
+							 : gk_strerror(ret));
+	}
+	return check_held(h, "before the handover");
+}
+
+/* Run xl; its output is in h->out. A failure is put into why. */
+static int xl(struct handoff *h, const char *const argv[], unsigned int timeout_ms)
+{
+	char line[200];
+	int ret;
+
+	ret = gk_run(argv, timeout_ms, h->out, sizeof(h->out));
+	if (ret == 0)
+		return 0;
+	gk_run_last_line(h->out, line, sizeof(line));
+	if (ret == GK_ERR_TIMEOUT)
+		return fail(h, ret, "xl %s: not done after %u s%s%s", argv[1],
+			    timeout_ms / 1000u, line[0] == '\0' ? "" : ": ", line);
+	if (ret < 0)
+		return fail(h, ret, "xl %s cannot be run: %s", argv[1],
+			    strerror(errno));
+	return fail(h, GK_ERR_SYSTEM, "xl %s failed (%d)%s%s", argv[1], ret,
+		    line[0] == '\0' ? "" : ": ", line);
+}
+
+/* Whether a line of h->out has `word` as its field number `field` (from 0). */
+static int out_has(const struct handoff *h, const char *word, unsigned int field)
+{
+	const char *s = h->out;
+	size_t len = strlen(word), n;
+	unsigned int f;
+
+	while (*s != '\0') {
+		for (f = 0; f <= field; f++) {
+			s += strspn(s, " \t");
+			n = strcspn(s, " \t\n");
+			if (f == field && n == len && strncmp(s, word, n) == 0)
+				return 1;
+			s += n;
+		}
+		s += strcspn(s, "\n");
+		s += strspn(s, "\n");
+	}
+	return 0;
+}
+
+/* 1, 0, or an error when the toolstack does not answer. */
+static int domain_exists(struct handoff *h, const char *name)
+{
+	const char *const argv[] = { "xl", "list", NULL };
+	int ret = xl(h, argv, XL_QUERY_MS);
+
+	return ret != 0 ? ret : out_has(h, name, 0);
+}
+
+/*
+ * Whether `name` has gone and libxl would give away each controller again. That
+ * is exactly what a later create asks: bound to pciback, and no domain noted for
+ * it in xenstore.
+ */
+static int released(struct handoff *h, const char *name)
+{
+	const char *const argv[] = { "xl", "pci-assignable-list", NULL };
+	size_t i;
+	int ret;
+
+	ret = domain_exists(h, name);
+	if (ret < 0)
+		return ret;
+	if (ret == 1)
+		return fail(h, GK_ERR_TIMEOUT,
+			    "domain %s is still there after it was destroyed", name);
+	ret = xl(h, argv, XL_QUERY_MS);
+	if (ret != 0)
+		return ret;
+	for (i = 0; i < h->n; i++)
+		if (!out_has(h, h->usb[i].name, 0))
+			return fail(h, GK_ERR_TIMEOUT,
+				    "USB controller %s did not come back from %s to "
+				    "pciback", h->usb[i].name, name);
+	return 0;
+}
+
+/* A query that fails while domains come and go is worth another. */
+static int poll_until(struct handoff *h, int (*holds)(struct handoff *h,
+						      const char *name),
+		      const char *name, unsigned int timeout_ms)
+{
+	uint64_t deadline = gk_run_now_ms() + timeout_ms;
+	int ret;
+
+	for (;;) {
+		ret = holds(h, name);
+		if (ret == 0 || gk_run_now_ms() >= deadline)
+			break;
+		gk_run_sleep_ms(POLL_MS);
+	}
+	if (ret == 0 && h->why_len > 0)
+		h->why[0] = '\0';
+	return ret;
+}
+
+static int wait_released(struct handoff *h, const char *name)
+{
+	return poll_until(h, released, name, GK_HANDOFF_RELEASE_MS);
+}
+
+/* Destroy a domain; one that is not there is destroyed already. */
+static int destroy(struct handoff *h, const char *name)
+{
+	const char *const argv[] = { "xl", "destroy", name, NULL };
+	char why[GK_HANDOFF_WHY_MAX] = "";
+	int ret, there;
+
+	there = domain_exists(h, name);
+	if (there <= 0)
+		return there;
+	ret = xl(h, argv, GK_HANDOFF_DESTROY_MS);
+	if (ret == 0)
+		return 0;
+	if (h->why_len > 0)
+		(void)snprintf(why, sizeof(why), "%s", h->why);
+	/* It may have ended by itself in between, or only xl's last step has
+	 * failed: what counts is whether it is there. */
+	there = domain_exists(h, name);
+	if (there == 0)
+		return 0;
+	return fail(h, ret, "%s", why);
+}
+
+/*
+ * One line per controller that is given away unclean: "BDF TIME REASON". The
+ * file is on a tmpfs, so it lives until the machine goes off, as does the taint.
+ */
+static int taint(struct handoff *h, const char *bdf, const char *reason)
+{
+	char path[PATH_MAX], line[256], when[32];
+	time_t now = time(NULL);
+	struct tm tm;
+	int fd, n, ret = 0;
+
+	if (gmtime_r(&now, &tm) == NULL ||
+	    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return fail(h, GK_ERR_SYSTEM, "the time cannot be told");
+	n = snprintf(line, sizeof(line), "%s %s %s\n", bdf, when, reason);
+	if (n < 0 || (size_t)n >= sizeof(line))
+		return fail(h, GK_ERR_LENGTH, "too long a reason");
+	n = snprintf(path, sizeof(path), "%s" GK_HANDOFF_TAINTED, h->root);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return fail(h, GK_ERR_LENGTH, "too long a path");
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0 || write(fd, line, strlen(line)) != (ssize_t)strlen(line))
+		ret = fail(h, GK_ERR_SYSTEM,
+			   "USB controller %s cannot be written down as tainted in "
+			   GK_HANDOFF_TAINTED ": %s", bdf, strerror(errno));
+	if (fd >= 0)
+		(void)close(fd);
+	syslog(LOG_DAEMON | LOG_WARNING,
+	       "USB controller %s is handed over without a reset (%s); it counts as "
+	       "tainted until power-off", bdf, reason);
+	return ret;
+}
+
+static int reset_all(struct handoff *h)
+{
+	char method[GK_PCI_NAME_LEN], why[128];
+	size_t i;
+	int ret;
+
+	for (i = 0; i < h->n; i++) {
+		struct gk_pci_usb *u = &h->usb[i];
+
+		ret = gk_pci_reset(h->root, u, GK_HANDOFF_RESET_MS, method, why,
+				   sizeof(why));
+		if (ret == 0) {
+			syslog(LOG_DAEMON | LOG_INFO,
+			       "USB controller %s was reset (%s)", u->name, method);
+			done(h, "reset", "%s %s", u->name, method);
+			continue;
+		}
+		/* One that may still be at it must not get a new owner. */
+		if (!h->opts->no_strict_reset || ret == GK_ERR_TIMEOUT)
+			return fail(h, ret,
+				    "USB controller %s could not be reset (%s): %s",
+				    u->name, method[0] == '\0' ? "none" : method, why);
+		ret = taint(h, u->name, ret == GK_ERR_NOT_FOUND ? "no-reset-method"
+							       : "reset-failed");
+		if (ret != 0)
+			return ret;
+		done(h, "tainted", "%s", u->name);
+	}
+	return check_held(h, "after the reset");
+}
+
+static int create(struct handoff *h)
+{
+	char name[DOMAIN_NAME_MAX + sizeof("name=\"\"")];
+	char pci[sizeof("pci=[]") + GK_PCI_MAX * (GK_PCI_BDF_LEN +
+		 sizeof("\"\"" PCI_OPTIONS))] = "pci=[";
+	/* -f: the file's name could be taken for a setting if it had a `='.
+	 * Settings after it win over the file's own (xl(1), create). */
+	const char *const argv[] = { "xl", "create", "-f", h->opts->to_config, name,
+				     pci, NULL };
+	size_t used = strlen(pci), i;
+
+	(void)snprintf(name, sizeof(name), "name=\"%s\"", h->opts->to_name);
+	for (i = 0; i < h->n; i++) {
+		(void)snprintf(pci + used, sizeof(pci) - used,
+			       "%s\"%s" PCI_OPTIONS "\"", i == 0 ? "" : ",",
+			       h->usb[i].name);
+		used += strlen(pci + used);
+	}
+	(void)snprintf(pci + used, sizeof(pci) - used, "]");
+	return xl(h, argv, GK_HANDOFF_CREATE_MS);
+}
+
+static int assigned(struct handoff *h, const char *name)
+{
+	const char *const argv[] = { "xl", "pci-list", name, NULL };
+	size_t i;
+	int ret;
+
+	ret = xl(h, argv, XL_QUERY_MS);
+	if (ret != 0)
+		return ret;
+	for (i = 0; i < h->n; i++)
+		if (!out_has(h, h->usb[i].name, 1))
+			return fail(h, GK_ERR_TIMEOUT,
+				    "domain %s does not have USB controller %s", name,
+				    h->usb[i].name);
+	return 0;
+}
+
+/*
+ * Take the controllers back from a domain that did not come up as it should,
+ * so that the gate can have them. The first reason stays in why.
+ */
+static void undo(struct handoff *h)
+{
+	char first[GK_HANDOFF_WHY_MAX] = "", then[200];
+	const char *what = "taking the controllers back";
+	int ret;
+
+	if (h->why_len > 0)
+		(void)snprintf(first, sizeof(first), "%s", h->why);
+	ret = destroy(h, h->opts->to_name);
+	if (ret == 0)
+		ret = wait_released(h, h->opts->to_name);
+	if (ret == 0) {
+		done(h, "undone", "%s", h->opts->to_name);
+		/* The half-started domain may have had its hands on them. */
+		what = "the reset after it";
+		ret = reset_all(h);
+	}
+	if (ret == 0) {
+		(void)fail(h, 0, "%s", first);
+		return;
+	}
+	(void)snprintf(then, sizeof(then), "%s", h->why_len > 0 ? h->why : "");
+	(void)fail(h, ret, "%.250s; and %s failed: %s", first, what, then);
+}
+
+static int start_target(struct handoff *h)
+{
+	int ret;
+
+	ret = create(h);
+	if (ret != 0)
+		goto out;
+	done(h, "created", "%s", h->opts->to_name);
+	ret = poll_until(h, assigned, h->opts->to_name, GK_HANDOFF_VERIFY_MS);
+	if (ret == 0)
+		ret = check_held(h, "after it was given away");
+	if (ret != 0)
+		goto out;
+	done(h, "assigned", "%zu controller%s to %s", h->n, h->n == 1 ? "" : "s",
+	     h->opts->to_name);
+out:
+	if (ret != 0)
+		undo(h);
+	return ret;
+}
+
+static int check(struct handoff *h)
+{
+	int ret = check_opts(h);
+
+	return ret != 0 ? ret : survey(h);
+}
+
+static int run(struct handoff *h)
+{
+	const struct gk_handoff_opts *o = h->opts;
+	uint64_t begin = gk_run_now_ms();
+	int ret;
+
+	h->since = begin;
+	ret = check(h);
+	if (ret != 0)
+		return ret;
+	/* Before anything is changed: a domain of that name is not ours to
+	 * destroy if a later step fails. */
+	if (o->to_config != NULL) {
+		ret = domain_exists(h, o->to_name);
+		if (ret < 0)
+			return ret;
+		if (ret == 1)
+			return fail(h, GK_ERR_ORDER, "domain %s is running already",
+				    o->to_name);
+	}
+	ret = pin(h);
+	if (ret != 0)
+		return ret;
+	done(h, "check", "%zu controller%s", h->n, h->n == 1 ? "" : "s");
+
+	ret = destroy(h, o->gate_domain);
+	if (ret != 0)
+		return ret;
+	done(h, "destroyed", "%s", o->gate_domain);
+	ret = wait_released(h, o->gate_domain);
+	if (ret == 0)
+		ret = check_held(h, "after the gate has gone");
+	if (ret != 0)
+		return ret;
+	done(h, "released", "%zu controller%s", h->n, h->n == 1 ? "" : "s");
+
+	ret = reset_all(h);
+	if (ret != 0)
+		return ret;
+	if (o->to_config != NULL)
+		ret = start_target(h);
+	if (ret == 0) {
+		h->since = begin;
+		done(h, "done", "%s", "");
+	}
+	return ret;
+}
+
+int gk_handoff_check_at(const char *root, const struct gk_handoff_opts *opts,
+			char *why, size_t why_len)
+{
+	struct handoff h = { .root = root, .opts = opts, .why = why,
+			     .why_len = why_len };
+
+	if (why_len > 0)
+		why[0] = '\0';
+	return check(&h);
+}
+
+int gk_handoff_run_at(const char *root, const struct gk_handoff_opts *opts,
+		      void (*progress)(void *ctx, const char *step,
+				       const char *detail),
+		      void *ctx, char *why, size_t why_len)
+{
+	struct handoff h = { .root = root, .opts = opts, .progress = progress,
+			     .ctx = ctx, .why = why, .why_len = why_len };
+	int ret;
+
+	if (why_len > 0)
+		why[0] = '\0';
+	ret = run(&h);
+	/* A query that was tried again has left its reason. */
+	if (ret == 0 && why_len > 0)
+		why[0] = '\0';
+	return ret;
+}
+
+int gk_handoff_check(const struct gk_handoff_opts *opts, char *why, size_t why_len)
+{
+	return gk_handoff_check_at("", opts, why, why_len);
+}
+
+int gk_handoff_run(const struct gk_handoff_opts *opts,
+		   void (*progress)(void *ctx, const char *step,
+				    const char *detail),
+		   void *ctx, char *why, size_t why_len)
+{
+	return gk_handoff_run_at("", opts, progress, ctx, why, why_len);
+}

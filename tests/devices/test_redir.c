@@ -1,0 +1,1218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Plays the host's side of usbredir against the running gk-usb-device: what
+ * QEMU would send, and what QEMU never would. GK_USB_DEVICE names the program.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <usbredirparser.h>
+
+#define WAIT_MS		5000
+#define QUIET_MS	150
+#define PACKETS		512
+
+/* One answer, or one packet that came by itself. */
+struct packet {
+	uint8_t status;
+	uint8_t ep;
+	uint8_t value;		/* configuration or alternate setting */
+	int len;
+	uint8_t data[4096];
+};
+
+struct host {
+	char dir[64], sock[96], ctl[96];
+	pid_t pid;
+	int in_fd, out_fd;	/* the program's stdin and stdout */
+	int fd, script;
+	struct usbredirparser *parser;
+	uint64_t id;
+	int connects, disconnects;
+	struct usb_redir_device_connect_header device;
+	struct usb_redir_ep_info_header eps;
+	struct usb_redir_interface_info_header interfaces;
+	bool answered;
+	uint64_t answered_id;
+	struct packet answer;
+	struct packet packets[PACKETS];
+	int n_packets;
+};
+
+static long now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+static void set_packet(struct packet *p, uint8_t status, uint8_t ep,
+		       const uint8_t *data, int len)
+{
+	memset(p, 0, sizeof(*p));
+	p->status = status;
+	p->ep = ep;
+	assert_in_range(len, 0, sizeof(p->data));
+	p->len = len;
+	if (len)
+		memcpy(p->data, data, (size_t)len);
+}
+
+static struct packet *answer_for(struct host *h, uint64_t id)
+{
+	h->answered = true;
+	h->answered_id = id;
+	return &h->answer;
+}
+
+static void on_hello(void *priv, struct usb_redir_hello_header *hello)
+{
+	(void)priv;
+	(void)hello;
+}
+
+static void on_connect(void *priv, struct usb_redir_device_connect_header *d)
+{
+	struct host *h = priv;
+
+	h->connects++;
+	h->device = *d;
+}
+
+static void on_disconnect(void *priv)
+{
+	struct host *h = priv;
+
+	h->disconnects++;
+}
+
+static void on_interfaces(void *priv, struct usb_redir_interface_info_header *i)
+{
+	((struct host *)priv)->interfaces = *i;
+}
+
+static void on_eps(void *priv, struct usb_redir_ep_info_header *e)
+{
+	((struct host *)priv)->eps = *e;
+}
+
+static void on_configuration(void *priv, uint64_t id,
+			     struct usb_redir_configuration_status_header *c)
+{
+	struct packet *p = answer_for(priv, id);
+
+	set_packet(p, c->status, 0, NULL, 0);
+	p->value = c->configuration;
+}
+
+static void on_alt(void *priv, uint64_t id,
+		   struct usb_redir_alt_setting_status_header *a)
+{
+	struct packet *p = answer_for(priv, id);
+
+	set_packet(p, a->status, 0, NULL, 0);
+	p->value = a->alt;
+}
+
+static void on_receiving(void *priv, uint64_t id,
+			 struct usb_redir_interrupt_receiving_status_header *r)
+{
+	set_packet(answer_for(priv, id), r->status, r->endpoint, NULL, 0);
+}
+
+static void on_control(void *priv, uint64_t id,
+		       struct usb_redir_control_packet_header *c, uint8_t *data,
+		       int len)
+{
+	struct host *h = priv;
+
+	set_packet(answer_for(h, id), c->status, c->endpoint, data, len);
+	usbredirparser_free_packet_data(h->parser, data);
+}
+
+static void on_bulk(void *priv, uint64_t id,
+		    struct usb_redir_bulk_packet_header *b, uint8_t *data,
+		    int len)
+{
+	struct host *h = priv;
+
+	set_packet(answer_for(h, id), b->status, b->endpoint, data, len);
+	usbredirparser_free_packet_data(h->parser, data);
+}
+
+static void on_interrupt(void *priv, uint64_t id,
+			 struct usb_redir_interrupt_packet_header *i,
+			 uint8_t *data, int len)
+{
+	struct host *h = priv;
+
+	(void)id;
+	assert_in_range(h->n_packets, 0, PACKETS - 1);
+	set_packet(&h->packets[h->n_packets++], i->status, i->endpoint, data,
+		   len);
+	usbredirparser_free_packet_data(h->parser, data);
+}
+
+static void on_log(void *priv, int level, const char *msg)
+{
+	(void)priv;
+	if (level <= usbredirparser_warning)
+		print_message("host side: %s\n", msg);
+}
+
+static int host_read(void *priv, uint8_t *data, int count)
+{
+	ssize_t n = recv(((struct host *)priv)->fd, data, (size_t)count,
+			 MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN ? 0 : -1;
+	return n ? (int)n : -1;
+}
+
+static int host_write(void *priv, uint8_t *data, int count)
+{
+	return (int)send(((struct host *)priv)->fd, data, (size_t)count,
+			 MSG_NOSIGNAL);
+}
+
+/* One turn; false when the device's side has closed. */
+static bool turn(struct host *h, int ms)
+{
+	struct pollfd p = { .fd = h->fd, .events = POLLIN };
+
+	if (usbredirparser_has_data_to_write(h->parser) &&
+	    usbredirparser_do_write(h->parser) < 0)
+		return false;
+	if (poll(&p, 1, ms) > 0)
+		return usbredirparser_do_read(h->parser) == 0;
+	return true;
+}
+
+static void quiet(struct host *h, int ms)
+{
+	long end = now_ms() + ms;
+
+	while (now_ms() < end)
+		assert_true(turn(h, (int)(end - now_ms())));
+}
+
+#define until(h, cond) do { \
+	long end_ = now_ms() + WAIT_MS; \
+	while (!(cond)) { \
+		assert_true(now_ms() < end_); \
+		/* what is waited for may be the last thing it said */ \
+		assert_true(turn(h, 50) || (cond)); \
+	} \
+} while (0)
+
+static int dial(const char *path)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	return fd;
+}
+
+static const char *program(void)
+{
+	const char *p = getenv("GK_USB_DEVICE");
+
+	return p ? p : "build/tests/gk-usb-device";
+}
+
+/* Runs the program with its stdin and stdout on pipes. */
+static void spawn(struct host *h, char *const argv[], bool mute)
+{
+	int in[2], out[2];
+
+	assert_int_equal(pipe(in), 0);
+	assert_int_equal(pipe(out), 0);
+	h->pid = fork();
+	assert_true(h->pid >= 0);
+	if (!h->pid) {
+		dup2(in[0], 0);
+		dup2(out[1], 1);
+		close(in[0]);
+		close(in[1]);
+		close(out[0]);
+		close(out[1]);
+		/* usage texts are not news */
+		if (mute)
+			close(2);
+		execv(program(), argv);
+		_exit(127);
+	}
+	close(in[0]);
+	close(out[1]);
+	h->in_fd = in[1];
+	h->out_fd = out[0];
+}
+
+/* The exit status; -1 if it does not end, or by a signal. */
+static int reap(struct host *h)
+{
+	long end = now_ms() + WAIT_MS;
+	int status;
+
+	while (waitpid(h->pid, &status, WNOHANG) == 0) {
+		if (now_ms() > end) {
+			kill(h->pid, SIGKILL);
+			waitpid(h->pid, &status, 0);
+			return -1;
+		}
+		usleep(5000);
+	}
+	h->pid = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void read_line(int fd, char *line, size_t size)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	size_t n = 0;
+
+	while (n + 1 < size) {
+		assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+		assert_int_equal(read(fd, line + n, 1), 1);
+		if (line[n] == '\n')
+			break;
+		n++;
+	}
+	line[n] = '\0';
+}
+
+static void attach(struct host *h, int fd)
+{
+	uint32_t caps[USB_REDIR_CAPS_SIZE] = { 0 };
+	struct usbredirparser *p = usbredirparser_create();
+
+	assert_non_null(p);
+	h->fd = fd;
+	h->parser = p;
+	p->priv = h;
+	p->log_func = on_log;
+	p->read_func = host_read;
+	p->write_func = host_write;
+	p->hello_func = on_hello;
+	p->device_connect_func = on_connect;
+	p->device_disconnect_func = on_disconnect;
+	p->interface_info_func = on_interfaces;
+	p->ep_info_func = on_eps;
+	p->configuration_status_func = on_configuration;
+	p->alt_setting_status_func = on_alt;
+	p->interrupt_receiving_status_func = on_receiving;
+	p->control_packet_func = on_control;
+	p->bulk_packet_func = on_bulk;
+	p->interrupt_packet_func = on_interrupt;
+	/* what QEMU offers */
+	usbredirparser_caps_set_cap(caps, usb_redir_cap_connect_device_version);
+	usbredirparser_caps_set_cap(caps, usb_redir_cap_filter);
+	usbredirparser_caps_set_cap(caps, usb_redir_cap_ep_info_max_packet_size);
+	usbredirparser_caps_set_cap(caps, usb_redir_cap_64bits_ids);
+	usbredirparser_caps_set_cap(caps, usb_redir_cap_32bits_bulk_length);
+	usbredirparser_caps_set_cap(caps, usb_redir_cap_bulk_receiving);
+	usbredirparser_caps_set_cap(caps, usb_redir_cap_bulk_streams);
+	usbredirparser_init(p, "test_redir", caps, USB_REDIR_CAPS_SIZE, 0);
+}
+
+static void detach(struct host *h)
+{
+	if (h->parser)
+		usbredirparser_destroy(h->parser);
+	h->parser = NULL;
+	if (h->fd >= 0)
+		close(h->fd);
+	h->fd = -1;
+}
+
+#define MAX_ARGS 24
+
+static struct host *start(const char *kind, ...)
+{
+	struct host *h = calloc(1, sizeof(*h));
+	const char *args[MAX_ARGS] = { "gk-usb-device", kind };
+	char line[64];
+	va_list ap;
+	int n = 2;
+
+	assert_non_null(h);
+	h->fd = h->script = -1;
+	snprintf(h->dir, sizeof(h->dir), "/tmp/gk-test-redir-XXXXXX");
+	assert_non_null(mkdtemp(h->dir));
+	snprintf(h->sock, sizeof(h->sock), "%s/usb", h->dir);
+	snprintf(h->ctl, sizeof(h->ctl), "%s/ctl", h->dir);
+	args[n++] = "--listen";
+	args[n++] = h->sock;
+	args[n++] = "--control";
+	args[n++] = h->ctl;
+	args[n++] = "--max-seconds";
+	args[n++] = "60";
+	va_start(ap, kind);
+	do {
+		assert_true(n < MAX_ARGS);
+		args[n] = va_arg(ap, const char *);
+	} while (args[n++]);
+	va_end(ap);
+	spawn(h, (char *const *)(uintptr_t)args, false);
+	read_line(h->out_fd, line, sizeof(line));
+	assert_string_equal(line, "ready");
+	h->script = dial(h->ctl);
+	attach(h, dial(h->sock));
+	return h;
+}
+
+static void stop(struct host *h)
+{
+	close(h->script);
+	/* The end of its stdin is the end of the program. */
+	close(h->in_fd);
+	assert_int_equal(reap(h), 0);
+	detach(h);
+	close(h->out_fd);
+	assert_int_equal(access(h->sock, F_OK), -1);
+	assert_int_equal(access(h->ctl, F_OK), -1);
+	assert_int_equal(rmdir(h->dir), 0);
+	free(h);
+}
+
+static void command(struct host *h, const char *text)
+{
+	char line[8192];
+	int n = snprintf(line, sizeof(line), "%s\n", text);
+
+	assert_int_equal(write(h->script, line, (size_t)n), n);
+}
+
+static void expect(struct host *h, const char *answer)
+{
+	char line[8192];
+
+	read_line(h->script, line, sizeof(line));
+	assert_string_equal(line, answer);
+}
+
+/* A command whose answer needs nothing of the host side. */
+static void tell(struct host *h, const char *text, const char *answer)
+{
+	command(h, text);
+	expect(h, answer);
+}
+
+static long stat_of(struct host *h, const char *name)
+{
+	char line[8192], key[64], *p;
+
+	command(h, "stats");
+	read_line(h->script, line, sizeof(line));
+	assert_int_equal(strncmp(line, "ok {", 4), 0);
+	snprintf(key, sizeof(key), "\"%s\":", name);
+	p = strstr(line, key);
+	assert_non_null(p);
+	return strtol(p + strlen(key), NULL, 10);
+}
+
+static void send_control(struct host *h, uint8_t type, uint8_t request,
+			 uint16_t value, uint16_t index, uint16_t length,
+			 const uint8_t *data)
+{
+	struct usb_redir_control_packet_header c = {
+		.endpoint = type & 0x80, .request = request,
+		.requesttype = type, .value = value, .index = index,
+		.length = length,
+	};
+	uint8_t buf[64] = { 0 };
+
+	if (data)
+		memcpy(buf, data, length);
+	h->answered = false;
+	usbredirparser_send_control_packet(h->parser, ++h->id, &c,
+					   data ? buf : NULL,
+					   data ? length : 0);
+}
+
+static struct packet *wait_answer(struct host *h)
+{
+	until(h, h->answered);
+	assert_int_equal(h->answered_id, h->id);
+	return &h->answer;
+}
+
+static struct packet *control(struct host *h, uint8_t type, uint8_t request,
+			      uint16_t value, uint16_t index, uint16_t length,
+			      const uint8_t *data)
+{
+	send_control(h, type, request, value, index, length, data);
+	return wait_answer(h);
+}
+
+static struct packet *get_descriptor(struct host *h, uint16_t value,
+				     uint16_t length)
+{
+	return control(h, 0x80, 6, value, 0, length, NULL);
+}
+
+static void set_configuration(struct host *h, uint8_t value)
+{
+	struct usb_redir_set_configuration_header c = { value };
+
+	h->answered = false;
+	usbredirparser_send_set_configuration(h->parser, ++h->id, &c);
+	assert_int_equal(wait_answer(h)->status, usb_redir_success);
+	assert_int_equal(h->answer.value, value);
+}
+
+static struct packet *set_alt(struct host *h, uint8_t interface, uint8_t alt)
+{
+	struct usb_redir_set_alt_setting_header a = { interface, alt };
+
+	h->answered = false;
+	usbredirparser_send_set_alt_setting(h->parser, ++h->id, &a);
+	return wait_answer(h);
+}
+
+static void poll_endpoint(struct host *h, uint8_t ep)
+{
+	struct usb_redir_start_interrupt_receiving_header s = { ep };
+
+	h->answered = false;
+	usbredirparser_send_start_interrupt_receiving(h->parser, ++h->id, &s);
+	assert_int_equal(wait_answer(h)->status, usb_redir_success);
+}
+
+static void set_idle(struct host *h, uint8_t interface, uint8_t rate)
+{
+	assert_int_equal(control(h, 0x21, 0x0a, (uint16_t)(rate << 8),
+				 interface, 0, NULL)->status,
+			 usb_redir_success);
+}
+
+/* As Linux and libusb users do before they read a keyboard. */
+static void bring_up(struct host *h)
+{
+	until(h, h->connects == 1);
+	usbredirparser_send_reset(h->parser);
+	set_configuration(h, 1);
+	set_idle(h, 0, 0);
+	assert_int_equal(control(h, 0x21, 0x0b, 0, 0, 0, NULL)->status,
+			 usb_redir_success);
+	poll_endpoint(h, 0x81);
+}
+
+static void send_bulk(struct host *h, uint8_t ep, uint8_t *data, int len)
+{
+	struct usb_redir_bulk_packet_header b = {
+		.endpoint = ep, .length = (uint16_t)len,
+	};
+
+	h->answered = false;
+	usbredirparser_send_bulk_packet(h->parser, ++h->id, &b,
+					ep & 0x80 ? NULL : data,
+					ep & 0x80 ? 0 : len);
+}
+
+/* --- the tests ------------------------------------------------------- */
+
+static void descriptors(void **state)
+{
+	struct host *h = start("keyboard", "--vid", "abcd", "--pid", "12",
+			       "--serial", "S-1", "--port-note", "left", NULL);
+	struct packet *p;
+	static const uint8_t serial[] = { 8, 3, 'S', 0, '-', 0, '1', 0 };
+
+	(void)state;
+	until(h, h->connects == 1);
+	assert_int_equal(h->device.vendor_id, 0xabcd);
+	assert_int_equal(h->device.product_id, 0x12);
+	assert_int_equal(h->device.speed, usb_redir_speed_full);
+	assert_int_equal(h->interfaces.interface_count, 1);
+	assert_int_equal(h->interfaces.interface_class[0], 3);
+	assert_int_equal(h->interfaces.interface_subclass[0], 1);
+	assert_int_equal(h->interfaces.interface_protocol[0], 1);
+	assert_int_equal(h->eps.type[17], usb_redir_type_interrupt);
+	assert_int_equal(h->eps.interval[17], 10);
+	assert_int_equal(h->eps.max_packet_size[17], 8);
+	assert_int_equal(h->eps.type[16], usb_redir_type_control);
+	assert_int_equal(h->eps.type[1], usb_redir_type_invalid);
+
+	p = get_descriptor(h, 0x0100, 18);
+	assert_int_equal(p->status, usb_redir_success);
+	assert_int_equal(p->len, 18);
+	assert_int_equal(p->data[8] | p->data[9] << 8, 0xabcd);
+	assert_int_equal(p->data[16], 3);
+	assert_int_equal(get_descriptor(h, 0x0100, 8)->len, 8);
+	p = get_descriptor(h, 0x0200, 255);
+	assert_int_equal(p->len, 34);
+	assert_int_equal(p->data[2], 34);
+	assert_memory_equal(p->data + 9, "\x09\x04\0\0\1\3\1\1", 8);
+	assert_int_equal(p->data[18 + 7], 65);
+	p = control(h, 0x81, 6, 0x2200, 0, 65, NULL);
+	assert_int_equal(p->len, 65);
+	assert_memory_equal(p->data, "\x05\x01\x09\x06", 4);
+	assert_int_equal(control(h, 0x81, 6, 0x2100, 0, 9, NULL)->len, 9);
+	p = get_descriptor(h, 0x0303, 255);
+	assert_int_equal(p->len, sizeof(serial));
+	assert_memory_equal(p->data, serial, sizeof(serial));
+	assert_int_equal(get_descriptor(h, 0x0300, 255)->len, 4);
+
+	/* USB 2.0 9.6.2: not for a device of one speed, nor what is not there */
+	assert_int_equal(get_descriptor(h, 0x0f00, 5)->status, usb_redir_stall);
+	assert_int_equal(get_descriptor(h, 0x0309, 255)->status,
+			 usb_redir_stall);
+	assert_int_equal(control(h, 0x81, 6, 0x2200, 1, 65, NULL)->status,
+			 usb_redir_stall);
+	assert_int_equal(control(h, 0xc0, 0x33, 0, 0, 8, NULL)->status,
+			 usb_redir_stall);
+	assert_int_equal(stat_of(h, "stalls"), 4);
+	stop(h);
+}
+
+static void standard_requests(void **state)
+{
+	struct host *h = start("keyboard", NULL);
+	struct usb_redir_get_alt_setting_header alt = { 0 };
+
+	(void)state;
+	until(h, h->connects == 1);
+	/* no serial number was asked for, so none is named */
+	assert_int_equal(get_descriptor(h, 0x0100, 18)->data[16], 0);
+	assert_memory_equal(control(h, 0x80, 0, 0, 0, 2, NULL)->data, "\0\0", 2);
+	assert_int_equal(control(h, 0x00, 3, 1, 0, 0, NULL)->status, 0);
+	assert_memory_equal(control(h, 0x80, 0, 0, 0, 2, NULL)->data, "\2\0", 2);
+	assert_int_equal(control(h, 0x00, 1, 1, 0, 0, NULL)->status, 0);
+	assert_memory_equal(control(h, 0x80, 0, 0, 0, 2, NULL)->data, "\0\0", 2);
+	/* an interface is there only once configured (9.4.5) */
+	assert_int_equal(control(h, 0x81, 0, 0, 0, 2, NULL)->status,
+			 usb_redir_stall);
+	assert_int_equal(control(h, 0x80, 8, 0, 0, 1, NULL)->data[0], 0);
+	assert_int_equal(control(h, 0x00, 9, 1, 0, 0, NULL)->status, 0);
+	assert_int_equal(control(h, 0x80, 8, 0, 0, 1, NULL)->data[0], 1);
+	assert_int_equal(control(h, 0x00, 9, 7, 0, 0, NULL)->status,
+			 usb_redir_stall);
+	assert_int_equal(control(h, 0x81, 0, 0, 0, 2, NULL)->status, 0);
+	assert_int_equal(control(h, 0x81, 10, 0, 0, 1, NULL)->data[0], 0);
+	assert_int_equal(control(h, 0x01, 11, 1, 0, 0, NULL)->status,
+			 usb_redir_stall);
+	assert_int_equal(control(h, 0x82, 0, 0, 0x85, 2, NULL)->status,
+			 usb_redir_stall);
+	assert_int_equal(control(h, 0x82, 12, 0, 0x81, 2, NULL)->status,
+			 usb_redir_stall);
+
+	h->answered = false;
+	usbredirparser_send_get_configuration(h->parser, ++h->id);
+	assert_int_equal(wait_answer(h)->value, 1);
+	h->answered = false;
+	usbredirparser_send_get_alt_setting(h->parser, ++h->id, &alt);
+	assert_int_equal(wait_answer(h)->value, 0);
+	assert_int_equal(set_alt(h, 0, 0)->status, usb_redir_success);
+	assert_int_equal(set_alt(h, 0, 1)->status, usb_redir_stall);
+	/* a reset takes the configuration away */
+	usbredirparser_send_reset(h->parser);
+	assert_int_equal(control(h, 0x80, 8, 0, 0, 1, NULL)->data[0], 0);
+	assert_int_equal(stat_of(h, "resets"), 1);
+	assert_int_equal(stat_of(h, "set_configuration"), 2);
+	stop(h);
+}
+
+static void typing(void **state)
+{
+	static const struct {
+		uint8_t modifier, usage;
+	} keys[] = { { 0, 0x04 }, { 2, 0x05 }, { 2, 0x1e }, { 0, 0x2c },
+		     { 0, 0x38 } };
+	struct host *h = start("keyboard", NULL);
+	long begin;
+	size_t i;
+
+	(void)state;
+	bring_up(h);
+	tell(h, "rate 20", "ok 20");
+	begin = now_ms();
+	command(h, "type aB! /");
+	until(h, h->n_packets == 10);
+	/* ten reports at forty a second, the first at once */
+	assert_in_range(now_ms() - begin, 210, 2000);
+	expect(h, "ok");
+	for (i = 0; i < 5; i++) {
+		assert_int_equal(h->packets[2 * i].ep, 0x81);
+		assert_int_equal(h->packets[2 * i].len, 8);
+		assert_int_equal(h->packets[2 * i].data[0], keys[i].modifier);
+		assert_int_equal(h->packets[2 * i].data[2], keys[i].usage);
+		assert_int_equal(h->packets[2 * i + 1].len, 8);
+		assert_memory_equal(h->packets[2 * i + 1].data, "\0\0\0\0\0\0\0",
+				    8);
+	}
+	/* no faster than it is polled: 10 ms */
+	tell(h, "rate 1000", "ok 1000, but the endpoint is polled for 50 only");
+	h->n_packets = 0;
+	begin = now_ms();
+	command(h, "type 0123456789");
+	until(h, h->n_packets == 20);
+	assert_true(now_ms() - begin >= 180);
+	expect(h, "ok");
+
+	h->n_packets = 0;
+	command(h, "key leftalt down\nkey f4 down\nkey f4 up\nkey leftalt up\n"
+		   "caps\nkey 0x90 down");
+	until(h, h->n_packets == 7);
+	for (i = 0; i < 6; i++)
+		expect(h, "ok");
+	assert_memory_equal(h->packets[0].data, "\4\0\0", 3);
+	assert_memory_equal(h->packets[1].data, "\4\0\x3d", 3);
+	assert_memory_equal(h->packets[2].data, "\4\0\0", 3);
+	assert_memory_equal(h->packets[3].data, "\0\0\0", 3);
+	assert_memory_equal(h->packets[4].data, "\0\0\x39", 3);
+	assert_memory_equal(h->packets[5].data, "\0\0\0", 3);
+	assert_memory_equal(h->packets[6].data, "\0\0\x90", 3);
+	/* GET_REPORT gives what was sent last */
+	assert_memory_equal(control(h, 0xa1, 1, 0x0100, 0, 8, NULL)->data,
+			    "\0\0\x90\0\0\0\0", 8);
+	stop(h);
+}
+
+static void rollover(void **state)
+{
+	struct host *h = start("keyboard", NULL);
+	char line[32];
+	char c;
+
+	(void)state;
+	bring_up(h);
+	for (c = 'a'; c <= 'g'; c++) {
+		snprintf(line, sizeof(line), "key %c down", c);
+		command(h, line);
+	}
+	command(h, "key a up");
+	until(h, h->n_packets == 8);
+	assert_memory_equal(h->packets[5].data, "\0\0\4\5\6\7\x08\x09", 8);
+	assert_memory_equal(h->packets[6].data, "\0\0\1\1\1\1\1\1", 8);
+	assert_memory_equal(h->packets[7].data, "\0\0\x0a\5\6\7\x08\x09", 8);
+	stop(h);
+}
+
+static void leds_and_class_requests(void **state)
+{
+	struct host *h = start("keyboard", NULL);
+	static const uint8_t caps[1] = { 2 }, more[2] = { 1, 1 };
+
+	(void)state;
+	bring_up(h);
+	tell(h, "leds", "ok none");
+	assert_int_equal(control(h, 0x21, 9, 0x0200, 0, 1, caps)->status, 0);
+	tell(h, "leds", "ok 02 caps");
+	assert_int_equal(control(h, 0xa1, 1, 0x0200, 0, 1, NULL)->data[0], 2);
+	assert_int_equal(control(h, 0x21, 9, 0x0200, 0, 2, more)->status,
+			 usb_redir_stall);
+	assert_int_equal(control(h, 0x21, 9, 0x0200, 1, 1, caps)->status,
+			 usb_redir_stall);
+	assert_int_equal(stat_of(h, "led_writes"), 1);
+	assert_int_equal(control(h, 0xa1, 3, 0, 0, 1, NULL)->data[0], 0);
+	assert_int_equal(control(h, 0x21, 0x0b, 1, 0, 0, NULL)->status, 0);
+	assert_int_equal(control(h, 0xa1, 3, 0, 0, 1, NULL)->data[0], 1);
+	assert_int_equal(control(h, 0x21, 0x0b, 2, 0, 0, NULL)->status,
+			 usb_redir_stall);
+	/* 5 times 4 ms: the report comes again and again (HID 1.11 7.2.4) */
+	set_idle(h, 0, 5);
+	assert_int_equal(control(h, 0xa1, 2, 0, 0, 1, NULL)->data[0], 5);
+	h->n_packets = 0;
+	until(h, h->n_packets >= 3);
+	assert_memory_equal(h->packets[0].data, "\0\0\0\0\0\0\0", 8);
+	set_idle(h, 0, 0);
+	quiet(h, 50);
+	h->n_packets = 0;
+	quiet(h, QUIET_MS);
+	assert_int_equal(h->n_packets, 0);
+	assert_true(stat_of(h, "idle_reports") >= 3);
+	stop(h);
+}
+
+static void late_never_stall(void **state)
+{
+	struct host *h = start("keyboard", NULL);
+	long begin;
+	int i;
+
+	(void)state;
+	until(h, h->connects == 1);
+	tell(h, "control never", "ok");
+	send_control(h, 0x80, 6, 0x0100, 0, 18, NULL);
+	quiet(h, QUIET_MS);
+	assert_false(h->answered);
+	usbredirparser_send_cancel_data_packet(h->parser, h->id);
+	assert_int_equal(wait_answer(h)->status, usb_redir_cancelled);
+	assert_int_equal(h->answer.len, 0);
+	/* more at one time than there is room for: an error, and no crash */
+	for (i = 0; i < 64; i++)
+		send_control(h, 0x80, 6, 0x0100, 0, 18, NULL);
+	quiet(h, QUIET_MS);
+	assert_false(h->answered);
+	assert_int_equal(get_descriptor(h, 0x0100, 18)->status,
+			 usb_redir_ioerror);
+	/* a reset ends them all */
+	usbredirparser_send_reset(h->parser);
+	h->answered = false;
+	until(h, h->answered);
+	assert_int_equal(h->answer.status, usb_redir_cancelled);
+	quiet(h, 20);
+
+	tell(h, "control late 200", "ok");
+	begin = now_ms();
+	assert_int_equal(get_descriptor(h, 0x0100, 18)->len, 18);
+	assert_in_range(now_ms() - begin, 195, 2000);
+	tell(h, "control stall", "ok");
+	assert_int_equal(get_descriptor(h, 0x0100, 18)->status,
+			 usb_redir_stall);
+	tell(h, "control normal", "ok");
+	assert_int_equal(get_descriptor(h, 0x0100, 18)->len, 18);
+	tell(h, "control sometimes", "error control normal|stall|never|late MS");
+	assert_int_equal(stat_of(h, "cancels"), 1);
+	stop(h);
+}
+
+static void halt(void **state)
+{
+	struct host *h = start("keyboard", NULL);
+
+	(void)state;
+	bring_up(h);
+	assert_int_equal(control(h, 0x02, 3, 0, 0x81, 0, NULL)->status, 0);
+	until(h, h->n_packets == 1);
+	assert_int_equal(h->packets[0].status, usb_redir_stall);
+	assert_memory_equal(control(h, 0x82, 0, 0, 0x81, 2, NULL)->data,
+			    "\1\0", 2);
+	command(h, "type a");
+	quiet(h, QUIET_MS);
+	assert_int_equal(h->n_packets, 1);
+	assert_int_equal(control(h, 0x02, 1, 0, 0x81, 0, NULL)->status, 0);
+	until(h, h->n_packets == 3);
+	expect(h, "ok");
+	stop(h);
+}
+
+static void unplug(void **state)
+{
+	struct host *h = start("keyboard", NULL);
+	int before;
+
+	(void)state;
+	bring_up(h);
+	command(h, "type abcdefghijklmnopqrstuvwxyz");
+	until(h, h->n_packets == 10);
+	/* a second script pulls the plug while the first one types */
+	before = h->script;
+	h->script = dial(h->ctl);
+	tell(h, "unplug", "ok");
+	close(h->script);
+	h->script = before;
+	expect(h, "error unplugged");
+	until(h, h->disconnects == 1);
+	before = h->n_packets;
+	quiet(h, QUIET_MS);
+	assert_int_equal(h->n_packets, before);
+	tell(h, "type a", "error unplugged");
+	tell(h, "wait 0", "error not polled");
+
+	tell(h, "plug", "ok");
+	until(h, h->connects == 2);
+	/* nothing is held, nothing is configured, and typing waits for that */
+	assert_int_equal(control(h, 0x80, 8, 0, 0, 1, NULL)->data[0], 0);
+	command(h, "wait 10\ntype z");
+	usbredirparser_send_reset(h->parser);
+	set_configuration(h, 1);
+	h->n_packets = 0;
+	poll_endpoint(h, 0x81);
+	expect(h, "ok");
+	until(h, h->n_packets == 2);
+	assert_memory_equal(h->packets[0].data, "\0\0\x1d\0", 4);
+	expect(h, "ok");
+	tell(h, "replug", "ok");
+	until(h, h->connects == 3);
+	assert_int_equal(h->disconnects, 2);
+	stop(h);
+}
+
+static void hot_plug(void **state)
+{
+	struct host *h = start("keyboard", "--unplugged", "--stall-seconds",
+			       "1", NULL);
+
+	(void)state;
+	quiet(h, QUIET_MS);
+	assert_int_equal(h->connects, 0);
+	tell(h, "plug", "ok");
+	until(h, h->connects == 1);
+	/* nobody polls: the script is not left waiting */
+	tell(h, "type a", "error the host takes no reports");
+	stop(h);
+}
+
+static void host_goes_and_comes(void **state)
+{
+	static const uint8_t garbage[64] = { 0xff, 0xff, 0xff, 0xff };
+	struct host *h = start("keyboard", NULL);
+
+	(void)state;
+	bring_up(h);
+	detach(h);
+	attach(h, dial(h->sock));
+	h->connects = 0;
+	bring_up(h);
+	assert_int_equal(stat_of(h, "hosts"), 2);
+	/* not usbredir at all */
+	detach(h);
+	h->fd = dial(h->sock);
+	assert_int_equal(write(h->fd, garbage, 64), 64);
+	usleep(50000);
+	detach(h);
+	attach(h, dial(h->sock));
+	h->connects = 0;
+	bring_up(h);
+	stop(h);
+}
+
+static void composite(void **state)
+{
+	struct host *h = start("composite", NULL);
+	uint8_t text[] = "echo";
+	struct packet *p;
+
+	(void)state;
+	bring_up(h);
+	assert_int_equal(h->interfaces.interface_count, 3);
+	assert_int_equal(h->interfaces.interface_class[1], 8);
+	assert_int_equal(h->interfaces.interface_class[2], 0xff);
+	p = get_descriptor(h, 0x0200, 1000);
+	assert_int_equal(p->len, p->data[2] | p->data[3] << 8);
+	assert_int_equal(control(h, 0xa1, 0xfe, 0, 1, 1, NULL)->len, 1);
+
+	/* the storage takes no command and gives no answer */
+	send_bulk(h, 0x02, text, 4);
+	quiet(h, QUIET_MS);
+	assert_false(h->answered);
+	usbredirparser_send_cancel_data_packet(h->parser, h->id);
+	assert_int_equal(wait_answer(h)->status, usb_redir_cancelled);
+	send_bulk(h, 0x82, NULL, 13);
+	quiet(h, QUIET_MS);
+	assert_false(h->answered);
+	usbredirparser_send_cancel_data_packet(h->parser, h->id);
+	assert_int_equal(wait_answer(h)->status, usb_redir_cancelled);
+
+	/* the vendor's endpoints come with alternate setting 1 */
+	assert_int_equal(h->eps.type[3], usb_redir_type_invalid);
+	send_bulk(h, 0x03, text, 4);
+	assert_int_equal(wait_answer(h)->status, usb_redir_stall);
+	assert_int_equal(set_alt(h, 2, 1)->status, usb_redir_success);
+	assert_int_equal(h->answer.value, 1);
+	assert_int_equal(h->eps.type[3], usb_redir_type_bulk);
+	assert_int_equal(h->eps.type[19], usb_redir_type_bulk);
+	send_bulk(h, 0x83, NULL, 64);
+	quiet(h, 20);
+	assert_false(h->answered);
+	send_bulk(h, 0x03, text, 4);
+	until(h, h->answered && h->answer.ep == 0x83);
+	assert_int_equal(h->answered_id, h->id - 1);
+	assert_int_equal(h->answer.len, 4);
+	assert_memory_equal(h->answer.data, "echo", 4);
+	/* and the other order, with a host that asks for less */
+	send_bulk(h, 0x03, text, 4);
+	wait_answer(h);
+	send_bulk(h, 0x83, NULL, 3);
+	assert_int_equal(wait_answer(h)->len, 3);
+
+	h->n_packets = 0;
+	command(h, "type k");
+	until(h, h->n_packets == 2);
+	expect(h, "ok");
+	stop(h);
+}
+
+static void nkro_boot(void **state)
+{
+	struct host *h = start("nkro-boot", NULL);
+	struct packet *p;
+	char line[32], c;
+	int len;
+
+	(void)state;
+	bring_up(h);
+	set_idle(h, 1, 0);
+	poll_endpoint(h, 0x82);
+	p = get_descriptor(h, 0x0200, 1000);
+	assert_int_equal(p->len, p->data[2] | p->data[3] << 8);
+	len = p->data[9 + 25 + 9 + 7] | p->data[9 + 25 + 9 + 8] << 8;
+	/* between the longest of real keyboards and what Linux takes */
+	assert_in_range(len, 512, 4096);
+	p = control(h, 0x81, 6, 0x2200, 1, 4096, NULL);
+	assert_int_equal(p->len, len);
+	assert_int_equal(p->data[len - 1], 0xc0);
+	assert_int_equal(control(h, 0xa1, 1, 0x0305, 1, 16, NULL)->len, 16);
+
+	for (c = 'a'; c <= 'h'; c++) {
+		snprintf(line, sizeof(line), "key %c down", c);
+		command(h, line);
+	}
+	command(h, "key g up");
+	until(h, h->n_packets == 9);
+	assert_int_equal(h->packets[5].ep, 0x81);
+	assert_memory_equal(h->packets[5].data, "\0\0\4\5\6\7\x08\x09", 8);
+	assert_int_equal(h->packets[6].ep, 0x82);
+	assert_int_equal(h->packets[6].len, 15);
+	assert_memory_equal(h->packets[6].data, "\1\x40\0", 3);
+	assert_memory_equal(h->packets[7].data, "\1\xc0\0", 3);
+	assert_int_equal(h->packets[8].ep, 0x82);
+	assert_memory_equal(h->packets[8].data, "\1\x80\0", 3);
+	stop(h);
+}
+
+static void speeds(void **state)
+{
+	struct host *h = start("keyboard", "--speed", "high", NULL);
+
+	(void)state;
+	until(h, h->connects == 1);
+	assert_int_equal(h->device.speed, usb_redir_speed_high);
+	assert_int_equal(get_descriptor(h, 0x0100, 18)->data[7], 64);
+	/* 10 ms are 80 microframes: 2^6 fit */
+	assert_int_equal(h->eps.interval[17], 7);
+	assert_int_equal(get_descriptor(h, 0x0600, 10)->len, 10);
+	assert_int_equal(get_descriptor(h, 0x0700, 255)->data[33], 10);
+	stop(h);
+	h = start("keyboard", "--speed", "low", NULL);
+	until(h, h->connects == 1);
+	assert_int_equal(h->device.speed, usb_redir_speed_low);
+	assert_int_equal(get_descriptor(h, 0x0100, 18)->data[7], 8);
+	assert_int_equal(get_descriptor(h, 0x0600, 10)->status,
+			 usb_redir_stall);
+	stop(h);
+	h = start("composite", "--speed", "high", NULL);
+	until(h, h->connects == 1);
+	assert_int_equal(h->eps.max_packet_size[18], 512);
+	stop(h);
+}
+
+static void scripts(void **state)
+{
+	struct host *h = start("keyboard", NULL);
+	static const struct {
+		const char *line, *answer;
+	} cases[] = {
+		{ "fly", "error unknown command" },
+		{ "", "error unknown command" },
+		{ "type", "error type TEXT" },
+		{ "type \t", "error not on a US keyboard" },
+		{ "key", "error key NAME down|up" },
+		{ "key a sideways", "error key NAME down|up" },
+		{ "key a down now", "error key NAME down|up" },
+		{ "key hyper down", "error no such key" },
+		{ "rate 0", "error rate 1..2000 keys a second" },
+		{ "rate 2001", "error rate 1..2000 keys a second" },
+		{ "rate x", "error rate 1..2000 keys a second" },
+		{ "rate 40", "ok 40" },
+		{ "wait x", "error wait SECONDS, at most 600" },
+		{ "caps on", "error a key's name stands alone" },
+	};
+	char long_line[20000], line[256];
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		tell(h, cases[i].line, cases[i].answer);
+	/* a line without an end is not waited for */
+	memset(long_line, 'x', sizeof(long_line));
+	assert_int_equal(send(h->script, long_line, 16384, MSG_NOSIGNAL), 16384);
+	expect(h, "error line too long");
+	close(h->script);
+	h->script = dial(h->ctl);
+	/* stdin is a script too */
+	assert_int_equal(write(h->in_fd, "rate 50\n", 8), 8);
+	read_line(h->out_fd, line, sizeof(line));
+	assert_string_equal(line, "ok 50");
+	stop(h);
+}
+
+/* Runs it to its end; for what does not serve. */
+static int run_to_end(const char *const *args)
+{
+	struct host h = { .fd = -1 };
+	int status;
+
+	spawn(&h, (char *const *)(uintptr_t)args, true);
+	status = reap(&h);
+	close(h.in_fd);
+	close(h.out_fd);
+	return status;
+}
+
+static void command_line(void **state)
+{
+	static const struct {
+		const char *args[8];
+		int status;
+	} cases[] = {
+		{ { "x", "--list" }, 0 },
+		{ { "x", "--help" }, 0 },
+		{ { "x" }, 2 },
+		{ { "x", "keyboard" }, 2 },
+		{ { "x", "--listen", "/tmp/none" }, 2 },
+		{ { "x", "teapot", "--listen", "/tmp/none" }, 2 },
+		{ { "x", "keyboard", "--listen", "/a", "--connect", "/b" }, 2 },
+		{ { "x", "keyboard", "--listen", "/a", "--vid", "xyz" }, 2 },
+		{ { "x", "keyboard", "--listen", "/a", "--vid", "10000" }, 2 },
+		{ { "x", "keyboard", "--listen", "/a", "--serial", "\"" }, 2 },
+		{ { "x", "keyboard", "--listen", "/a", "--speed", "warp" }, 2 },
+		{ { "x", "composite", "--listen", "/a", "--speed", "low" }, 2 },
+		{ { "x", "keyboard", "--listen", "/a", "--max-seconds", "0" }, 2 },
+		{ { "x", "keyboard", "--listen", "/nonexistent/a" }, 1 },
+		{ { "x", "keyboard", "--connect", "/nonexistent/a",
+		    "--max-seconds", "1" }, 1 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (run_to_end(cases[i].args) != cases[i].status)
+			fail_msg("case %zu: another exit status", i);
+	}
+}
+
+static void ends_on_signal_and_quit(void **state)
+{
+	struct host *h = start("keyboard", NULL);
+
+	(void)state;
+	kill(h->pid, SIGTERM);
+	assert_int_equal(reap(h), 0);
+	/* the sockets are gone with it, or rmdir fails */
+	assert_int_equal(rmdir(h->dir), 0);
+	close(h->in_fd);
+	close(h->out_fd);
+	close(h->script);
+	detach(h);
+	free(h);
+
+	h = start("keyboard", NULL);
+	until(h, h->connects == 1);
+	tell(h, "quit", "ok");
+	until(h, h->disconnects == 1);
+	stop(h);
+}
+
+/* A parent that dies takes its devices along. */
+static void dies_with_parent(void **state)
+{
+	char path[] = "/tmp/gk-test-redir-XXXXXX", sock[64], line[16];
+	int out[2], hold[2], status;
+	struct pollfd p;
+	pid_t pid;
+
+	(void)state;
+	assert_non_null(mkdtemp(path));
+	snprintf(sock, sizeof(sock), "%s/usb", path);
+	assert_int_equal(pipe(out), 0);
+	assert_int_equal(pipe(hold), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid) {
+		if (!fork()) {
+			dup2(hold[0], 0);
+			dup2(out[1], 1);
+			execl(program(), "x", "keyboard", "--listen", sock,
+			      "--max-seconds", "30", (char *)NULL);
+			_exit(127);
+		}
+		read_line(out[0], line, sizeof(line));
+		_exit(strcmp(line, "ready") ? 1 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	close(out[1]);
+	p = (struct pollfd){ .fd = out[0], .events = POLLIN };
+	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+	assert_int_equal(read(out[0], line, 1), 0);
+	close(out[0]);
+	close(hold[0]);
+	close(hold[1]);
+	assert_int_equal(rmdir(path), 0);
+}
+
+static void connects_itself(void **state)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct host h = { .fd = -1 };
+	char dir[] = "/tmp/gk-test-redir-XXXXXX", line[16];
+	const char *args[] = { "x", "keyboard", "--connect", sa.sun_path,
+			       "--max-seconds", "30", NULL };
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/usb", dir);
+	spawn(&h, (char *const *)(uintptr_t)args, false);
+	/* it is there before the socket is */
+	usleep(50000);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	attach(&h, accept(fd, NULL, NULL));
+	read_line(h.out_fd, line, sizeof(line));
+	assert_string_equal(line, "ready");
+	until(&h, h.connects == 1);
+	detach(&h);
+	attach(&h, accept(fd, NULL, NULL));
+	until(&h, h.connects == 2);
+	close(h.in_fd);
+	assert_int_equal(reap(&h), 0);
+	detach(&h);
+	close(h.out_fd);
+	close(fd);
+	unlink(sa.sun_path);
+	assert_int_equal(rmdir(dir), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(descriptors),
+		cmocka_unit_test(standard_requests),
+		cmocka_unit_test(typing),
+		cmocka_unit_test(rollover),
+		cmocka_unit_test(leds_and_class_requests),
+		cmocka_unit_test(late_never_stall),
+		cmocka_unit_test(halt),
+		cmocka_unit_test(unplug),
+		cmocka_unit_test(hot_plug),
+		cmocka_unit_test(host_goes_and_comes),
+		cmocka_unit_test(composite),
+		cmocka_unit_test(nkro_boot),
+		cmocka_unit_test(speeds),
+		cmocka_unit_test(scripts),
+		cmocka_unit_test(command_line),
+		cmocka_unit_test(ends_on_signal_and_quit),
+		cmocka_unit_test(dies_with_parent),
+		cmocka_unit_test(connects_itself),
+	};
+
+	signal(SIGPIPE, SIG_IGN);
+	/* Whatever goes wrong, this ends. */
+	alarm(120);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
