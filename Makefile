@@ -57,6 +57,7 @@ $(B)/gate-image: $(B)/gate/init $(B)/gate/supervisor $(B)/gate/worker \
 	$(Q)$(IMAGE)/build-image $@ $(filter $(B)/%,$^)
 
 $(B)/libgkcore.a: $(CORE_PIC)
+%.a:
 	$(call say,AR $@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
@@ -67,22 +68,98 @@ $(B)/obj/%.o: %.c
 
 # ---- dom0 ------------------------------------------------------------------
 objs = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)))
-LINK_READER := gatekeeper/dom0/link_%.c
-DAEMON := $(filter-out $(wildcard gatekeeper/dom0/link_*.c),$(wildcard gatekeeper/dom0/*.c)) \
-	gatekeeper/dom0/link_client.c
+LINK_READER := $(addprefix gatekeeper/dom0/,link_reader.c link_channel.c link_sandbox.c)
+DAEMON_MAIN := gatekeeper/dom0/main.c
 
-$(B)/gatekeeperd: $(call objs,$(DAEMON) handoff/*.c) $(B)/libgkcore.a
+# What daemon and command share; an archive, so that each takes what it uses.
+$(B)/libgkdom0.a: $(call objs,$(filter-out $(LINK_READER) $(DAEMON_MAIN),$(wildcard \
+	gatekeeper/dom0/*.c)) handoff/*.c)
+$(B)/gatekeeperd: $(call objs,$(DAEMON_MAIN)) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeperd: LIBS := -lxenstore
-$(B)/gatekeeper-link: $(call objs,$(filter-out gatekeeper/dom0/link_client.c,$(wildcard \
-	gatekeeper/dom0/link_*.c)) gatekeeper/dom0/clock.c) $(B)/libgkcore.a
+$(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore -lseccomp
-$(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c handoff/pci.c handoff/run.c) $(B)/libgkcore.a
+$(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c) $(B)/libgkdom0.a $(B)/libgkcore.a
+$(B)/gatekeeper: LIBS := -lxenstore
 $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper:
 	$(call say,LD $@)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 PROGRAMS := $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper
 all: $(PROGRAMS) $(B)/gate-kernel $(B)/gate-image
+
+# ---- tests -------------------------------------------------------------------
+T := $(B)/tests
+REDIR := libusbredirparser-0.5
+UNIT := $(patsubst tests/unit/%.c,$(T)/unit/%,$(wildcard tests/unit/test_*.c))
+DOM0_TESTS := $(patsubst tests/dom0/%.c,$(T)/dom0/%,$(wildcard tests/dom0/*.c))
+HANDOFF_TESTS := $(patsubst tests/handoff/%.c,$(T)/handoff/%,$(wildcard tests/handoff/test_*.c))
+REPLAYS := $(patsubst tests/fuzz/fuzz_%.c,$(T)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
+SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
+
+$(UNIT): $(T)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libgkcore.a
+$(DOM0_TESTS): $(T)/dom0/%: $(B)/obj/tests/dom0/%.o $(B)/libgkdom0.a $(B)/libgkcore.a
+$(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/handoff/tree.o \
+	$(B)/libgkdom0.a $(B)/libgkcore.a
+$(T)/golden: $(B)/obj/tests/golden/golden.o $(B)/libgkcore.a
+$(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_%,$(wildcard tests/devices/*.c)))
+$(T)/gk-usb-device: LIBS = $(shell pkg-config --libs $(REDIR))
+$(T)/test_redir: $(B)/obj/tests/devices/test_redir.o
+$(T)/test_redir: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
+$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
+$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir:
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+# The corpus of the fuzzers, replayed with sanitizers: core is compiled again.
+$(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
+		$(wildcard gatekeeper/core/*.h)
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -Igatekeeper -Itests/fuzz -o $@ \
+		$(filter %.c,$^)
+
+TEST_PROGRAMS := $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+	$(T)/gk-usb-device $(T)/test_redir
+
+.PHONY: deps check check-run vm-check demo asan fuzz bench
+deps:
+	$(Q)tests/deps
+
+# Everything that needs no virtual machine; a summary line at the end.
+check: deps
+	$(Q)$(MAKE) --no-print-directory check-run
+check-run: $(PROGRAMS) $(TEST_PROGRAMS)
+	$(Q)tests/check $(B)
+
+# All boot scenarios. SCENARIOS="name ..." runs some.
+vm-check: deps
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device
+	$(Q)tests/vm/run $(SCENARIOS)
+
+demo: deps
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device
+	$(Q)tests/vm/demo
+
+# The same tests with the sanitizers in everything that runs on this machine.
+asan: deps
+	$(Q)$(MAKE) --no-print-directory B=$(B)/asan CFLAGS='-O1 -g $(SAN)' \
+		LDFLAGS='$(SAN)' HARDEN= check-run
+
+# Coverage-guided fuzzing of each parser: make fuzz SECONDS=600
+SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(T)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+$(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c $(CORE)
+	$(call say,CLANG $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)clang $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -Igatekeeper -Itests/fuzz -o $@ $^
+fuzz: deps
+	$(Q)$(MAKE) --no-print-directory $(FUZZERS)
+	$(Q)for f in $(FUZZERS); do \
+		echo "== $$f: $(SECONDS) s"; mkdir -p $$f.corpus; \
+		$$f -max_total_time=$(SECONDS) -print_final_stats=1 $$f.corpus \
+			tests/fuzz/corpus/$${f##*/} || exit 1; \
+	done
 
 # ---- install -----------------------------------------------------------------
 D := $(DESTDIR)$(PREFIX)

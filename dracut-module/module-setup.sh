@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2154 # moddir, initdir and others are dracut's
 # dracut module "gatekeeper": the gate domain, its image and its dom0 side, in
 # the initramfs. dracut.modules(7).
 

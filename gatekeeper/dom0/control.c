@@ -22,6 +22,7 @@ enum {
 	REQUEST_MS = 5000,
 	ANSWER_MS = 5000,
 	HANDOFF_MS = 600000,
+	BACKLOG = 64,
 };
 
 void gk_control_end(struct gk_client *c)
@@ -289,7 +290,7 @@ int gk_control_open(struct gk_daemon *d)
 	unlink(path);
 	umask(0177);
 	if (bind(d->control_fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-	    listen(d->control_fd, GK_CLIENTS) < 0)
+	    listen(d->control_fd, BACKLOG) < 0)
 		return GK_ERR_SYSTEM;
 	umask(022);
 	return gk_loop_add(d->loop, d->control_fd, EPOLLIN, on_listen, d);

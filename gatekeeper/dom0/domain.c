@@ -117,7 +117,7 @@ static void destroyed(struct gk_daemon *d)
 			gk_gate_give_up(d, cause);
 			return;
 		}
-		gk_screen_say(&d->screen, LOG_WARNING, "%s; the gate is "
+		gk_screen_say(&d->screen, LOG_WARNING, "%s; it is "
 			      "started again", d->cause);
 		break;
 	case GK_AFTER_START:

@@ -201,8 +201,7 @@ int gk_gate_xl_cause(const char *err_text, char cause[GK_CAUSE_MAX])
 		{ "privcmd", "this is not a Xen dom0", 1 },
 		{ "xencall", "this is not a Xen dom0", 1 },
 	};
-	const char *line = err_text, *best = NULL;
-	size_t len;
+	const char *best = NULL;
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		if (strstr(err_text, known[i].said)) {
@@ -210,11 +209,16 @@ int gk_gate_xl_cause(const char *err_text, char cause[GK_CAUSE_MAX])
 			return known[i].final;
 		}
 	}
-	/* The first error is the cause; what follows are its consequences. */
-	while (*line) {
-		len = strcspn(line, "\n");
-		if (len > 4 && (!best || (!strstr(best, "rror") &&
-					  memmem(line, len, "rror", 4))))
+	/* The first error is the cause; what follows are its consequences.
+	 * Without one, the first line that says anything. */
+	for (const char *line = err_text; *line;) {
+		size_t len = strcspn(line, "\n");
+
+		if (memmem(line, len, "rror", 4)) {
+			best = line;
+			break;
+		}
+		if (!best && len > 4)
 			best = line;
 		line += len;
 		if (*line)
@@ -225,9 +229,9 @@ int gk_gate_xl_cause(const char *err_text, char cause[GK_CAUSE_MAX])
 			 "domain and did not say why");
 		return 0;
 	}
-	len = strcspn(best, "\n");
 	snprintf(cause, GK_CAUSE_MAX, "xl: %.*s",
-		 (int)(len < 150 ? len : 150), best);
+		 (int)(strcspn(best, "\n") < 150 ? strcspn(best, "\n") : 150),
+		 best);
 	gk_printable(cause);
 	return 0;
 }

@@ -163,7 +163,7 @@ void gk_handover_quiesced(struct gk_daemon *d, const struct gk_link_quiesced *q)
 	snprintf(line, sizeof(line), "{\"step\":\"quiesced\",\"detail\":\"%s, %u "
 		 "controllers, %u devices\"}",
 		 !q ? "the gate has gone" : q->complete ? "complete" :
-		 "incomplete", q ? q->controllers : 0, q ? q->devices : 0);
+		 "incomplete", q ? q->controllers : 0u, q ? q->devices : 0u);
 	run_line(d, line);
 	run(d);
 }

@@ -8,6 +8,7 @@
 
 #include "core/keycode.h"
 #include "dom0/keyboard.h"
+#include "dom0/paths.h"
 
 enum { CODES = 256 };
 
@@ -38,11 +39,14 @@ static int set_up(int fd)
 
 int gk_keyboard_open(struct gk_keyboard *k)
 {
+	char path[GK_PATH_MAX];
 	int fd;
 
 	memset(k, 0, sizeof(*k));
 	k->fd = -1;
-	fd = open("/dev/uinput", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (gk_path(path, "/dev/uinput"))
+		return GK_ERR_SYSTEM;
+	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT || errno == ENODEV ? GK_ERR_NOT_FOUND
 							  : GK_ERR_SYSTEM;

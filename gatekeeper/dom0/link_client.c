@@ -137,12 +137,16 @@ int gk_link_start(struct gk_daemon *d, unsigned timeout_s)
 	const char *argv[] = { "@gatekeeper-link", "--timeout", timeout, domid,
 			       NULL };
 	struct gk_child_spec spec = {
-		.name = "gatekeeper-link", .path = GK_LINK_PROGRAM,
-		.argv = argv, .line = on_reader_line, .done = on_reader_end,
+		.name = "gatekeeper-link", .argv = argv,
+		.line = on_reader_line, .done = on_reader_end,
 		.ctx = d,
 	};
+	char program[GK_PATH_MAX];
 	int pair[2], err;
 
+	if (gk_path(program, GK_LINK_PROGRAM))
+		return GK_ERR_LIMIT;
+	spec.path = program;
 	gk_link_stop(d);
 	snprintf(domid, sizeof(domid), "%d", d->xs.domid);
 	snprintf(timeout, sizeof(timeout), "%u", timeout_s);

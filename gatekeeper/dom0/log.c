@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -41,12 +42,17 @@ static int put(int fd, const char *prefix, const char *text)
 	char line[512];
 	int n = snprintf(line, sizeof(line), "%s%s: %s\n", prefix,
 			 log_program, text);
+	ssize_t sent;
 
 	if (n < 0)
 		return -1;
 	if ((size_t)n >= sizeof(line))
 		n = (int)sizeof(line) - 1;
-	return write(fd, line, (size_t)n) == n ? 0 : -1;
+	/* journald may hang: then a line is lost, and no key. */
+	sent = send(fd, line, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0 && errno == ENOTSOCK)
+		sent = write(fd, line, (size_t)n);
+	return sent == n ? 0 : -1;
 }
 
 void gk_log(int level, const char *fmt, ...)

@@ -14,6 +14,7 @@
 #include "dom0/clock.h"
 #include "dom0/log.h"
 #include "dom0/loop.h"
+#include "dom0/paths.h"
 #include "dom0/root.h"
 
 struct gk_child {
@@ -289,12 +290,16 @@ static void on_signal(void *ctx, uint32_t events)
 __attribute__((noreturn))
 static void child_main(const struct gk_child_spec *spec, int out, pid_t parent)
 {
-	static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	static char path[GK_PATH_MAX + 16] =
+		"PATH=/usr/sbin:/usr/bin:/sbin:/bin";
 	static char locale[] = "LC_ALL=C";
 	static char *const env[] = { path, locale, NULL };
 	sigset_t none;
 	int null;
 
+	/* In a test nothing of the machine it runs on is touched. */
+	if (gk_root_prefix[0])
+		snprintf(path, sizeof(path), "PATH=%s/bin", gk_root_prefix);
 	setsid();
 	/* The parent may have gone between fork and this. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
@@ -317,13 +322,13 @@ static void child_main(const struct gk_child_spec *spec, int out, pid_t parent)
 	if (out < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		_exit(126);
 	close_range(spec->pass_fd >= 0 ? 4 : 3, ~0U, 0);
+	/* execvpe() looks in the PATH of this process, not of env. */
+	clearenv();
+	putenv(path);
 	if (!spec->argv) {
 		signal(SIGPIPE, SIG_IGN);
 		_exit(spec->fn(spec->arg));
 	}
-	/* execvpe() looks in the PATH of this process, not of env. */
-	clearenv();
-	putenv(path);
 	execvpe(spec->path, (char *const *)(uintptr_t)spec->argv, env);
 	dprintf(2, "cannot run %s: %s\n", spec->path, strerror(errno));
 	_exit(errno == ENOENT ? 127 : 126);

@@ -73,6 +73,8 @@ void gk_daemon_publish(struct gk_daemon *d)
 	static char text[GK_STATUS_MAX];
 	struct gk_status s;
 
+	/* /run may have moved to the real root this very moment. */
+	gk_root_follow();
 	gk_daemon_status(d, &s);
 	if (gk_status_json(&s, text, sizeof(text) - 1) > 0) {
 		strcat(text, "\n");
@@ -207,13 +209,23 @@ static int was_handed_over(void)
 static int64_t unit_start(void)
 {
 	const char *s = getenv("GATEKEEPER_UNIT_START_MS");
-	char *end;
-	long long v;
+	char path[GK_PATH_MAX], text[32], *end;
+	long long v, hundredths = 0;
 
-	if (!s)
+	if (s) {
+		v = strtoll(s, &end, 10);
+		return end == s || *end || v < 0 ? -1 : (int64_t)v;
+	}
+	/* Left there by the dracut module, "SECONDS.HUNDREDTHS". */
+	if (gk_run_path(path, "started") ||
+	    gk_file_line(path, text, sizeof(text)) <= 0)
 		return -1;
-	v = strtoll(s, &end, 10);
-	return end == s || *end || v < 0 ? -1 : (int64_t)v;
+	v = strtoll(text, &end, 10);
+	if (end == text || v < 0 || v > 1000000)
+		return -1;
+	if (*end == '.' && strlen(end + 1) == 2)
+		hundredths = strtoll(end + 1, &end, 10);
+	return *end ? -1 : (int64_t)(v * 1000 + hundredths * 10);
 }
 
 static int run(void)
@@ -285,7 +297,7 @@ static void usage(FILE *to)
 	      "Starts the gate domain, which owns the USB controllers, and "
 	      "gives dom0 its\nkeyboards. Settings: gatekeeper.conf(5).\n\n"
 	      "  --run-dir DIR       instead of /run/gatekeeper\n"
-	      "  --root-prefix DIR   where /sys, /proc/cmdline and /etc are "
+	      "  --root-prefix DIR   a directory that stands for the machine "
 	      "(for tests)\n"
 	      "  --help, --version\n", to);
 }

@@ -59,6 +59,14 @@ static int set_fallback(enum gk_fallback *out, const char *s)
 	return 0;
 }
 
+static int set_path(char *out, size_t cap, const char *s)
+{
+	if (*s != '/' || strlen(s) >= cap || strpbrk(s, " \t"))
+		return -1;
+	strcpy(out, s);
+	return 0;
+}
+
 /* 0 taken, 1 no such key, -1 bad value. */
 static int set(struct gk_options *o, const char *key, const char *value)
 {
@@ -76,6 +84,9 @@ static int set(struct gk_options *o, const char *key, const char *value)
 		return set_number(&o->restarts, value, 0, 20);
 	if (!strcmp(key, "restart_window"))
 		return set_number(&o->restart_window_s, value, 10, 86400);
+	if (!strcmp(key, "sys_usb_config"))
+		return set_path(o->sys_usb_config, sizeof(o->sys_usb_config),
+				value);
 	return 1;
 }
 

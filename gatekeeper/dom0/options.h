@@ -22,6 +22,7 @@ struct gk_options {
 	unsigned memory_mib;	/* memory=, 32..1024, default 48 */
 	unsigned restarts;	/* restarts=, 0..20, default 3 */
 	unsigned restart_window_s;	/* restart_window=, 10..86400, 600 */
+	char sys_usb_config[256];	/* sys_usb_config=, "" none */
 	char dom0_usb[256];	/* rd.qubes.dom0_usb=, as it stands */
 };
 
@@ -34,7 +35,8 @@ void gk_options_default(struct gk_options *o);
 
 /*
  * gk_options_conf: "key = value" lines, '#' starts a comment. Keys: enabled,
- * timeout, fallback, debug, memory, restarts, restart_window.
+ * timeout, fallback, debug, memory, restarts, restart_window,
+ * sys_usb_config (an absolute path without blanks).
  * gk_options_cmdline: /proc/cmdline; words may hold "quoted parts", what is
  * not ours is passed over. A value that is not understood is left at what it
  * was, and noted (the first such only).

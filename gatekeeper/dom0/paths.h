@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Where things are. The two variables are for tests: a directory that stands
- * for the whole file system, and one for /run/gatekeeper.
+ * for the machine (its files, its devices, in bin its programs, and in the
+ * file xenstore what the probe of xs.h would print), and one for
+ * /run/gatekeeper.
  */
 #ifndef GK_DOM0_PATHS_H
 #define GK_DOM0_PATHS_H

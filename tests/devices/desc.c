@@ -82,7 +82,11 @@ int gk_vdev_set_desc(struct gk_vdev *dev, uint8_t type, uint8_t index,
 		free(bytes(d));
 	else
 		d = &dev->descs[dev->n_descs++];
-	*d = (struct gk_desc){ type, index, interface, copy, len };
+	d->type = type;
+	d->index = index;
+	d->interface = interface;
+	d->data = copy;
+	d->len = len;
 	return 0;
 }
 

@@ -207,7 +207,7 @@ int gk_vdev_queue(struct gk_vdev *dev, uint8_t ep, const uint8_t *data,
 		  size_t len, unsigned int gap_us, uint32_t token);
 size_t gk_vdev_queued(const struct gk_vdev *dev, uint8_t ep);
 bool gk_vdev_polled(const struct gk_vdev *dev, uint8_t ep);
-/* The time between two polls of an endpoint, in microseconds. */
+/* The least time between two packets of an endpoint, in microseconds. */
 unsigned int gk_vdev_interval_us(const struct gk_vdev *dev, uint8_t ep);
 /* Stalls the endpoint until the host clears it (USB 2.0 9.4.5). */
 void gk_vdev_halt(struct gk_vdev *dev, uint8_t ep);

@@ -250,7 +250,7 @@ unsigned int gk_vdev_interval_us(const struct gk_vdev *dev, uint8_t address)
 	const struct gk_endpoint *ep = &dev->ep[gk_ep_index(address)];
 	unsigned int n = ep->interval;
 
-	if (ep->type != usb_redir_type_interrupt)
+	if (ep->type != usb_redir_type_interrupt || dev->kind->unpaced)
 		return 0;
 	if (dev->speed != GK_HIGH)
 		return n * 1000u;
@@ -369,8 +369,7 @@ void gk_redir_pump(struct gk_endpoint *ep)
 	while (ep->head && !ep->pace.armed && ready_for_in(ep, &bulk)) {
 		packet = ep->head;
 		gap = packet->gap_us;
-		if (!dev->kind->unpaced &&
-		    gap < gk_vdev_interval_us(dev, ep->address))
+		if (gap < gk_vdev_interval_us(dev, ep->address))
 			gap = gk_vdev_interval_us(dev, ep->address);
 		gap *= 1000u;
 		now = gk_now_ns();

@@ -347,13 +347,15 @@ static void detach(struct host *h)
 
 #define MAX_ARGS 24
 
-static struct host *start(const char *kind, ...)
+/* start(KIND, OPTION...) */
+#define start(...) start_with((const char *const[]){ __VA_ARGS__, NULL })
+
+static struct host *start_with(const char *const *options)
 {
 	struct host *h = calloc(1, sizeof(*h));
-	const char *args[MAX_ARGS] = { "gk-usb-device", kind };
+	const char *args[MAX_ARGS] = { "gk-usb-device" };
 	char line[64];
-	va_list ap;
-	int n = 2;
+	int n = 1;
 
 	assert_non_null(h);
 	h->fd = h->script = -1;
@@ -367,12 +369,10 @@ static struct host *start(const char *kind, ...)
 	args[n++] = h->ctl;
 	args[n++] = "--max-seconds";
 	args[n++] = "60";
-	va_start(ap, kind);
-	do {
-		assert_true(n < MAX_ARGS);
-		args[n] = va_arg(ap, const char *);
-	} while (args[n++]);
-	va_end(ap);
+	while (*options) {
+		assert_true(n < MAX_ARGS - 1);
+		args[n++] = *options++;
+	}
 	spawn(h, (char *const *)(uintptr_t)args, false);
 	read_line(h->out_fd, line, sizeof(line));
 	assert_string_equal(line, "ready");
@@ -535,7 +535,7 @@ static void send_bulk(struct host *h, uint8_t ep, uint8_t *data, int len)
 static void descriptors(void **state)
 {
 	struct host *h = start("keyboard", "--vid", "abcd", "--pid", "12",
-			       "--serial", "S-1", "--port-note", "left", NULL);
+			       "--serial", "S-1", "--port-note", "left");
 	struct packet *p;
 	static const uint8_t serial[] = { 8, 3, 'S', 0, '-', 0, '1', 0 };
 
@@ -588,7 +588,7 @@ static void descriptors(void **state)
 
 static void standard_requests(void **state)
 {
-	struct host *h = start("keyboard", NULL);
+	struct host *h = start("keyboard");
 	struct usb_redir_get_alt_setting_header alt = { 0 };
 
 	(void)state;
@@ -639,7 +639,7 @@ static void typing(void **state)
 		uint8_t modifier, usage;
 	} keys[] = { { 0, 0x04 }, { 2, 0x05 }, { 2, 0x1e }, { 0, 0x2c },
 		     { 0, 0x38 } };
-	struct host *h = start("keyboard", NULL);
+	struct host *h = start("keyboard");
 	long begin;
 	size_t i;
 
@@ -691,7 +691,7 @@ static void typing(void **state)
 
 static void rollover(void **state)
 {
-	struct host *h = start("keyboard", NULL);
+	struct host *h = start("keyboard");
 	char line[32];
 	char c;
 
@@ -711,7 +711,7 @@ static void rollover(void **state)
 
 static void leds_and_class_requests(void **state)
 {
-	struct host *h = start("keyboard", NULL);
+	struct host *h = start("keyboard");
 	static const uint8_t caps[1] = { 2 }, more[2] = { 1, 1 };
 
 	(void)state;
@@ -747,7 +747,7 @@ static void leds_and_class_requests(void **state)
 
 static void late_never_stall(void **state)
 {
-	struct host *h = start("keyboard", NULL);
+	struct host *h = start("keyboard");
 	long begin;
 	int i;
 
@@ -790,7 +790,7 @@ static void late_never_stall(void **state)
 
 static void halt(void **state)
 {
-	struct host *h = start("keyboard", NULL);
+	struct host *h = start("keyboard");
 
 	(void)state;
 	bring_up(h);
@@ -810,7 +810,7 @@ static void halt(void **state)
 
 static void unplug(void **state)
 {
-	struct host *h = start("keyboard", NULL);
+	struct host *h = start("keyboard");
 	int before;
 
 	(void)state;
@@ -853,7 +853,7 @@ static void unplug(void **state)
 static void hot_plug(void **state)
 {
 	struct host *h = start("keyboard", "--unplugged", "--stall-seconds",
-			       "1", NULL);
+			       "1");
 
 	(void)state;
 	quiet(h, QUIET_MS);
@@ -868,7 +868,7 @@ static void hot_plug(void **state)
 static void host_goes_and_comes(void **state)
 {
 	static const uint8_t garbage[64] = { 0xff, 0xff, 0xff, 0xff };
-	struct host *h = start("keyboard", NULL);
+	struct host *h = start("keyboard");
 
 	(void)state;
 	bring_up(h);
@@ -891,7 +891,7 @@ static void host_goes_and_comes(void **state)
 
 static void composite(void **state)
 {
-	struct host *h = start("composite", NULL);
+	struct host *h = start("composite");
 	uint8_t text[] = "echo";
 	struct packet *p;
 
@@ -947,7 +947,7 @@ static void composite(void **state)
 
 static void nkro_boot(void **state)
 {
-	struct host *h = start("nkro-boot", NULL);
+	struct host *h = start("nkro-boot");
 	struct packet *p;
 	char line[32], c;
 	int len;
@@ -985,7 +985,7 @@ static void nkro_boot(void **state)
 
 static void speeds(void **state)
 {
-	struct host *h = start("keyboard", "--speed", "high", NULL);
+	struct host *h = start("keyboard", "--speed", "high");
 
 	(void)state;
 	until(h, h->connects == 1);
@@ -996,14 +996,14 @@ static void speeds(void **state)
 	assert_int_equal(get_descriptor(h, 0x0600, 10)->len, 10);
 	assert_int_equal(get_descriptor(h, 0x0700, 255)->data[33], 10);
 	stop(h);
-	h = start("keyboard", "--speed", "low", NULL);
+	h = start("keyboard", "--speed", "low");
 	until(h, h->connects == 1);
 	assert_int_equal(h->device.speed, usb_redir_speed_low);
 	assert_int_equal(get_descriptor(h, 0x0100, 18)->data[7], 8);
 	assert_int_equal(get_descriptor(h, 0x0600, 10)->status,
 			 usb_redir_stall);
 	stop(h);
-	h = start("composite", "--speed", "high", NULL);
+	h = start("composite", "--speed", "high");
 	until(h, h->connects == 1);
 	assert_int_equal(h->eps.max_packet_size[18], 512);
 	stop(h);
@@ -1011,7 +1011,7 @@ static void speeds(void **state)
 
 static void scripts(void **state)
 {
-	struct host *h = start("keyboard", NULL);
+	struct host *h = start("keyboard");
 	static const struct {
 		const char *line, *answer;
 	} cases[] = {
@@ -1096,7 +1096,7 @@ static void command_line(void **state)
 
 static void ends_on_signal_and_quit(void **state)
 {
-	struct host *h = start("keyboard", NULL);
+	struct host *h = start("keyboard");
 
 	(void)state;
 	kill(h->pid, SIGTERM);
@@ -1109,7 +1109,7 @@ static void ends_on_signal_and_quit(void **state)
 	detach(h);
 	free(h);
 
-	h = start("keyboard", NULL);
+	h = start("keyboard");
 	until(h, h->connects == 1);
 	tell(h, "quit", "ok");
 	until(h, h->disconnects == 1);

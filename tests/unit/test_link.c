@@ -444,6 +444,95 @@ static void encode_is_as_strict(void **state)
 #undef FIELD
 }
 
+/* The last value on the good side of each bound gets through, both ways. */
+static void bounds_are_legal(void **state)
+{
+#define FIELD(t, member, v)                                                       \
+	{                                                                         \
+		t, offsetof(struct gk_frame, member),                             \
+			sizeof(((struct gk_frame *)0)->member), v, #member " " #v \
+	}
+	static const struct {
+		uint8_t type;
+		size_t at, size;
+		uint32_t value;
+		const char *what;
+	} cases[] = {
+		FIELD(GK_LINK_HELLO, u.hello.version_max, 1),
+		FIELD(GK_LINK_HELLO, u.hello.version_max, 0xffff),
+		FIELD(GK_LINK_DEVICE, device, 1),
+		FIELD(GK_LINK_DEVICE, device, 0xffffffff),
+		FIELD(GK_LINK_DEVICE, generation, 0xffffffff),
+		FIELD(GK_LINK_DEVICE, u.dev.path.root, 0),
+		FIELD(GK_LINK_DEVICE, u.dev.path.controller, 255),
+		FIELD(GK_LINK_DEVICE, u.dev.path.port[0], 255),
+		FIELD(GK_LINK_DEVICE, u.dev.interfaces, 32),
+		FIELD(GK_LINK_DEVICE, u.dev.asked, GK_ROLE_ALL),
+		FIELD(GK_LINK_DEVICE, u.dev.classes[1], 255),
+		FIELD(GK_LINK_GONE, u.gone.reason, GK_REASON_CHANGED),
+		FIELD(GK_LINK_GONE, u.gone.reason, GK_REASON_MAX),
+		FIELD(GK_LINK_KEY, u.key.code, 1),
+		FIELD(GK_LINK_KEY, u.key.code, 255),
+		FIELD(GK_LINK_KEY, u.key.value, 0),
+		FIELD(GK_LINK_LED, u.led.leds, 0),
+		FIELD(GK_LINK_LED, u.led.leds, 7),
+		FIELD(GK_LINK_QUIESCE, u.quiesce.deadline_ms, 1),
+		FIELD(GK_LINK_QUIESCED, u.quiesced.complete, 0),
+		FIELD(GK_LINK_QUIESCED, u.quiesced.controllers, 255),
+		FIELD(GK_LINK_QUIESCED, u.quiesced.devices, GK_LINK_DEVICES),
+		FIELD(GK_LINK_PING, u.ping.reply, 0),
+		FIELD(GK_LINK_LOG, u.log.level, 3),
+		FIELD(GK_LINK_LOG, u.log.level, 7),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct gk_frame f = sample(cases[i].type), out;
+		size_t want = GK_LINK_HEADER + lengths[cases[i].type];
+		uint8_t buf[GK_LINK_FRAME_MAX];
+		int n;
+
+		memcpy((uint8_t *)&f + cases[i].at, &cases[i].value, cases[i].size);
+		/* Into a buffer that just fits. */
+		n = gk_link_encode(&f, sender(cases[i].type), buf, want);
+		CHECK(n == (int)want, "%s = %s gave %d",
+		      gk_link_type_name(cases[i].type), cases[i].what, n);
+		assert_int_equal(gk_link_decode(buf, want, sender(cases[i].type), &out),
+				 GK_OK);
+		CHECK(memcmp((uint8_t *)&out + cases[i].at, &cases[i].value,
+			     cases[i].size) == 0,
+		      "%s came out otherwise", cases[i].what);
+	}
+#undef FIELD
+}
+
+static void every_depth_and_length(void **state)
+{
+	(void)state;
+	for (uint8_t depth = 0; depth < 20; depth++) {
+		struct gk_frame f = sample(GK_LINK_DEVICE);
+		uint8_t buf[GK_LINK_FRAME_MAX];
+		int want = depth >= 1 && depth <= GK_PORT_DEPTH ? 76 : GK_ERR_VALUE;
+
+		f.u.dev.path.depth = depth;
+		for (uint8_t i = 0; i < GK_PORT_DEPTH; i++)
+			f.u.dev.path.port[i] = i < depth ? (uint8_t)(i + 1) : 0;
+		assert_int_equal(gk_link_encode(&f, GK_SIDE_GATE, buf, sizeof(buf)),
+				 want);
+	}
+	for (unsigned len = 0; len < 256; len++) {
+		struct gk_frame f = sample(GK_LINK_LOG);
+		uint8_t buf[GK_LINK_FRAME_MAX];
+		int want = len >= 1 && len <= GK_LINK_TEXT ? 136 : GK_ERR_VALUE;
+
+		memset(f.u.log.text, 0, sizeof(f.u.log.text));
+		memset(f.u.log.text, 'x', len <= GK_LINK_TEXT ? len : GK_LINK_TEXT);
+		f.u.log.len = (uint8_t)len;
+		assert_int_equal(gk_link_encode(&f, GK_SIDE_GATE, buf, sizeof(buf)),
+				 want);
+	}
+}
+
 /* Verdict, roles and reason must tell one story. */
 static void verdicts(void **state)
 {
@@ -632,6 +721,8 @@ int main(void)
 		cmocka_unit_test(bad_bytes),
 		cmocka_unit_test(every_byte_every_value),
 		cmocka_unit_test(encode_is_as_strict),
+		cmocka_unit_test(bounds_are_legal),
+		cmocka_unit_test(every_depth_and_length),
 		cmocka_unit_test(verdicts),
 		cmocka_unit_test(only_the_right_side_sends_it),
 		cmocka_unit_test(a_worker_names_no_device),

@@ -148,6 +148,16 @@ static const struct {
 	  0,
 	  { 0 },
 	  0 },
+	{ "boot subclass, no protocol",
+	  0,
+	  1,
+	  { { 3, 1, 0, 0x81, 8 } },
+	  GK_VERDICT_REFUSED,
+	  GK_REASON_NO_ROLE,
+	  0,
+	  0,
+	  { 0 },
+	  0 },
 	{ "not the HID class",
 	  0,
 	  1,
@@ -306,6 +316,14 @@ static void judgements(void **state)
 			d.first.interface[k].in.max_packet = itf->max_packet;
 			d.first.interface[k].offset = (uint16_t)(100 + k);
 		}
+		/* What stands behind the last interface is none. */
+		d.first.interface[cases[i].interfaces] = (struct gk_usb_interface){
+			.base_class = 3,
+			.sub_class = 1,
+			.protocol = 1,
+			.endpoints = 1,
+			.in = { 0x81, 3, 8, 10 },
+		};
 		gk_policy_judge(&d, GK_OK, &j);
 		CHECK(j.verdict == cases[i].verdict, "%s: verdict %d", name,
 		      (int)j.verdict);

@@ -28,7 +28,7 @@ static int parse(const uint8_t *raw, size_t len, struct gk_usb_device *dev)
 
 static void a_plain_keyboard(void **state)
 {
-	struct gk_usb_device d;
+	static struct gk_usb_device d;
 	const struct gk_usb_interface *i = &d.first.interface[0];
 
 	(void)state;
@@ -62,7 +62,7 @@ static void a_plain_keyboard(void **state)
 
 static void all_that_is_legal(void **state)
 {
-	struct gk_usb_device d;
+	static struct gk_usb_device d;
 	const struct gk_usb_interface *i = d.first.interface;
 
 	(void)state;
@@ -410,8 +410,7 @@ static void cap_endpoints(void **state)
 		add_config(&b, 1, 1);
 		add_interface(&b, 0, 0, n);
 		for (uint8_t e = 0; e < n; e++)
-			add_endpoint(&b, e < 15 ? (uint8_t)(e + 1)
-						: (uint8_t)(0x80 + (e - 15) % 15 + 1));
+			add_endpoint(&b, (uint8_t)(1 + e % 15 + (e >= 15 ? 0x80 : 0)));
 		end_config(&b);
 		assert_int_equal(parse(b.raw, b.len, &d),
 				 n <= GK_USB_ENDPOINTS ? GK_OK : GK_ERR_LIMIT);
@@ -489,6 +488,80 @@ static void interleaved_alternates(void **state)
 	assert_int_equal(d.first.interface[1].number, 3);
 }
 
+/* Which endpoint is kept, and what counts as the same one. */
+static void endpoints(void **state)
+{
+	static const struct {
+		uint8_t n;
+		uint8_t ep[4][2]; /* address, attributes */
+		int err;
+		uint8_t in;
+	} cases[] = {
+		{ 2, { { 0x01, 3 }, { 0x82, 3 } }, GK_OK, 0x82 },
+		{ 2, { { 0x81, 2 }, { 0x82, 3 } }, GK_OK, 0x82 },
+		{ 2, { { 0x81, 1 }, { 0x82, 0x13 } }, GK_OK, 0x82 },
+		{ 2, { { 0x83, 3 }, { 0x82, 3 } }, GK_OK, 0x83 },
+		{ 2, { { 0x01, 3 }, { 0x81, 3 } }, GK_OK, 0x81 },
+		{ 2, { { 0x8f, 3 }, { 0x0f, 3 } }, GK_OK, 0x8f },
+		{ 1, { { 0x81, 2 } }, GK_OK, 0 },
+		{ 1, { { 0x01, 3 } }, GK_OK, 0 },
+		{ 0, { { 0 } }, GK_OK, 0 },
+		{ 3, { { 0x81, 3 }, { 0x82, 3 }, { 0x81, 3 } }, GK_ERR_VALUE, 0 },
+		{ 4,
+		  { { 0x01, 3 }, { 0x81, 3 }, { 0x02, 2 }, { 0x01, 2 } },
+		  GK_ERR_VALUE,
+		  0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct gk_usb_device d;
+
+		add_device(&b, 1);
+		add_config(&b, 1, 1);
+		add_interface(&b, 0, 0, cases[i].n);
+		for (unsigned e = 0; e < cases[i].n; e++) {
+			add_endpoint(&b, cases[i].ep[e][0]);
+			b.raw[b.len - 4] = cases[i].ep[e][1];
+		}
+		end_config(&b);
+		CHECK(parse(b.raw, b.len, &d) == cases[i].err, "row %zu", i);
+		CHECK(d.first.interface[0].in.address == cases[i].in, "row %zu: %#x", i,
+		      d.first.interface[0].in.address);
+	}
+}
+
+/* Every interface has its setting 0, every configuration a value of its own. */
+static void settings_and_values(void **state)
+{
+	struct gk_usb_device d;
+
+	(void)state;
+	for (uint8_t missing = 0; missing < 4; missing++) {
+		add_device(&b, 1);
+		add_config(&b, 1, 3);
+		for (uint8_t n = 0; n < 3; n++)
+			add_interface(&b, n, n == missing, 0);
+		end_config(&b);
+		assert_int_equal(parse(b.raw, b.len, &d),
+				 missing < 3 ? GK_ERR_VALUE : GK_OK);
+	}
+	for (uint8_t a = 1; a <= 3; a++) {
+		for (uint8_t c = 1; c <= 3; c++) {
+			const uint8_t values[] = { a, 2, c };
+
+			add_device(&b, 3);
+			for (unsigned i = 0; i < 3; i++) {
+				add_config(&b, values[i], 0);
+				end_config(&b);
+			}
+			assert_int_equal(parse(b.raw, b.len, &d),
+					 a == 2 || c == 2 || a == c ? GK_ERR_VALUE
+								    : GK_OK);
+		}
+	}
+}
+
 /* A HID descriptor's second copy, and entries beyond bNumDescriptors. */
 static void hid_descriptors(void **state)
 {
@@ -543,6 +616,8 @@ int main(void)
 		cmocka_unit_test(cap_descriptors),
 		cmocka_unit_test(cap_bytes),
 		cmocka_unit_test(interleaved_alternates),
+		cmocka_unit_test(endpoints),
+		cmocka_unit_test(settings_and_values),
 		cmocka_unit_test(hid_descriptors),
 	};
 

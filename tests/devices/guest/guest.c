@@ -210,12 +210,16 @@ static int control(int fd, uint8_t type, uint8_t request, uint16_t value,
 	return ioctl(fd, USBDEVFS_CONTROL, &c);
 }
 
-/* Waits for one report; -1: nothing for 20 s. */
-static int reap(int fd, uint8_t *report, size_t size)
+/*
+ * Waits for one report; -1: nothing for 20 s. The buffer is as long as the
+ * report: with a longer one the transfer goes on after a full packet (USB 2.0
+ * 5.7.3).
+ */
+static int reap(int fd, uint8_t report[8])
 {
 	struct usbdevfs_urb urb = {
 		.type = USBDEVFS_URB_TYPE_INTERRUPT, .endpoint = 0x81,
-		.buffer = report, .buffer_length = (int)size,
+		.buffer = report, .buffer_length = 8,
 	}, *done;
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
 
@@ -258,7 +262,7 @@ static void usbfs(unsigned int vid, unsigned int pid, int count)
 	say("gk usbfs reading\n");
 	print_some(BACKLOG);
 	for (i = 0; i < count; i++) {
-		n = reap(fd, buf, sizeof(buf));
+		n = reap(fd, buf);
 		if (n != 8)
 			break;
 		say("gk urb %02x%02x%02x%02x%02x%02x%02x%02x\n", buf[0], buf[1],

@@ -122,7 +122,7 @@ class Builder:
     # The Debian root without the project.
     def base(self):
         key = _key(VM / "packages", VM / "build-root", VM / "customize-root",
-                   VM / "dom0-files")
+                   VM / "dom0-files", secrets.LUKS_UUID)
         base = Product("base", BUILD / "base")
         if not base.fresh(key):
             self.step("building the Debian dom0 root (mmdebstrap, 1 to 4 minutes)")
@@ -149,7 +149,9 @@ class Builder:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
         if self.with_project:
-            self.run("make", "-C", TOP, "install", f"DESTDIR={part}", "PREFIX=/usr")
+            xen = next((BUILD / "base/usr/lib").glob("xen-*/bin"))
+            self.run("make", "-C", TOP, "install", f"DESTDIR={part}", "PREFIX=/usr",
+                     f"XEN_BIN=/{xen.relative_to(BUILD / 'base')}")
         lib = part / "usr/lib/gktest"
         lib.mkdir(parents=True, exist_ok=True)
         watch = VM / "dracut/98gktest/gktest-watch.c"

@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import threading
 import zlib
 
 from .serial import Timeout
@@ -16,12 +17,17 @@ class Guest:
     def __init__(self, side):
         self.side = side
         self.ids = itertools.count(1)
+        self.lock = threading.Lock()
 
     def wait_agent(self, timeout):
         return self.side.wait("GKAGENT", timeout)[0]
 
     def run(self, command, timeout=30, check=True):
         """(status, output) of a shell command in dom0's real root."""
+        with self.lock:
+            return self._run(command, timeout, check)
+
+    def _run(self, command, timeout, check):
         number = next(self.ids)
         line = f"GKRUN {number} {timeout} {base64.b64encode(command.encode()).decode()}\n"
         for attempt in range(3):
@@ -54,7 +60,7 @@ class Guest:
                     found[int(word[2])] = base64.b64decode(word[4])
         if set(found) != set(range(parts)):
             return None
-        return b"".join(found[n] for n in range(parts))
+        return zlib.decompress(b"".join(found[n] for n in range(parts)))
 
     def output(self, command, timeout=30):
         return self.run(command, timeout)[1]

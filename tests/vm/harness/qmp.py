@@ -2,6 +2,7 @@
 """A small QMP client, and typing on the emulated keyboard."""
 import json
 import socket
+import threading
 import time
 
 # US layout: character -> (QKeyCode, shift).
@@ -55,6 +56,7 @@ class Qmp:
         self.sock.connect(str(path))
         self.file = self.sock.makefile("r", encoding="utf-8")
         self.events = []
+        self.lock = threading.RLock()
         self._message()
         self.run("qmp_capabilities")
 
@@ -68,39 +70,26 @@ class Qmp:
         request = {"execute": command}
         if arguments:
             request["arguments"] = arguments
-        self.sock.sendall(json.dumps(request).encode() + b"\n")
-        while True:
-            answer = self._message()
-            if "event" in answer:
-                self.events.append(answer)
-            elif "error" in answer:
-                raise QmpError(f"{command}: {answer['error'].get('desc')}")
-            else:
-                return answer["return"]
+        with self.lock:
+            self.sock.sendall(json.dumps(request).encode() + b"\n")
+            while True:
+                answer = self._message()
+                if "event" in answer:
+                    self.events.append(answer)
+                elif "error" in answer:
+                    raise QmpError(f"{command}: {answer['error'].get('desc')}")
+                else:
+                    return answer["return"]
 
     def hmp(self, line):
         return self.run("human-monitor-command", **{"command-line": line})
 
-    def wait_event(self, name, timeout):
-        end = time.monotonic() + timeout
-        while True:
-            for event in self.events:
-                if event["event"] == name:
-                    self.events.remove(event)
-                    return event
-            left = end - time.monotonic()
-            if left <= 0:
-                raise QmpError(f"no {name} event within {timeout} s")
-            old = self.sock.gettimeout()
-            self.sock.settimeout(left)
-            try:
-                message = self._message()
-            except TimeoutError:
-                continue
-            finally:
-                self.sock.settimeout(old)
-            if "event" in message:
-                self.events.append(message)
+    def _take(self, name, device):
+        for event in self.events:
+            if event["event"] == name and event["data"].get("device") == device:
+                self.events.remove(event)
+                return True
+        return False
 
     def screenshot(self, path):
         self.run("screendump", filename=str(path), format="png")
@@ -134,17 +123,11 @@ class Qmp:
         self.run("device_add", driver=driver, **properties)
 
     def unplug(self, name, timeout=10):
+        """Take a device out; a PCI one only goes when its guest lets it."""
         self.run("device_del", id=name)
         end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            for event in list(self.events):
-                if (event["event"] == "DEVICE_DELETED"
-                        and event["data"].get("device") == name):
-                    self.events.remove(event)
-                    return
-            try:
-                self.wait_event("DEVICE_DELETED", 0.2)
-                return
-            except QmpError:
-                pass
-        raise QmpError(f"{name} did not go")
+        while not self._take("DEVICE_DELETED", name):
+            if time.monotonic() > end:
+                raise QmpError(f"{name} did not go")
+            time.sleep(0.05)
+            self.run("query-name")

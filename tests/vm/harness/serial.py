@@ -62,23 +62,24 @@ class Serial:
 
     def find(self, pattern, since=0):
         with self.changed:
-            return self._find(re.compile(pattern), since)
+            return self._find(re.compile(pattern), since, True)
 
-    def _find(self, regex, since):
+    def _find(self, regex, since, partial):
         for when, line in self.lines[since:]:
             match = regex.search(line)
             if match:
                 return when, match
-        match = regex.search(self.partial)
+        match = partial and regex.search(self.partial)
         return (time.monotonic() - self.start, match) if match else None
 
-    def wait(self, pattern, timeout, since=0):
-        """(seconds, match) of the first line since the mark that matches."""
+    def wait(self, pattern, timeout, since=0, partial=False):
+        """(seconds, match) of the first line since the mark that matches; with
+        partial also one that has not ended yet, such as a prompt."""
         regex = re.compile(pattern)
         end = time.monotonic() + timeout
         with self.changed:
             while True:
-                found = self._find(regex, since)
+                found = self._find(regex, since, partial)
                 if found:
                     return found
                 left = end - time.monotonic()

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Is this machine fit for the gate: one line per check, and the remedy. */
+#include <glob.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "dom0/controllers.h"
+#include "dom0/gate_config.h"
+#include "dom0/json.h"
+#include "dom0/options.h"
+#include "dom0/paths.h"
+
+enum { XL_S = 10, STATUS_MS = 3000 };
+
+enum level { OK, WARN, FAIL };
+
+struct doctor {
+	int as_json;
+	int failed;
+	struct gk_json json;
+	char text[32 << 10];
+};
+
+__attribute__((format(printf, 5, 6)))
+static void check(struct doctor *d, const char *name, enum level level,
+		  const char *remedy, const char *fmt, ...)
+{
+	static const char *const words[] = { "ok", "WARN", "FAIL" };
+	char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (level == FAIL)
+		d->failed = 1;
+	if (level == OK)
+		remedy = NULL;
+	if (!d->as_json) {
+		printf("%-4s %s: %s%s%s\n", words[level], name, text,
+		       remedy ? ": " : "", remedy ? remedy : "");
+		return;
+	}
+	gk_json_object(&d->json, NULL);
+	gk_json_string(&d->json, "name", name);
+	gk_json_string(&d->json, "status", words[level]);
+	gk_json_string(&d->json, "text", text);
+	gk_json_string(&d->json, "remedy", remedy);
+	gk_json_end_object(&d->json);
+}
+
+static int file_has(const char *what, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* Whether a file of any length has a line with that text in it. */
+static int file_has(const char *what, const char *fmt, ...)
+{
+	char rel[GK_PATH_MAX], path[GK_PATH_MAX], line[4096];
+	int found = 0;
+	va_list ap;
+	FILE *f;
+
+	va_start(ap, fmt);
+	vsnprintf(rel, sizeof(rel), fmt, ap);
+	va_end(ap);
+	if (gk_path(path, "%s", rel))
+		return 0;
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while (!found && fgets(line, sizeof(line), f))
+		found = strstr(line, what) != NULL;
+	fclose(f);
+	return found;
+}
+
+static int is_there(const char *rel, int mode)
+{
+	char path[GK_PATH_MAX];
+
+	return gk_path(path, "%s", rel) == 0 && access(path, mode) == 0;
+}
+
+static void check_xen(struct doctor *d)
+{
+	static const char *const xl[] = { "xl", "info", NULL };
+	static char out[16 << 10];
+	int xen = file_has("xen", "/sys/hypervisor/type");
+	int status;
+
+	check(d, "Xen", xen ? OK : FAIL, "boot the entry with Xen",
+	      xen ? "this kernel runs under Xen" : "not under Xen");
+	if (!xen)
+		return;
+	if (!file_has("control_d", "/proc/xen/capabilities")) {
+		check(d, "dom0", FAIL, "run this in dom0 (is xenfs mounted on "
+		      "/proc/xen?)", "this is not dom0");
+		return;
+	}
+	check(d, "dom0", OK, NULL, "this is dom0");
+	status = gk_cli_capture(xl, out, sizeof(out), XL_S);
+	if (status != 0)
+		check(d, "xl", FAIL, "install the Xen tools; does xenstored "
+		      "run?", "xl info does not work");
+	else if (strstr(out, "pv_directio"))
+		check(d, "IOMMU", OK, NULL, "Xen can pass PCI devices to PV "
+		      "domains safely");
+	else
+		check(d, "IOMMU", FAIL, "switch VT-d or AMD-Vi on in the "
+		      "firmware; no iommu=0 on Xen's command line",
+		      "Xen has no IOMMU for PV domains");
+}
+
+static void check_modules(struct doctor *d)
+{
+	static const char *const host[] = {
+		"/xhci-hcd.ko", "/xhci-pci.ko", "/ehci-hcd.ko", "/ehci-pci.ko",
+		"/uhci-hcd.ko", "/ohci-hcd.ko", "/ohci-pci.ko",
+	};
+	char built_in[200] = "";
+	struct utsname u;
+	int pciback;
+
+	if (uname(&u) < 0)
+		return;
+	pciback = is_there("/sys/bus/pci/drivers/pciback", F_OK) ||
+		  file_has("xen-pciback.ko", "/lib/modules/%s/modules.dep",
+			   u.release) ||
+		  file_has("xen-pciback.ko", "/lib/modules/%s/modules.builtin",
+			   u.release);
+	check(d, "xen-pciback", pciback ? OK : FAIL,
+	      "use a kernel with CONFIG_XEN_PCIDEV_BACKEND",
+	      pciback ? "there" : "this kernel has none");
+	for (size_t i = 0; i < sizeof(host) / sizeof(host[0]); i++) {
+		size_t len = strlen(built_in);
+
+		if (!file_has(host[i], "/lib/modules/%s/modules.builtin",
+			      u.release))
+			continue;
+		snprintf(built_in + len, sizeof(built_in) - len, " %.*s",
+			 (int)strlen(host[i]) - 4, host[i] + 1);
+	}
+	if (built_in[0])
+		check(d, "host drivers", FAIL, "pciback cannot win the race "
+		      "against them: use a kernel that has them as modules",
+		      "built into the kernel:%s", built_in);
+	else
+		check(d, "host drivers", OK, NULL, "none is built into the "
+		      "kernel");
+	if (is_there("/dev/uinput", F_OK) ||
+	    file_has("uinput.ko", "/lib/modules/%s/modules.dep", u.release) ||
+	    file_has("uinput.ko", "/lib/modules/%s/modules.builtin", u.release))
+		check(d, "uinput", OK, NULL, "there");
+	else
+		check(d, "uinput", FAIL, "use a kernel with "
+		      "CONFIG_INPUT_UINPUT", "this kernel has none");
+}
+
+static void check_files(struct doctor *d)
+{
+	char kernel[GK_PATH_MAX], image[GK_PATH_MAX], cause[GK_CAUSE_MAX];
+	char pattern[GK_PATH_MAX];
+	glob_t g;
+
+	if (gk_path(kernel, GK_GATE_KERNEL) || gk_path(image, GK_GATE_IMAGE))
+		return;
+	if (gk_gate_image_check(kernel, image, cause))
+		check(d, "gate image", FAIL, "install it again", "%s", cause);
+	else
+		check(d, "gate image", OK, NULL, "%s and %s look right", kernel,
+		      image);
+	if (is_there(GK_LINK_PROGRAM, X_OK))
+		check(d, "link reader", OK, NULL, "there");
+	else
+		check(d, "link reader", FAIL, "install it again",
+		      GK_LINK_PROGRAM " is missing");
+	if (gk_path(pattern, "/usr/lib/dracut/modules.d/[0-9][0-9]gatekeeper"))
+		return;
+	if (glob(pattern, 0, NULL, &g) == 0) {
+		check(d, "dracut module", OK, NULL, "%s", g.gl_pathv[0]);
+		globfree(&g);
+	} else {
+		check(d, "dracut module", FAIL, "install it and run dracut -f",
+		      "not installed");
+	}
+}
+
+static void check_controller(struct doctor *d, const struct gk_options *o,
+			     const struct gk_controller *c)
+{
+	char name[48], path[GK_PATH_MAX], method[64] = "";
+
+	snprintf(name, sizeof(name), "controller %s", c->bdf);
+	if (gk_options_is_dom0_usb(o, c->bdf)) {
+		check(d, name, WARN, "its devices are dom0's; take "
+		      "rd.qubes.dom0_usb= off the command line if that is not "
+		      "meant", "left to dom0 (driver %s)", c->driver);
+		return;
+	}
+	if (!strcmp(c->driver, "pciback"))
+		check(d, name, OK, NULL, "bound to pciback");
+	else
+		check(d, name, WARN, "it is taken at the next boot with the "
+		      "gate; run dracut -f, and no rd.gatekeeper=0",
+		      "%s%s", c->driver[0] ? "dom0 drives it: " : "no driver",
+		      c->driver);
+	if (gk_path(path, "/sys/bus/pci/devices/%s/reset_method", c->bdf) == 0 &&
+	    gk_file_line(path, method, sizeof(method)) > 0)
+		check(d, name, OK, NULL, "reset by %s", method);
+	else
+		check(d, name, WARN, "a handoff needs --no-strict-reset; only "
+		      "the IOMMU stands between its owners",
+		      "has no reset method");
+}
+
+static void note_state(void *ctx, const char *line)
+{
+	char state[32];
+
+	gk_cli_member(line, "state", state, sizeof(state));
+	snprintf(ctx, 32, "%s", state);
+}
+
+int gk_cmd_doctor(int argc, char **argv)
+{
+	static struct doctor d;
+	struct gk_controller c[GK_CONTROLLERS_MAX];
+	struct gk_options_note note;
+	struct gk_options o;
+	char state[32] = "";
+	int n;
+
+	if (argc == 2 && !strcmp(argv[1], "--json"))
+		d.as_json = 1;
+	else if (argc != 1)
+		return gk_cli_usage("doctor [--json]");
+	gk_json_init(&d.json, d.text, sizeof(d.text));
+	gk_json_object(&d.json, NULL);
+	gk_json_array(&d.json, "checks");
+	check_xen(&d);
+	check_modules(&d);
+	check_files(&d);
+	gk_options_load(&o, &note);
+	check(&d, "settings", note.text[0] ? WARN : OK, "correct it", "%s",
+	      note.text[0] ? note.text : "understood");
+	n = gk_controllers_list(c);
+	if (n <= 0)
+		check(&d, "controllers", WARN, "nothing for the gate to do",
+		      "no USB controller found");
+	for (int i = 0; i < n; i++)
+		check_controller(&d, &o, &c[i]);
+	if (gk_cli_request("status", STATUS_MS, note_state, state))
+		check(&d, "gatekeeperd", WARN, "it starts in the initramfs; "
+		      "see journalctl -b -u gatekeeperd", "does not run");
+	else
+		check(&d, "gatekeeperd", strcmp(state, "failed") ? OK : WARN,
+		      "see gatekeeper status", "runs, state %s", state);
+	gk_json_end_array(&d.json);
+	gk_json_bool(&d.json, "ok", !d.failed);
+	gk_json_end_object(&d.json);
+	if (d.as_json) {
+		if (gk_json_finish(&d.json) < 0)
+			return GK_EXIT_FAILED;
+		puts(d.text);
+	}
+	return d.failed ? GK_EXIT_FAILED : GK_EXIT_DONE;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <ctype.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "dom0/options.h"
+#include "dom0/paths.h"
+
+enum {
+	HANDOFF_MS = 600000,
+	SWITCHED_MS = 5000,
+};
+
+static const char usage_text[] =
+	"handoff [--to-config FILE [--to NAME] | --release-only]\n"
+	"                  [--no-strict-reset] [--json]";
+
+struct answer {
+	int json;
+	int ok;			/* -1: no last line yet */
+	char error[600];
+};
+
+static void on_line(void *ctx, const char *line)
+{
+	struct answer *a = ctx;
+	char step[64], detail[600], ok[8];
+
+	if (a->json)
+		puts(line);
+	if (gk_cli_member(line, "ok", ok, sizeof(ok))) {
+		a->ok = !strcmp(ok, "true");
+		gk_cli_member(line, "error", a->error, sizeof(a->error));
+	} else if (!a->json &&
+		   gk_cli_member(line, "step", step, sizeof(step))) {
+		gk_cli_member(line, "detail", detail, sizeof(detail));
+		printf("%s: %s\n", step, detail);
+	}
+	fflush(stdout);
+}
+
+static int ask(const char *request, unsigned timeout_ms, int json)
+{
+	struct answer a = { .json = json, .ok = -1 };
+	int err = gk_cli_request(request, timeout_ms, on_line, &a);
+
+	if (a.ok == 1)
+		return GK_EXIT_DONE;
+	if (a.ok == 0)
+		fprintf(stderr, "gatekeeper: %s\n", a.error);
+	else
+		fprintf(stderr, "gatekeeper: %s\n", err == GK_ERR_CLOSED ?
+			"gatekeeperd does not run (or you are not root)" :
+			err ? gk_strerror(err) :
+			"gatekeeperd broke off its answer");
+	return GK_EXIT_FAILED;
+}
+
+/* name = "..." of an xl configuration, which stands alone in its line. */
+static int name_of(const char *config, char *out, size_t cap)
+{
+	static char text[64 << 10];
+	const char *s = text;
+
+	out[0] = '\0';
+	if (gk_file_read(config, text, sizeof(text)) < 0)
+		return GK_ERR_SYSTEM;
+	while (*s) {
+		char name[64], quote;
+
+		if (sscanf(s, " name = %c%63[A-Za-z0-9_.+-]", &quote, name) == 2 &&
+		    (quote == '"' || quote == '\'') && strlen(name) < cap) {
+			strcpy(out, name);
+			return 0;
+		}
+		s += strcspn(s, "\n");
+		if (*s)
+			s++;
+	}
+	return GK_ERR_NOT_FOUND;
+}
+
+/* Words of a request are parted by blanks and cannot hold any. */
+static int has_blank(const char *s)
+{
+	for (; *s; s++)
+		if (isspace((unsigned char)*s) || iscntrl((unsigned char)*s))
+			return 1;
+	return 0;
+}
+
+int gk_cmd_handoff(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "to-config", required_argument, NULL, 'c' },
+		{ "to", required_argument, NULL, 't' },
+		{ "release-only", no_argument, NULL, 'r' },
+		{ "no-strict-reset", no_argument, NULL, 'n' },
+		{ "json", no_argument, NULL, 'j' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *config = NULL, *to = NULL;
+	struct gk_options_note note;
+	struct gk_options o;
+	int release = 0, loose = 0, json = 0, c;
+	char request[640], name[64];
+	char *full = NULL;
+	int ret = GK_EXIT_FAILED;
+
+	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			config = optarg;
+			break;
+		case 't':
+			to = optarg;
+			break;
+		case 'r':
+			release = 1;
+			break;
+		case 'n':
+			loose = 1;
+			break;
+		case 'j':
+			json = 1;
+			break;
+		default:
+			return gk_cli_usage(usage_text);
+		}
+	}
+	if (optind != argc || (release && config) || (to && !config))
+		return gk_cli_usage(usage_text);
+	gk_options_load(&o, &note);
+	if (!config && !release && o.sys_usb_config[0])
+		config = o.sys_usb_config;
+	release = config == NULL;
+	if (release) {
+		snprintf(request, sizeof(request),
+			 "handoff release_only=1 no_strict_reset=%d", loose);
+		return ask(request, HANDOFF_MS, json);
+	}
+	full = realpath(config, NULL);
+	if (!full) {
+		fprintf(stderr, "gatekeeper: %s cannot be read\n", config);
+		goto out;
+	}
+	if (!to && name_of(full, name, sizeof(name))) {
+		fprintf(stderr, "gatekeeper: no name = \"...\" in %s; give "
+			"--to\n", config);
+		goto out;
+	}
+	if (!to)
+		to = name;
+	if (has_blank(full) || has_blank(to) || strlen(full) > 255 ||
+	    strlen(to) > 63) {
+		fprintf(stderr, "gatekeeper: file or domain name with blanks, "
+			"or too long\n");
+		goto out;
+	}
+	snprintf(request, sizeof(request),
+		 "handoff config=%s to=%s no_strict_reset=%d", full, to, loose);
+	ret = ask(request, HANDOFF_MS, json);
+out:
+	free(full);
+	return ret;
+}
+
+int gk_cmd_switched_root(int argc, char **argv)
+{
+	(void)argv;
+	if (argc != 1)
+		return gk_cli_usage("switched-root");
+	return ask("switched-root", SWITCHED_MS, 0);
+}

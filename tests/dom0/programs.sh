@@ -1,0 +1,442 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# gatekeeperd and the gatekeeper command as they are installed, on a machine
+# without Xen: what they say there, that they say it in time, and how the files
+# and the control socket between them behave.
+# usage: programs.sh DIRECTORY-OF-THE-PROGRAMS STUB-LINK
+set -u
+
+bin=$(cd "${1:?usage: programs.sh DIR STUB-LINK}" && pwd)
+stub=${2:?usage: programs.sh DIR STUB-LINK}
+tmp=$(mktemp -d /tmp/gk-programs-XXXXXX)
+root=$tmp/root
+daemon=
+failed=0
+
+# shellcheck disable=SC2317 # called by trap
+cleanup() {
+    [ -z "$daemon" ] || kill "$daemon" 2> /dev/null
+    rm -rf "$tmp"
+}
+trap cleanup EXIT
+
+gk() {
+    timeout 20 "$bin/gatekeeper" --run-dir "$tmp/run" --root-prefix "$root" "$@" \
+        > "$tmp/out" 2> "$tmp/err"
+    status=$?
+}
+
+# expect NAME STATUS TEXT: of the last gk; TEXT is in what it said.
+expect() {
+    if [ "$status" != "$2" ] ||
+        { [ -n "$3" ] && ! cat "$tmp/out" "$tmp/err" | grep -qF -- "$3"; }; then
+        echo "FAILED: $1: status $status (not $2), said:"
+        cat "$tmp/out" "$tmp/err"
+        failed=1
+    else
+        echo "ok: $1"
+    fi
+}
+
+machine() {
+    rm -rf "$root"
+    mkdir -p "$root/sys/bus/pci/devices" "$root/sys/bus/pci/drivers/pciback" \
+        "$root/proc" "$root/bin"
+    echo "root=/dev/x $1" > "$root/proc/cmdline"
+}
+
+controller() {
+    mkdir -p "$root/sys/bus/pci/devices/$1"
+    echo 0x0c0330 > "$root/sys/bus/pci/devices/$1/class"
+    ln -s "../../drivers/$2" "$root/sys/bus/pci/devices/$1/driver"
+}
+
+start() {
+    rm -rf "$tmp/run"
+    "$bin/gatekeeperd" --run-dir "$tmp/run" --root-prefix "$root" 2> "$tmp/log" &
+    daemon=$!
+}
+
+stop() {
+    kill "$daemon"
+    wait "$daemon"
+    daemon=
+}
+
+# --- without gatekeeperd ---
+machine ""
+gk
+expect "no command" 2 "usage:"
+gk nonsense
+expect "an unknown command" 2 "usage:"
+gk --help
+expect "--help" 0 "usage:"
+gk --version
+expect "--version" 0 "gatekeeper "
+gk status
+expect "status without gatekeeperd" 1 "does not run"
+gk wait --timeout 0
+expect "wait without gatekeeperd ends" 1 "no answer within 0 s"
+gk wait --timeout x
+expect "wait with a wrong time" 2 "usage:"
+gk handoff --release-only --to-config /etc/passwd
+expect "handoff with both" 2 "usage:"
+gk doctor
+expect "doctor" 1 "FAIL Xen"
+gk doctor --json
+expect "doctor --json" 1 '"ok":false'
+if [ -x /usr/bin/python3 ]; then
+    /usr/bin/python3 -m json.tool < "$tmp/out" > /dev/null || {
+        echo "FAILED: doctor --json is no JSON"
+        failed=1
+    }
+fi
+
+# --- inspect: a boot keyboard, and what is cut off after its first bytes ---
+printf '\022\001\000\002\000\000\000\010\047\006\001\000\000\000\001\002\003\001' \
+    > "$tmp/keyboard"
+printf '\011\002\042\000\001\001\000\240\062\011\004\000\000\001\003\001\001\000' \
+    >> "$tmp/keyboard"
+printf '\011\041\021\001\000\001\042\077\000\007\005\201\003\010\000\012' \
+    >> "$tmp/keyboard"
+gk inspect --json "$tmp/keyboard"
+expect "inspect a keyboard" 0 '"roles":["keyboard"]'
+gk inspect "$tmp/keyboard"
+expect "inspect, for people" 0 "rule boot-keyboard"
+head -c 40 "$tmp/keyboard" > "$tmp/short"
+gk inspect --json "$tmp/short"
+expect "inspect half of it" 1 '"parsed":false'
+gk inspect "$tmp/none"
+expect "inspect nothing" 1 "cannot be read"
+head -c 100000 /dev/zero > "$tmp/long"
+gk inspect --json "$tmp/long"
+expect "inspect too much" 1 '"parsed":false'
+
+[ "$(id -u)" = 0 ] || {
+    echo "skipped: gatekeeperd serves root only"
+    exit $failed
+}
+
+# --- no controller ---
+machine ""
+start
+gk wait --timeout 10
+expect "no controller at all" 1 "no USB controller found"
+gk wait --json
+expect "the same as JSON" 1 '"state":"no-controller"'
+gk status
+expect "status" 0 "gate: no-controller"
+gk switched-root
+expect "switched-root" 0 ""
+gk handoff
+expect "no handoff then" 1 "not now"
+stop
+gk status
+expect "after its end" 1 "does not run"
+
+# --- a controller that something else has ---
+machine ""
+controller 0000:00:14.0 xhci_hcd
+start
+gk wait --timeout 10
+expect "a controller not taken" 1 "no USB controller is bound to pciback"
+grep -q "0000:00:14.0 could not be taken (driver xhci_hcd)" "$tmp/log" || {
+    echo "FAILED: the controller is not named"
+    failed=1
+}
+stop
+
+machine "rd.qubes.dom0_usb=00:14.0"
+controller 0000:00:14.0 xhci_hcd
+start
+gk wait --timeout 10
+expect "a controller left to dom0" 1 "no USB controller found"
+stop
+
+# --- switched off ---
+machine "rd.gatekeeper=0"
+start
+gk wait --timeout 10
+expect "rd.gatekeeper=0" 1 "switched off"
+wait "$daemon"
+daemon=
+
+# --- only one of it, and a socket that takes nonsense ---
+machine ""
+start
+gk wait --timeout 10
+"$bin/gatekeeperd" --run-dir "$tmp/run" --root-prefix "$root" 2> "$tmp/out"
+status=$?
+expect "a second gatekeeperd" 1 "another gatekeeperd runs"
+if [ -x /usr/bin/python3 ]; then
+    /usr/bin/python3 - "$tmp/run/control" > "$tmp/out" 2>&1 << 'END'
+import socket, sys
+def ask(data, shut=False):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(8)
+    s.connect(sys.argv[1])
+    try:
+        s.sendall(data)
+        out = b""
+        while True:
+            n = s.recv(65536)
+            if not n:
+                return out
+            out += n
+    except (BrokenPipeError, ConnectionResetError):
+        return b""
+assert b"unknown request" in ask(b"nonsense\n")
+assert b"unknown request" in ask(b"\x1b[2J\xff\n")
+assert ask(b"x" * 5000) == b""
+assert b"unknown word" in ask(b"handoff a=b\n")
+assert b"without '='" in ask(b"handoff word\n")
+assert b"exclude" in ask(b"handoff release_only=1 config=/x\n")
+assert b"is needed" in ask(b"handoff no_strict_reset=1\n")
+assert b"too long" in ask(b"handoff to=" + b"a" * 200 + b"\n")
+# Clients that say nothing do not keep others out for long, and are cut off.
+mute = []
+for i in range(20):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(8)
+    s.connect(sys.argv[1])
+    mute.append(s)
+for s in mute:
+    try:
+        assert s.recv(10) == b""
+    except ConnectionResetError:
+        pass
+assert b'"state"' in ask(b"status\n")
+print("well")
+END
+    status=$?
+    expect "the control socket" 0 "well"
+fi
+kill -9 "$daemon"
+wait "$daemon" 2> /dev/null
+"$bin/gatekeeperd" --run-dir "$tmp/run" --root-prefix "$root" 2> "$tmp/log" &
+daemon=$!
+sleep 0.3
+gk wait --timeout 10
+expect "started again after a kill" 1 "no USB controller found"
+
+# --- a gate that cannot be ---
+gate() {
+    machine "$1"
+    controller 0000:00:14.0 pciback
+    mkdir -p "$root/usr/lib/gatekeeper"
+    { printf '\177ELF' && head -c 200000 /dev/zero; } \
+        > "$root/usr/lib/gatekeeper/gate-kernel"
+    { printf '070701' && head -c 2000 /dev/zero; } \
+        > "$root/usr/lib/gatekeeper/gate-image"
+    echo answered > "$root/xenstore"
+}
+
+# xl_says TEXT: an xl that fails so.
+xl_says() {
+    printf '#!/bin/sh\necho "$@" >> %s/xl.log\necho "%s" >&2\nexit 1\n' \
+        "$tmp" "$1" > "$root/bin/xl"
+    chmod +x "$root/bin/xl"
+}
+
+stop
+gate ""
+start
+gk wait --timeout 10
+expect "no xl" 1 "the program xl is missing"
+stop
+
+gate ""
+rm "$root/usr/lib/gatekeeper/gate-image"
+start
+gk wait --timeout 10
+expect "no image" 1 "gate-image is missing"
+stop
+
+gate ""
+truncate -s 150000 "$root/usr/lib/gatekeeper/gate-kernel"
+printf 'xxxx' | dd of="$root/usr/lib/gatekeeper/gate-kernel" conv=notrunc 2> "$tmp/dd"
+start
+gk wait --timeout 10
+expect "a damaged kernel" 1 "gate-kernel is damaged"
+stop
+
+gate ""
+xl_says "libxl: error: passthrough not supported on this platform"
+start
+gk wait --timeout 10
+expect "no IOMMU" 1 "no IOMMU"
+grep -q "PS/2 keyboard, or boot with rd.gatekeeper=0" "$tmp/log" || {
+    echo "FAILED: the way on is not told"
+    failed=1
+}
+grep -q '^create -q -e .*/gate.cfg$' "$tmp/xl.log" || {
+    echo "FAILED: xl was not called as it should be"
+    failed=1
+}
+stop
+
+gate ""
+mkdir -p "$root/etc/gatekeeper"
+echo "restarts = 2" > "$root/etc/gatekeeper/gatekeeper.conf"
+xl_says "failed to free memory for the domain"
+: > "$tmp/xl.log"
+start
+gk wait --timeout 15
+expect "not enough memory" 1 "not enough memory for the gate domain (2 restarts"
+[ "$(grep -c '^create' "$tmp/xl.log")" = 3 ] || {
+    echo "FAILED: not created three times"
+    failed=1
+}
+stop
+
+# --- a gate that runs already, with a stub for the link reader ---
+# xl destroy takes the domain out of the store.
+running_gate() {
+    gate "$1"
+    printf 'answered\ndomid 5\npci 0000:00:01.00 0000:00:14.0\n' > "$root/xenstore"
+    # shellcheck disable=SC2016 # for the script that is written
+    printf '#!/bin/sh\necho "$@" >> %s/xl.log\n[ "$1" != create ] || exit 1\n' \
+        "$tmp" > "$root/bin/xl"
+    echo "echo answered > $root/xenstore" >> "$root/bin/xl"
+    chmod +x "$root/bin/xl"
+    : > "$tmp/xl.log"
+    cp "$stub" "$root/usr/lib/gatekeeper/gatekeeper-link"
+    echo "$2" > "$root/usr/lib/gatekeeper/how"
+}
+
+running_gate "" well
+start
+sleep 0.5
+gk status
+expect "it connects to it" 0 "gate: up (domain 5)"
+grep -q "port 1-2 (0627:0001): admitted: " "$tmp/out" || {
+    echo "FAILED: the keyboard is not there"
+    failed=1
+}
+gk status --json
+expect "the disk is refused" 0 '"port":"1-3","controller":"0000:00:14.0"'
+expect "and its class told" 0 '"class":"storage","verdict":"refused"'
+grep -q "storage device on port 1-3 (0627:0001) refused: " "$tmp/log" || {
+    echo "FAILED: the disk is not named"
+    failed=1
+}
+[ ! -s "$tmp/xl.log" ] || {
+    echo "FAILED: xl was run for a gate that runs"
+    failed=1
+}
+# Only the reader dies: a new one, the same gate.
+for reader in $(pgrep -P "$daemon"); do
+    kill -KILL "$reader"
+done
+sleep 1
+gk status
+expect "a reader that was killed" 0 "gate: up (domain 5), restarted 1 times"
+[ ! -s "$tmp/xl.log" ] || {
+    echo "FAILED: the gate was destroyed for its reader"
+    failed=1
+}
+stop
+
+for how in violation rogue; do
+    running_gate "" $how
+    start
+    gk wait --timeout 10
+    expect "a gate that is a $how" 1 "is not ready"
+    grep -q '^destroy gatekeeper-gate' "$tmp/xl.log" || {
+        echo "FAILED: $how: not destroyed"
+        failed=1
+    }
+    grep -q '^create' "$tmp/xl.log" || {
+        echo "FAILED: $how: not started again"
+        failed=1
+    }
+    stop
+done
+
+# --- fallback: dom0 drives the controller, for keyboards only ---
+# usb_device NAME DESCRIPTORS CONFIG:INTERFACE
+usb_device() {
+    mkdir -p "$root/sys/devices/0000:00:14.0/usb1/$1"
+    ln -s "../../../devices/0000:00:14.0/usb1/$1" "$root/sys/bus/usb/devices/$1"
+    echo 0 > "$root/sys/bus/usb/devices/$1/authorized"
+    echo 0 > "$root/sys/bus/usb/devices/$1/bConfigurationValue"
+    echo "$4" > "$root/sys/bus/usb/devices/$1/devnum"
+    cp "$2" "$root/sys/bus/usb/devices/$1/descriptors"
+    mkdir -p "$root/sys/bus/usb/devices/$1:$3"
+    echo 0 > "$root/sys/bus/usb/devices/$1:$3/authorized"
+}
+
+gate "rd.gatekeeper.fallback=dom0-hid"
+xl_says "libxl: error: passthrough not supported on this platform"
+mkdir -p "$root/sys/module/usbcore/parameters" "$root/sys/bus/usb/devices" \
+    "$root/sys/devices/0000:00:14.0/usb1"
+echo 1 > "$root/sys/module/usbcore/parameters/authorized_default"
+for f in pci/drivers/pciback/unbind pci/drivers/pciback/remove_slot \
+    pci/drivers_probe usb/drivers_probe \
+    pci/devices/0000:00:14.0/driver_override; do
+    echo pciback.............. > "$root/sys/bus/$f"
+done
+ln -s ../../../devices/0000:00:14.0/usb1 "$root/sys/bus/usb/devices/usb1"
+echo 1 > "$root/sys/bus/usb/devices/usb1/interface_authorized_default"
+usb_device 1-1 "$tmp/keyboard" 1.0 2
+# The same as a mass-storage interface.
+{ head -c 32 "$tmp/keyboard" && printf '\010\006\120' &&
+    tail -c +36 "$tmp/keyboard"; } > "$tmp/disk"
+usb_device 1-2 "$tmp/disk" 1.0 3
+start
+gk wait --timeout 15
+expect "fallback" 1 "no IOMMU"
+gk status
+expect "fallback in the status" 0 "gate: fallback"
+look() {
+    read -r now < "$root/sys/$1"
+    case $now in
+        "$2"*) echo "ok: $1 is $2" ;;
+        *)
+            echo "FAILED: $1 is $now, not $2"
+            failed=1
+            ;;
+    esac
+}
+sleep 0.5
+look module/usbcore/parameters/authorized_default 0
+look bus/usb/devices/usb1/interface_authorized_default 0
+look bus/pci/drivers/pciback/unbind 0000:00:14.0
+look bus/pci/drivers_probe 0000:00:14.0
+look bus/usb/devices/1-1/authorized 1
+look bus/usb/devices/1-1/bConfigurationValue 1
+look bus/usb/devices/1-1:1.0/authorized 1
+look bus/usb/drivers_probe 1-1:1.0
+look bus/usb/devices/1-2/authorized 0
+look bus/usb/devices/1-2:1.0/authorized 0
+# And one that comes later.
+usb_device 1-3 "$tmp/keyboard" 1.0 4
+sleep 1.5
+look bus/usb/devices/1-3:1.0/authorized 1
+grep -q "fallback: storage device on port 1-2 (0627:0001) refused" "$tmp/log" || {
+    echo "FAILED: the disk is not named"
+    failed=1
+}
+stop
+
+# usbcore that cannot be told: nothing is given away.
+gate "rd.gatekeeper.fallback=dom0-hid"
+xl_says "libxl: error: passthrough not supported on this platform"
+echo untouched > "$root/sys/bus/pci/drivers/pciback/unbind"
+start
+sleep 1
+gk wait --timeout 10 --json
+expect "no fallback without authorized_default" 1 '"state":"failed"'
+look bus/pci/drivers/pciback/unbind untouched
+
+# --- handed over before ---
+stop
+machine ""
+controller 0000:00:14.0 pciback
+: > "$tmp/run/handed-over"
+"$bin/gatekeeperd" --run-dir "$tmp/run" --root-prefix "$root" 2> "$tmp/log" &
+daemon=$!
+sleep 0.3
+gk status
+expect "it does not take them back" 0 "gate: handed-over"
+exit $failed

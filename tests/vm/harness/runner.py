@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run scenarios one after the other and report on them."""
+import argparse
+import os
+import shutil
+import sys
+import time
+import traceback
+
+from . import registry, report
+from .build import BuildError, Builder
+from .guest import GuestError
+from .paths import BUILD
+from .progress import Progress
+from .qmp import QmpError
+from .report import Result
+from .serial import Timeout
+from .test import Failed, Skip, Test
+
+
+def _usbredir(text):
+    name, _, path = text.partition("=")
+    if not name.isidentifier() or not path:
+        raise argparse.ArgumentTypeError("wants ID=SOCKET")
+    return name, path
+
+
+def options():
+    parser = argparse.ArgumentParser(
+        prog="tests/vm/run", description="Boot tests: real Xen under QEMU.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="scenarios; all without")
+    parser.add_argument("--list", action="store_true", help="print the scenarios")
+    parser.add_argument("--usbredir", type=_usbredir, action="append", default=[],
+                        metavar="ID=SOCKET", help="attach a usbredir device that "
+                        "listens on a UNIX socket to the first controller")
+    parser.add_argument("--keep", action="store_true", help="leave the VM running at "
+                        "the end of each scenario until 'tests/vm/ctl NAME quit'")
+    parser.add_argument("--verbose", action="store_true", help="say what happens")
+    parser.add_argument("--guest-log", action="store_true",
+                        help="dom0's journal on its console (console.log), slower")
+    parser.add_argument("--no-build", action="store_true",
+                        help="boot what build/vm holds, build nothing")
+    parser.add_argument("--without-project", action="store_true",
+                        help="a dom0 without the project (only 'direct' makes sense)")
+    return parser.parse_args()
+
+
+def _new_dir(path):
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    return path
+
+
+def run_one(scenario, progress, opts):
+    out = _new_dir(BUILD / scenario.name)
+    start = time.monotonic()
+    test = Test(scenario, out, progress, opts)
+    result = Result(scenario.name, "passed", metrics=test.metrics)
+    try:
+        missing = [need for need in scenario.needs if not need.exists()]
+        if missing:
+            raise Skip(f"{missing[0].name} is not built")
+        scenario.function(test)
+        test.screenshot("screen.png")
+        _keep(test, progress, opts)
+        test.check_always()
+    except Skip as why:
+        result.status, result.reason = "skipped", str(why)
+    except (Failed, Timeout, GuestError, QmpError) as why:
+        result.status, result.reason = "failed", str(why)
+    except Exception as why:
+        result.status, result.reason = "failed", f"{type(why).__name__}: {why}"
+        (out / "traceback.txt").write_text(traceback.format_exc())
+    if result.status == "failed" and test.vm:
+        test.screenshot("screen.png")
+        _screen_text(test, out)
+        _keep(test, progress, opts)
+        test.agent_up = test.agent_up or test.vm.side.find("GKAGENT") is not None
+        test.collect()
+    test.close()
+    result.seconds = time.monotonic() - start
+    return result
+
+
+def _screen_text(test, out):
+    try:
+        (out / "screen.txt").write_text(test.screen.text())
+    except Exception:
+        pass
+
+
+def _keep(test, progress, opts):
+    if not opts.keep or not test.vm or test.vm.process.poll() is not None:
+        return
+    progress.line(f"  kept; look into it with: tests/vm/ctl {test.scenario.name} ...")
+    progress.doing("kept")
+    while not test.control.quit.wait(1) and test.vm.process.poll() is None:
+        pass
+    test.control.quit.clear()
+
+
+def run(opts):
+    known = registry.load()
+    if opts.list:
+        for name, entry in known.items():
+            print(f"{name:22} {entry.about}")
+        return 0
+    unknown = [name for name in opts.names if name not in known]
+    if unknown:
+        print(f"tests/vm/run: no scenario {unknown[0]}; see --list", file=sys.stderr)
+        return 2
+    progress = Progress(verbose=opts.verbose or sys.stdout.isatty())
+    results = []
+    try:
+        if not opts.no_build:
+            progress.doing("building")
+            Builder(progress.line, not opts.without_project).all()
+        for name in opts.names or known:
+            progress.line(f"{name}: {known[name].about}")
+            result = run_one(known[name], progress, opts)
+            results.append(result)
+            mark = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
+            why = f": {result.reason}" if result.reason else ""
+            progress.line(f"  {mark[result.status]} {name} "
+                          f"({result.seconds:.0f} s){why}")
+            if result.status == "failed":
+                progress.line(f"  logs: {os.path.relpath(BUILD / name)}/")
+            report.write(BUILD / "report.json", results)
+    except BuildError as error:
+        progress.close()
+        print(f"tests/vm/run: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        progress.close()
+        return 130
+    progress.close()
+    print(report.summary(results))
+    return 1 if any(r.status == "failed" for r in results) else 0
+
+
+def main():
+    sys.exit(run(options()))
+
+
+if __name__ == "__main__":
+    main()

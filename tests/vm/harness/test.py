@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a scenario gets to work with: its VM, and the steps most of them share."""
+import dataclasses
+import re
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from . import checks, paths, secrets
+from .control import Control
+from .guest import Events, Guest, GuestError
+from .qemu import Machine, Vm
+from .screen import Screen
+from .serial import Timeout
+
+
+class Failed(Exception):
+    """A check of a scenario did not hold."""
+
+
+class Skip(Exception):
+    """This scenario cannot run here; the text says why."""
+
+
+PROMPT = r"(?i)(please enter passphrase|password \(/dev|enter passphrase for|passphrase for )"
+
+
+class Test:
+    def __init__(self, scenario, out, progress, options):
+        self.scenario = scenario
+        self.out = out
+        self.progress = progress
+        self.options = options
+        self.metrics = {}
+        self.vm = self.guest = self.events = self.screen = None
+        self.qmp = None
+        self.run_dir = None
+        self.boots = 0
+        self.agent_up = False
+        self.header = checks.luks_header(paths.DISK)
+        self.deadline = time.monotonic() + scenario.timeout
+        self.cleanups = []
+
+    # Progress and checks
+
+    def say(self, text):
+        self.progress.say(text)
+
+    def doing(self, text):
+        self.progress.doing(text)
+
+    def check(self, holds, text):
+        if not holds:
+            raise Failed(text)
+
+    def left(self, most):
+        """Seconds to wait at most: never past the scenario's own limit."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise Failed(f"the scenario's {self.scenario.timeout} s are over")
+        return min(most, left)
+
+    # Booting
+
+    def boot(self, **machine):
+        """Start the VM; logs of a second boot go to names with its number."""
+        choice = Machine(**machine)
+        redirs = []
+        for name, socket_path in self.options.usbredir:
+            redirs += ["-chardev", f"socket,id={name},path={socket_path}",
+                       "-device", f"usb-redir,id={name}-dev,chardev={name},bus=xhci0.0"]
+        if self.options.guest_log:
+            choice = dataclasses.replace(choice, args=choice.args + (
+                " systemd.journald.forward_to_console=1 "
+                "systemd.journald.tty_path=/dev/hvc0 rd.info"))
+        choice = dataclasses.replace(choice, extra=tuple(choice.extra) + tuple(redirs))
+        self.stop()
+        self.boots += 1
+        self.agent_up = False
+        out = self.out if self.boots == 1 else self.out / f"boot{self.boots}"
+        out.mkdir(exist_ok=True)
+        self.boot_out = out
+        self.run_dir = Path(tempfile.mkdtemp(prefix="gkvm-"))
+        self.doing("starting Xen")
+        self.progress.restart()
+        self.vm = Vm(choice, out, self.run_dir)
+        self.qmp = self.vm.qmp
+        self.guest = Guest(self.vm.side)
+        self.events = Events(self.vm.side)
+        self.screen = Screen(self.qmp, self.run_dir)
+        link = self.out / "run"
+        link.unlink(missing_ok=True)
+        link.symlink_to(self.run_dir)
+        self.control = Control(self.run_dir / "control", self)
+        return self.vm
+
+    def wait_initramfs(self, timeout=90):
+        self.doing("booting Xen and dom0's kernel")
+        ms, _ = self.events.wait("start", self.left(timeout))
+        self.say(f"dom0 is in its initramfs (guest time {ms / 1000:.1f} s)")
+        return ms
+
+    def wait_prompt(self, timeout=120):
+        """The passphrase prompt is on the screen. Guest ms at which it was asked."""
+        self.wait_initramfs(timeout)
+        self.doing("waiting for the passphrase prompt")
+        mark = 0
+        ms, data = self.events.wait("prompt", self.left(timeout), mark)
+        if data["by"] == "systemd" and self.vm.machine.variant != "plymouth":
+            self.screen.wait(PROMPT, self.left(30))
+        else:
+            time.sleep(2)
+        time.sleep(0.5)
+        self.say(f"passphrase prompt (guest time {ms / 1000:.1f} s)")
+        return ms
+
+    def type(self, text, rate=20.0, **how):
+        took = self.qmp.type(text, rate, **how)
+        return took
+
+    def unlock(self, passphrase=secrets.SIMPLE, rate=20.0, timeout=60, **how):
+        """Type it and Enter; the root must open. Sets unlock_ms."""
+        self.say(f"typing {len(passphrase)} characters and Enter")
+        self.type(passphrase + "\n", rate, **how)
+        self.doing("unlocking")
+        ms, _ = self.events.wait("unlocked", self.left(timeout))
+        entered = [when for what, when, _, _ in self.events.all()
+                   if what == "enter" and when <= ms]
+        if entered:
+            self.metrics["unlock_ms"] = ms - entered[-1]
+        self.say("the disk is unlocked")
+        return ms
+
+    def wait_agent(self, timeout=150):
+        self.doing("booting the real root")
+        self.guest.wait_agent(self.left(timeout))
+        self.agent_up = True
+        self.say("the real root is up")
+
+    def wait_up(self, timeout=150):
+        """The system is up to its login prompt on tty1."""
+        if not self.agent_up:
+            self.wait_agent(timeout)
+        self.doing("starting the system")
+        self.check(self.guest.until("systemctl is-active getty@tty1.service",
+                                    self.left(timeout)), "no login prompt on tty1")
+        self.screen.wait(r"dom0 login:", self.left(60))
+        self.say("login prompt")
+
+    def login(self, layout=None):
+        """Log in on tty1 with the keyboard, and see that it worked."""
+        how = {"layout": layout} if layout else {}
+        self.doing("logging in on tty1")
+        for attempt in range(2):
+            self.qmp.type("root\n", 10, **how)
+            try:
+                self.screen.wait(r"Password:", self.left(30))
+                break
+            except Timeout:
+                if attempt:
+                    raise
+        time.sleep(0.5)
+        self.qmp.type(secrets.ROOT_PASSWORD + "\n", 10, **how)
+        self.check(self.guest.until("loginctl --no-legend list-sessions | grep -q tty1 || "
+                                    "who | grep -q tty1 || pgrep -t tty1 -x bash",
+                                    self.left(40)), "login on tty1 did not work")
+        self.say("logged in on tty1 with the USB keyboard")
+
+    def reboot(self, timeout=120):
+        """Ask for a reboot; it has to come to its end by itself."""
+        self.doing("rebooting")
+        self.collect()
+        start = time.monotonic()
+        self.guest.run("systemctl --no-block reboot")
+        self.check(self.vm.wait_exit(self.left(timeout)),
+                   f"no reboot within {timeout} s")
+        self.say(f"clean reboot in {time.monotonic() - start:.0f} s")
+        self.metrics["reboot_s"] = round(time.monotonic() - start, 1)
+
+    # The end of a scenario
+
+    def collect(self):
+        """Keep dom0's own logs, if it is up."""
+        self.sysfs, self.dmesg = "", None
+        if not self.agent_up or self.vm.process.poll() is not None:
+            return
+        try:
+            self.dmesg = self.guest.output("dmesg", 60)
+            (self.boot_out / "dmesg.txt").write_text(self.dmesg)
+            journal = self.guest.output("journalctl -b --no-pager -o short-monotonic", 60)
+            (self.boot_out / "journal.txt").write_text(journal)
+            self.sysfs = self.guest.output(checks.SYSFS)
+            consoles = self.guest.output("cd /var/log/xen && tail -n 400 "
+                                         "console/*.log xl-*.log 2>/dev/null; true")
+            (self.boot_out / "guests.txt").write_text(consoles)
+            self.collected = True
+        except (GuestError, Timeout) as error:
+            self.progress.line(f"  (dom0's logs could not be read: {error})")
+
+    def check_always(self):
+        """See checks.py; after a scenario that did what it was to do."""
+        if self.vm is None:
+            return
+        if self.dmesg is None:
+            self.collect()
+        console = re.sub(r"(?m)^\(XEN\).*$", "", self.vm.console.text())
+        log = self.dmesg if self.dmesg is not None else console
+        events = self.events.all()
+        if not self.scenario.dom0_usb:
+            self.metrics["dom0_usb_devices_seen"] = checks.usb_devices_in(log)
+            problems = checks.dom0_usb_problems(log, events, self.sysfs)
+            self.check(not problems, "dom0 drove USB: " + "; ".join(problems[:5]))
+        if not self.scenario.faults:
+            bad = [line for line in self.vm.stderr().splitlines()
+                   if "vtd_iommu_translate" in line]
+            self.check(not bad, f"DMA faults: {bad[:2]}")
+        overlay = self.vm.overlay
+        self.stop()
+        self.check(checks.luks_header(overlay) == self.header,
+                   "the LUKS header of the disk has changed")
+
+    def screenshot(self, name):
+        try:
+            self.qmp.screenshot(self.out / name)
+        except Exception:
+            pass
+
+    def stop(self):
+        if self.vm:
+            self.vm.stop()
+            self.control.close()
+
+    def close(self):
+        for cleanup in reversed(self.cleanups):
+            cleanup()
+        self.stop()
+        (self.out / "run").unlink(missing_ok=True)
+        if self.run_dir:
+            shutil.rmtree(self.run_dir, ignore_errors=True)
