@@ -187,6 +187,9 @@ install: all
 	install -d '$(D)/lib/systemd/system/qubes-vm@sys-usb.service.d'
 	install -m 0644 handoff/qubes-vm@sys-usb.service.d/*.conf \
 		'$(D)/lib/systemd/system/qubes-vm@sys-usb.service.d/'
+	install -d $(D)/lib/systemd/system/xenstored.service.d
+	install -m 0644 dracut-module/units/xenstored-20-gatekeeper.conf \
+		$(D)/lib/systemd/system/xenstored.service.d/20-gatekeeper.conf
 	[ -e $(DESTDIR)/etc/gatekeeper/gatekeeper.conf ] || \
 		install -m 0644 gatekeeper/dom0/gatekeeper.conf $(DESTDIR)/etc/gatekeeper/
 	for page in $(MAN); do \

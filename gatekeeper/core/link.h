@@ -124,7 +124,7 @@ struct gk_link_quiesce {
 
 struct gk_link_quiesced {
 	uint8_t complete;	/* 1: every host driver is unbound */
-	uint8_t controllers;	/* how many controllers are unbound */
+	uint8_t controllers;	/* how many controllers the gate has */
 	uint8_t devices;	/* how many devices had been admitted */
 };
 

@@ -10,6 +10,7 @@
 
 #include "dom0/clock.h"
 #include "dom0/link_channel.h"
+#include "dom0/xs.h"
 
 int gk_channel_socket(struct gk_channel *c, int sock)
 {
@@ -24,7 +25,7 @@ int gk_channel_socket(struct gk_channel *c, int sock)
  * The server writes ring-ref and event-channel in one transaction
  * (libxenvchan's init_xs_srv), so one of them is enough to wait for.
  */
-static int wait_for_server(const char *path, unsigned timeout_ms)
+static int wait_for_server(unsigned domid, const char *path, unsigned timeout_ms)
 {
 	uint64_t end = gk_now_ms() + timeout_ms;
 	struct xs_handle *xs;
@@ -45,6 +46,7 @@ static int wait_for_server(const char *path, unsigned timeout_ms)
 
 		if (value) {
 			free(value);
+			gk_xs_print_map(xs, domid, stderr);
 			ret = 0;
 			break;
 		}
@@ -70,7 +72,7 @@ int gk_channel_vchan(struct gk_channel *c, unsigned domid, unsigned timeout_ms)
 	memset(c, 0, sizeof(*c));
 	c->sock = -1;
 	snprintf(path, sizeof(path), "/local/domain/%u/data/gatekeeper", domid);
-	err = wait_for_server(path, timeout_ms);
+	err = wait_for_server(domid, path, timeout_ms);
 	if (err)
 		return err;
 	c->vchan = libxenvchan_client_init(NULL, (int)domid, path);

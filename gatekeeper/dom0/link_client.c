@@ -83,6 +83,10 @@ static void on_reader_line(void *ctx, const char *line)
 		       (long long)d->times.connected);
 		return;
 	}
+	if (!strncmp(line, "pci ", 4)) {
+		gk_xs_map_line(line, &d->xs);
+		return;
+	}
 	gk_log(LOG_NOTICE, "%s", line);
 }
 
@@ -148,6 +152,7 @@ int gk_link_start(struct gk_daemon *d, unsigned timeout_s)
 		return GK_ERR_LIMIT;
 	spec.path = program;
 	gk_link_stop(d);
+	d->xs.maps = 0;
 	snprintf(domid, sizeof(domid), "%d", d->xs.domid);
 	snprintf(timeout, sizeof(timeout), "%u", timeout_s);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

@@ -70,8 +70,6 @@ static int set_path(char *out, size_t cap, const char *s)
 /* 0 taken, 1 no such key, -1 bad value. */
 static int set(struct gk_options *o, const char *key, const char *value)
 {
-	if (!strcmp(key, "enabled"))
-		return set_bool(&o->enabled, value);
 	if (!strcmp(key, "debug"))
 		return set_bool(&o->debug, value);
 	if (!strcmp(key, "timeout"))
@@ -161,15 +159,17 @@ static void cmdline_word(struct gk_options *o, char *word,
 		*eq = '\0';
 		value = eq + 1;
 	}
-	if (*key == '\0')
-		key = "enabled";
-	else if (*key == '.')
+	if (*key == '\0') {
+		if (set_bool(&o->enabled, value))
+			add_note(note, "kernel command line", word, value);
+		return;
+	}
+	if (*key == '.')
 		key++;
 	else
 		return;
 	/* What takes room or changes bounds is not for the boot prompt. */
-	if (strcmp(key, "enabled") && strcmp(key, "timeout") &&
-	    strcmp(key, "fallback") && strcmp(key, "debug"))
+	if (strcmp(key, "timeout") && strcmp(key, "fallback") && strcmp(key, "debug"))
 		add_note(note, "kernel command line", word, value);
 	else if (set(o, key, value))
 		add_note(note, "kernel command line", word, value);

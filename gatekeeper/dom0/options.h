@@ -34,7 +34,7 @@ struct gk_options_note {
 void gk_options_default(struct gk_options *o);
 
 /*
- * gk_options_conf: "key = value" lines, '#' starts a comment. Keys: enabled,
+ * gk_options_conf: "key = value" lines, '#' starts a comment. Keys:
  * timeout, fallback, debug, memory, restarts, restart_window,
  * sys_usb_config (an absolute path without blanks).
  * gk_options_cmdline: /proc/cmdline; words may hold "quoted parts", what is

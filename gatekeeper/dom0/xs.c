@@ -7,20 +7,20 @@
 #include "dom0/paths.h"
 #include "dom0/xs.h"
 
-static char *read_pci(struct xs_handle *xs, const char *domid, const char *key,
+static char *read_pci(struct xs_handle *xs, unsigned domid, const char *key,
 		      int index)
 {
 	char path[128], number[16] = "";
 
 	if (index >= 0)
 		snprintf(number, sizeof(number), "%d", index);
-	snprintf(path, sizeof(path), "/local/domain/0/backend/pci/%s/0/%s%s",
+	snprintf(path, sizeof(path), "/local/domain/0/backend/pci/%u/0/%s%s",
 		 domid, key, number);
 	return xs_read(xs, XBT_NULL, path, NULL);
 }
 
-/* pciback's own nodes: written by the toolstack in dom0, not by the guest. */
-static void print_map(struct xs_handle *xs, const char *domid)
+/* pciback's own nodes: written in dom0, not by the guest. */
+void gk_xs_print_map(struct xs_handle *xs, unsigned domid, FILE *out)
 {
 	char *count = read_pci(xs, domid, "num_devs", -1);
 	unsigned long n = count ? strtoul(count, NULL, 10) : 0;
@@ -30,7 +30,7 @@ static void print_map(struct xs_handle *xs, const char *domid)
 		char *guest = read_pci(xs, domid, "vdev-", i);
 
 		if (host && guest)
-			printf("pci %s %s\n", guest, host);
+			fprintf(out, "pci %s %s\n", guest, host);
 		free(host);
 		free(guest);
 	}
@@ -73,10 +73,8 @@ int gk_xs_probe(void *arg)
 		snprintf(path, sizeof(path), "/local/domain/%.16s/name",
 			 domains[i]);
 		s = xs_read(xs, XBT_NULL, path, NULL);
-		if (s && !strcmp(s, name)) {
+		if (s && !strcmp(s, name))
 			printf("domid %s\n", domains[i]);
-			print_map(xs, domains[i]);
-		}
 		free(s);
 	}
 	free(domains);
@@ -84,7 +82,7 @@ int gk_xs_probe(void *arg)
 	return fflush(stdout) ? 1 : 0;
 }
 
-static void parse_map(const char *line, struct gk_xs_answer *out)
+void gk_xs_map_line(const char *line, struct gk_xs_answer *out)
 {
 	unsigned domain, bus, slot, fn;
 	struct gk_pci_map *m;
@@ -118,7 +116,7 @@ void gk_xs_parse(const char *text, struct gk_xs_answer *out)
 			 strtol(line + 6, NULL, 10) > 0)
 			out->domid = (int)strtol(line + 6, NULL, 10);
 		else
-			parse_map(line, out);
+			gk_xs_map_line(line, out);
 		text += len;
 		if (*text)
 			text++;

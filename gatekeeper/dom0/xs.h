@@ -7,6 +7,8 @@
 #ifndef GK_DOM0_XS_H
 #define GK_DOM0_XS_H
 
+#include <stdio.h>
+
 #include "core/error.h"
 #include "dom0/controllers.h"
 
@@ -26,6 +28,17 @@ struct gk_xs_answer {
 int gk_xs_probe(void *arg);
 
 void gk_xs_parse(const char *text, struct gk_xs_answer *out);
+
+/*
+ * gk_xs_print_map: a line "pci GUEST HOST" for each controller of the domain.
+ * pciback knows where the guest sees them only once the guest's pcifront is
+ * connected, so the link reader does this when the gate's server is up, and
+ * gatekeeperd takes each line with gk_xs_map_line(). A line that is not one is
+ * passed over.
+ */
+struct xs_handle;
+void gk_xs_print_map(struct xs_handle *xs, unsigned domid, FILE *out);
+void gk_xs_map_line(const char *line, struct gk_xs_answer *out);
 
 /*
  * gk_xs_controller_no: the number people see: place of the controller in the

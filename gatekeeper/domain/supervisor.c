@@ -4,6 +4,7 @@
  * dom0. It looks at raw descriptors (through core/) and never at what a device
  * sends afterwards; that is its worker's.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,7 @@ static struct {
 	uint64_t workers_ms;	/* of its first step */
 	pid_t unbinder;
 	int unbound;		/* result: 1 all of them */
+	int kmsg;		/* rd.gatekeeper.debug: the kernel's log, -1 */
 } sv;
 
 static uint64_t now_ms(void)
@@ -196,6 +198,49 @@ static void reap(int fd)
 	}
 }
 
+/*
+ * With gk.debug on its command line the gate tells dom0 what its kernel logs:
+ * it has no console. One record a read (Documentation/ABI/testing/dev-kmsg):
+ * "priority,sequence,time,flags;text\n".
+ */
+static int debug_fd(void)
+{
+	char line[1024] = { 0 };
+	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0 || !strstr(line, "gk.debug=1"))
+		return -1;
+	return open("/dev/kmsg", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+static void relay_kmsg(void)
+{
+	char record[1024];
+
+	for (int i = 0; sv.kmsg >= 0 && sv.link.open && i < 16; i++) {
+		struct gk_frame f = { .type = GK_LINK_LOG };
+		ssize_t n = read(sv.kmsg, record, sizeof(record) - 1);
+		char *text;
+
+		if (n <= 0)
+			return;
+		record[n] = '\0';
+		text = strchr(record, ';');
+		if (!text)
+			continue;
+		f.u.log.level = 7;
+		for (text++; *text && *text != '\n' && f.u.log.len < GK_LINK_TEXT;
+		     text++)
+			f.u.log.text[f.u.log.len++] =
+				*text < 0x20 || *text > 0x7e ? '?' : *text;
+		if (f.u.log.len)
+			send_frame(&f);
+	}
+}
+
 static int children_fd(void)
 {
 	sigset_t set;
@@ -226,6 +271,7 @@ int main(void)
 		return 1;
 	}
 	gk_devices_init(&ops);
+	sv.kmsg = debug_fd();
 	if (watch(gk_link_server_fd(&sv.link), FROM_DOM0) < 0 ||
 	    watch(uevents, FROM_KERNEL) < 0 || watch(children, FROM_CHILDREN) < 0)
 		return 1;
@@ -253,6 +299,7 @@ int main(void)
 			}
 		}
 		gk_devices_tick();
+		relay_kmsg();
 		quiesce_step();
 	}
 }

@@ -293,7 +293,7 @@ stop
 # xl destroy takes the domain out of the store.
 running_gate() {
     gate "$1"
-    printf 'answered\ndomid 5\npci 0000:00:01.00 0000:00:14.0\n' > "$root/xenstore"
+    printf 'answered\ndomid 5\n' > "$root/xenstore"
     # shellcheck disable=SC2016 # for the script that is written
     printf '#!/bin/sh\necho "$@" >> %s/xl.log\n[ "$1" != create ] || exit 1\n' \
         "$tmp" > "$root/bin/xl"

@@ -63,6 +63,7 @@ int main(int argc, char **argv)
 			how[0] = '\0';
 		fclose(file);
 	}
+	fputs("pci 0000:00:01.00 0000:00:14.0\n", stderr);
 	fputs("gatekeeper-link: connected\n", stderr);
 	f.u.hello.version_min = f.u.hello.version_max = GK_LINK_VERSION;
 	memset(f.u.hello.nonce, 0x5a, GK_LINK_NONCE);

@@ -25,6 +25,7 @@ class Machine:
     bare_controller: bool = False       # directly on pcie.0: it has no reset
     extra_controllers: tuple = ()       # further -device, e.g. EHCI
     devices: tuple = ("usb-kbd,id=kbd,bus=xhci0.0",)
+    ps2: bool = False                   # a PS/2 keyboard besides
     initramfs: Path = None              # instead of the variant's
     timeout: int = 30                   # rd.gatekeeper.timeout, seconds
     gate_args: bool = True
@@ -35,11 +36,11 @@ def command_line(machine, run_dir, overlay):
     """QEMU's arguments. SMAP must be off: a PV dom0 faults under TCG with it."""
     controller = []
     if machine.bare_controller:
-        controller += ["-device", "qemu-xhci,id=xhci0,bus=pcie.0,addr=0x10"]
+        controller += ["-device", "qemu-xhci,id=xhci0,bus=pcie.0,addr=0x10,p2=8,p3=8"]
     else:
         for n in range(machine.controllers):
             controller += ["-device", f"pcie-root-port,id=rp{n},slot={n + 1},chassis={n + 1}",
-                           "-device", f"qemu-xhci,id=xhci{n},bus=rp{n}"]
+                           "-device", f"qemu-xhci,id=xhci{n},bus=rp{n},p2=8,p3=8"]
     for device in machine.extra_controllers:
         controller += ["-device", device]
     for device in machine.devices:
@@ -58,7 +59,7 @@ def command_line(machine, run_dir, overlay):
     iommu = (["-device", "intel-iommu,intremap=on,aw-bits=48"]
              if machine.iommu else [])
     return [
-        "qemu-system-x86_64", "-M", "q35,kernel-irqchip=off,i8042=off",
+        "qemu-system-x86_64", "-M", f"q35,kernel-irqchip=off,i8042={'on' if machine.ps2 else 'off'}",
         "-cpu", "max,-smap,-svm", "-accel", "tcg,thread=multi", "-smp", "2",
         "-m", str(machine.memory), *iommu, *controller,
         "-nodefaults", "-vga", "std", "-display", "none", "-no-reboot",

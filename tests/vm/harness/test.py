@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -115,9 +116,11 @@ class Test:
         self.say(f"passphrase prompt (guest time {ms / 1000:.1f} s)")
         return ms
 
+    def sleep(self, seconds):
+        time.sleep(self.left(seconds))
+
     def type(self, text, rate=20.0, **how):
-        took = self.qmp.type(text, rate, **how)
-        return took
+        return self.qmp.type(text, rate, **how)
 
     def unlock(self, passphrase=secrets.SIMPLE, rate=20.0, timeout=60, **how):
         """Type it and Enter; the root must open. Sets unlock_ms."""
@@ -177,6 +180,37 @@ class Test:
                    f"no reboot within {timeout} s")
         self.say(f"clean reboot in {time.monotonic() - start:.0f} s")
         self.metrics["reboot_s"] = round(time.monotonic() - start, 1)
+
+    # The initramfs
+
+    def initramfs_with(self, files, variant="systemd"):
+        """The variant's initramfs with other files: a second archive at its end
+        replaces them (None: nothing there). Returns its path."""
+        tree = Path(tempfile.mkdtemp(prefix="gkvm-"))
+        self.cleanups.append(lambda: shutil.rmtree(tree, ignore_errors=True))
+        for name, data in files.items():
+            path = tree / "root" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if data is None:
+                path.symlink_to("/nonexistent")
+            else:
+                path.write_bytes(data)
+                path.chmod(0o755)
+        names = "\n".join(str(p.relative_to(tree / "root"))
+                          for p in sorted((tree / "root").rglob("*"))) + "\n"
+        more = subprocess.run(["cpio", "--quiet", "-o", "-H", "newc", "--owner=0:0"],
+                              cwd=tree / "root", input=names.encode(),
+                              stdout=subprocess.PIPE, check=True).stdout
+        image = tree / "initramfs.img"
+        data = paths.initramfs(variant).read_bytes()
+        image.write_bytes(data + b"\0" * (-len(data) % 512) + more)
+        return image
+
+    def early(self, command, timeout=30):
+        """Run a command in the initramfs, by the watcher. Its exit status."""
+        mark = self.vm.side.mark()
+        self.vm.side.send(f"GKSH {command}\n")
+        return self.events.wait("sh", self.left(timeout), mark)[1]["status"]
 
     # The end of a scenario
 

@@ -2,7 +2,8 @@
 /*
  * gktest-watch TTY: says on a serial line what happens in the initramfs, one
  * line each, "GKTEST <what> <CLOCK_BOOTTIME ms> <json>". For the VM tests only.
- * It polls and reads, and changes nothing.
+ * It polls and reads, and changes nothing by itself; a line "GKSH <command>" that
+ * comes in is run by sh, for scenarios that break something before the prompt.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -53,11 +55,15 @@ static uint64_t now_ms(void)
 
 static void write_all(const char *data, size_t len)
 {
+	struct timespec nap = { .tv_nsec = 1000000L };
+
 	for (int tries = 0; len > 0 && tries < 1000; tries++) {
 		ssize_t n = write(line_fd, data, len);
 
 		if (n < 0 && errno != EINTR && errno != EAGAIN)
 			return;
+		if (n < 0)
+			nanosleep(&nap, NULL);
 		if (n > 0) {
 			data += n;
 			len -= (size_t)n;
@@ -342,6 +348,45 @@ static void watch_mapper(struct seen *s)
 	tell("unlocked", now_ms(), "{\"name\":\"%s\"}", name);
 }
 
+static pid_t command_pid;
+
+static void run_command(const char *text)
+{
+	command_pid = fork();
+	if (command_pid == 0) {
+		dup2(line_fd, STDOUT_FILENO);
+		dup2(line_fd, STDERR_FILENO);
+		execl("/bin/sh", "sh", "-c", text, (char *)NULL);
+		_exit(127);
+	}
+}
+
+static void take_commands(void)
+{
+	static char line[LINE_LEN];
+	static size_t len;
+	ssize_t n;
+	int status;
+	char c;
+
+	if (command_pid > 0 && waitpid(command_pid, &status, WNOHANG) > 0) {
+		command_pid = 0;
+		tell("sh", now_ms(), "{\"status\":%d}",
+		     WIFEXITED(status) ? WEXITSTATUS(status) : 128);
+	}
+	while (command_pid <= 0 && (n = read(line_fd, &c, 1)) == 1) {
+		if (c != '\n') {
+			if (len < sizeof(line) - 1)
+				line[len++] = c;
+			continue;
+		}
+		line[len] = '\0';
+		len = 0;
+		if (strncmp(line, "GKSH ", 5) == 0)
+			run_command(line + 5);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static struct seen inputs, usb, controllers, asks, processes, mapper;
@@ -351,13 +396,13 @@ int main(int argc, char **argv)
 
 	if (argc != 2)
 		return 2;
-	line_fd = open(argv[1], O_WRONLY | O_NOCTTY | O_CLOEXEC);
+	line_fd = open(argv[1], O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (line_fd < 0)
 		return 1;
 	if (tcgetattr(line_fd, &mode) == 0) {
 		cfmakeraw(&mode);
 		cfsetspeed(&mode, B115200);
-		mode.c_cflag |= CLOCAL;
+		mode.c_cflag |= CLOCAL | CREAD;
 		(void)tcsetattr(line_fd, TCSANOW, &mode);
 	}
 	sigaction(SIGTERM, &action, NULL);
@@ -373,6 +418,7 @@ int main(int argc, char **argv)
 		if (turn % PROC_EVERY == 0 && access("/run/systemd/system", F_OK) < 0)
 			watch_processes(&processes);
 		watch_mapper(&mapper);
+		take_commands();
 		nanosleep(&nap, NULL);
 	}
 	tell("switch-root", now_ms(), "{}");

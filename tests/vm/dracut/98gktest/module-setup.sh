@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck disable=SC2154 # set by dracut
 # Test harness only: the watcher that tells what happens in the initramfs.
 
 check() {

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where keyboards may sit, and what is not let in."""
+from harness import gate
+from harness.registry import scenario
+from harness.test import Test
+
+
+def wrong_passphrase(t, why):
+    """Typing works if the prompt comes back; costs one of the tries."""
+    t.say(why)
+    mark = t.vm.side.mark()
+    t.type("wrong\n")
+    t.events.wait("prompt", t.left(40), mark)
+    t.sleep(1.5)
+
+
+@scenario("places")
+def places(t: Test):
+    """Second controller, behind two hubs; unplugged, plugged in elsewhere, hot."""
+    t.boot(controllers=2, devices=(
+        "usb-hub,id=hub1,bus=xhci1.0,port=1",
+        "usb-hub,id=hub2,bus=xhci1.0,port=1.3",
+        "usb-kbd,id=kbd,bus=xhci1.0,port=1.3.2"))
+    t.wait_prompt()
+    gate.wait_keyboard(t)
+    t.screen.wait("keyboard on port .*admitted", t.left(30))
+    wrong_passphrase(t, "typing on the keyboard behind two hubs")
+    t.qmp.unplug("kbd")
+    t.screen.wait("keyboard on port .*gone", t.left(30))
+    t.say("unplugged; plugging it in at the first controller")
+    t.qmp.plug("usb-kbd", id="kbd2", bus="xhci0.0", port="2")
+    t.screen.wait(r"keyboard on port 1-2\b.*admitted", t.left(40))
+    t.unlock()
+    t.wait_up()
+    gate.require_up(t)
+    found = gate.devices(t, "admitted")
+    t.check(len(found) == 1, f"admitted at the end: {found}")
+    t.login()
+
+
+@scenario("refused")
+def refused(t: Test):
+    """Storage, network and serial, from the start and hot: refused, and named."""
+    stick = t.out / "stick.img"
+    with open(stick, "wb") as image:
+        image.truncate(1 << 20)
+    t.boot(devices=("usb-kbd,id=kbd,bus=xhci0.0,port=1",
+                    "usb-storage,id=disk0,drive=stick0,bus=xhci0.0,port=2",
+                    "usb-net,id=net0,netdev=n0,bus=xhci0.0,port=3",
+                    "usb-serial,id=serial0,chardev=c0,bus=xhci0.0,port=4"),
+           extra=("-drive", f"if=none,id=stick0,format=raw,readonly=on,file={stick}",
+                  "-drive", f"if=none,id=stick1,format=raw,readonly=on,file={stick}",
+                  "-netdev", "user,id=n0,restrict=on", "-netdev", "user,id=n1,restrict=on",
+                  "-chardev", "null,id=c0", "-chardev", "null,id=c1"))
+    t.wait_prompt()
+    gate.wait_keyboard(t)
+    for port in (2, 3, 4):
+        t.screen.wait(rf"port 1-{port}\b.*\n?.*refused", t.left(30))
+    t.qmp.screenshot(t.out / "prompt.png")
+    t.say("three devices refused; plugging in three more")
+    t.qmp.plug("usb-storage", id="disk1", drive="stick1", bus="xhci0.0", port="5")
+    t.qmp.plug("usb-net", id="net1", netdev="n1", bus="xhci0.0", port="6")
+    t.qmp.plug("usb-serial", id="serial1", chardev="c1", bus="xhci0.0", port="7")
+    for port in (5, 6, 7):
+        t.screen.wait(rf"port 1-{port}\b.*\n?.*refused", t.left(40))
+    t.unlock()
+    t.wait_up()
+    gate.require_up(t)
+    out = gate.devices(t, "refused")
+    t.check(len(out) == 6, f"{len(out)} devices refused, not 6: {out}")
+    t.check(len(gate.devices(t, "admitted")) == 1, "the keyboard is not admitted")
+    t.metrics["refused"] = len(out)
+    t.login()
