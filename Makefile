@@ -180,8 +180,10 @@ install: all
 	install -m 0755 dracut-module/*.sh $(D)/lib/dracut/modules.d/89gatekeeper/
 	install -m 0644 dracut-module/60-gatekeeper.rules $(D)/lib/udev/rules.d/
 	install -m 0644 $(UNITS) $(D)/lib/systemd/system/
-	sed 's|@XEN_BIN@|$(XEN_BIN)|' dracut-module/units/gatekeeper-xenstored.service.in \
-		> $(D)/lib/systemd/system/gatekeeper-xenstored.service
+	for unit in gatekeeper-xenstored gatekeeper-xenconsoled; do \
+		sed 's|@XEN_BIN@|$(XEN_BIN)|' dracut-module/units/$$unit.service.in \
+			> $(D)/lib/systemd/system/$$unit.service || exit 1; \
+	done
 	install -d $(D)/lib/systemd/system/sysinit.target.wants
 	ln -sf ../gatekeeper-switched.service $(D)/lib/systemd/system/sysinit.target.wants/
 	install -d '$(D)/lib/systemd/system/qubes-vm@sys-usb.service.d'

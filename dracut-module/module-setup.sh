@@ -23,7 +23,7 @@ _gk_xen_tool() {
 check() {
     local f
     require_binaries gatekeeper modprobe mount || return 1
-    for f in xl xenstored xen-init-dom0; do
+    for f in xl xenstored xenconsoled xen-init-dom0; do
         _gk_xen_tool "$f" > /dev/null || {
             dinfo "dracut module 'gatekeeper' needs Xen's $f"
             return 1
@@ -62,7 +62,7 @@ install() {
         /usr/lib/gatekeeper/gate-image
     inst_multiple -o /etc/gatekeeper/gatekeeper.conf \
         /etc/gatekeeper/rules.conf /etc/xen/xl.conf
-    for tool in xenstored xen-init-dom0; do
+    for tool in xenstored xenconsoled xen-init-dom0; do
         inst "$(_gk_xen_tool "$tool")"
     done
     # gatekeeperd looks for it on PATH, and finds the real one here.
@@ -74,8 +74,8 @@ install() {
     inst_simple "$moddir/prepare-xen.sh" /usr/lib/gatekeeper/prepare-xen.sh
 
     if dracut_module_included "systemd"; then
-        for unit in gatekeeper-controllers gatekeeper-xenstored gatekeeperd \
-            gatekeeper-wait; do
+        for unit in gatekeeper-controllers gatekeeper-xenstored \
+            gatekeeper-xenconsoled gatekeeperd gatekeeper-wait; do
             inst_simple "$systemdsystemunitdir/$unit.service"
             $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target "$unit.service"
         done
@@ -83,6 +83,7 @@ install() {
         inst_simple "$moddir/start.sh" /usr/lib/gatekeeper/start.sh
         inst_hook cmdline 02 "$moddir/hook-cmdline.sh"
         inst_hook initqueue/settled 00 "$moddir/hook-wait.sh"
+        inst_hook cleanup 90 "$moddir/hook-cleanup.sh"
     fi
     dracut_need_initqueue
 }

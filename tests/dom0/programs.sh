@@ -48,6 +48,7 @@ machine() {
 controller() {
     mkdir -p "$root/sys/bus/pci/devices/$1"
     echo 0x0c0330 > "$root/sys/bus/pci/devices/$1/class"
+    echo "(null)" > "$root/sys/bus/pci/devices/$1/driver_override"
     ln -s "../../drivers/$2" "$root/sys/bus/pci/devices/$1/driver"
 }
 

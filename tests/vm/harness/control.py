@@ -38,6 +38,10 @@ class Control:
             return out + (f"[status {status}]\n" if status else "")
         if what == "type":
             vm.qmp.type(text.encode().decode("unicode_escape"))
+        elif what == "early":
+            mark = vm.side.mark()
+            status = test.early(text)
+            return vm.side.text(mark) + f"\n[status {status}]\n"
         elif what == "console":
             vm.console.send(text + "\n")
         elif what == "screen":
@@ -51,7 +55,7 @@ class Control:
         elif what == "quit":
             self.quit.set()
         else:
-            return "sh CMD | type TEXT | console LINE | screen | shot FILE | hmp CMD | qmp CMD [JSON] | quit\n"
+            return "sh CMD | early CMD | type TEXT | console LINE | screen | shot FILE | hmp CMD | qmp CMD [JSON] | quit\n"
         return "ok\n"
 
     def close(self):

@@ -15,8 +15,11 @@ def status(t):
 
 
 def wait_keyboard(t, timeout=60):
-    """dom0's virtual keyboard is there. Guest ms."""
-    return t.events.wait("input", t.left(timeout), 0, "[Gg]atekeeper")[0]
+    """A keyboard was admitted and dom0 has the virtual one."""
+    t.doing("waiting for the gate to admit a keyboard")
+    t.screen.wait(r"keyboard on port [\d.-]+ \([\da-f:]+\)\s+admitted", t.left(timeout))
+    t.events.wait("input", t.left(10), 0, "[Gg]atekeeper")
+    t.say("the gate admitted a keyboard")
 
 
 def journal_ms(journal, pattern):
