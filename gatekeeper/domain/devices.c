@@ -173,31 +173,39 @@ static int configure(struct device *d)
 	return GK_REASON_NONE;
 }
 
-/* The interface that the worker is for: the first keyboard. */
-static const struct gk_usb_interface *granted_interface(const struct device *d)
+/* The interfaces that the worker is for, as its arguments; how many. */
+static unsigned grant_args(const struct device *d, char arg[][12], unsigned max)
 {
+	unsigned n = 0;
+
 	for (unsigned i = 0; i < st.parsed.first.interfaces &&
-	     i < GK_USB_INTERFACES; i++)
-		if (d->verdict.role[i] == GK_ROLE_KEYBOARD)
-			return &st.parsed.first.interface[i];
-	return NULL;
+	     i < GK_USB_INTERFACES && n + 3 <= max; i++) {
+		const struct gk_usb_interface *itf = &st.parsed.first.interface[i];
+
+		if (d->verdict.role[i] != GK_ROLE_KEYBOARD)
+			continue;
+		snprintf(arg[n++], 12, "%u", itf->number);
+		snprintf(arg[n++], 12, "%u", itf->in.address);
+		snprintf(arg[n++], 12, "%u", itf->in.max_packet);
+	}
+	return n;
 }
 
-static void worker_exec(unsigned slot, const struct gk_usb_interface *itf,
-			int usb, int sock)
+static void worker_exec(const struct device *d, int usb, int sock)
 {
-	char uid[12], number[12], address[12], size[12];
-	char *const argv[] = { (char *)"worker", (char *)"keyboard", uid, number,
-			       address, size, NULL };
+	char arg[3 * GK_WORKER_GRANTS][12], uid[12];
+	char *argv[3 + 3 * GK_WORKER_GRANTS + 1] = {
+		(char *)"worker", (char *)"keyboard", uid,
+	};
 	char *const envp[] = { NULL };
+	unsigned n = grant_args(d, arg, 3 * GK_WORKER_GRANTS);
 	sigset_t none;
 
+	for (unsigned i = 0; i < n; i++)
+		argv[3 + i] = arg[i];
+	snprintf(uid, sizeof(uid), "%u", GK_WORKER_UID + id_of(d));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	snprintf(uid, sizeof(uid), "%u", GK_WORKER_UID + slot);
-	snprintf(number, sizeof(number), "%u", itf->number);
-	snprintf(address, sizeof(address), "%u", itf->in.address);
-	snprintf(size, sizeof(size), "%u", itf->in.max_packet);
 	/* Both are above 4 here: the supervisor's own fds come first. */
 	if (dup2(usb, GK_WORKER_USB_FD) < 0 || dup2(sock, GK_WORKER_SOCK_FD) < 0)
 		_exit(GK_WORKER_USAGE);
@@ -207,13 +215,9 @@ static void worker_exec(unsigned slot, const struct gk_usb_interface *itf,
 
 static int worker_start(struct device *d)
 {
-	const struct gk_usb_interface *itf = granted_interface(d);
-	unsigned slot = (unsigned)(d - st.dev);
 	int sv[2], usb, err = GK_ERR_SYSTEM;
 	pid_t pid;
 
-	if (!itf)
-		return GK_ERR_NOT_FOUND;
 	usb = gk_inventory_open(&d->at);
 	if (usb < 0)
 		return GK_ERR_SYSTEM;
@@ -224,8 +228,8 @@ static int worker_start(struct device *d)
 	}
 	pid = fork();
 	if (pid == 0)
-		worker_exec(slot, itf, usb, sv[1]);
-	if (pid > 0 && st.ops->watch(sv[0], slot) == 0) {
+		worker_exec(d, usb, sv[1]);
+	if (pid > 0 && st.ops->watch(sv[0], (unsigned)(d - st.dev)) == 0) {
 		d->worker = pid;
 		d->sock = sv[0];
 		err = GK_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * worker ROLE UID INTERFACE IN_ADDRESS IN_SIZE
- * Enters its jail, takes the one interface it was granted, runs its role.
+ * worker ROLE UID {INTERFACE IN_ADDRESS IN_SIZE}...
+ * Enters its jail, takes the interfaces it was granted, runs its role.
  */
 #include "worker.h"
 
@@ -110,30 +110,44 @@ static int usb_open(struct gk_worker *w)
 		err = libusb_init(&w->usb);
 	if (!err)
 		err = libusb_wrap_sys_device(w->usb, GK_WORKER_USB_FD, &w->dev);
-	if (!err)
-		err = libusb_claim_interface(w->dev, w->grant.interface);
+	for (unsigned i = 0; !err && i < w->grants; i++)
+		err = libusb_claim_interface(w->dev, w->grant[i].interface);
 	return err ? GK_ERR_SYSTEM : GK_OK;
+}
+
+static int read_grants(struct gk_worker *w, int argc, char **argv)
+{
+	unsigned interface, address, size;
+
+	for (int i = 0; i < argc; i += 3) {
+		struct gk_worker_grant *g = &w->grant[w->grants];
+
+		if (w->grants++ == GK_WORKER_GRANTS || argc - i < 3 ||
+		    number(argv[i], 255, &interface) < 0 ||
+		    number(argv[i + 1], 255, &address) < 0 ||
+		    number(argv[i + 2], GK_WORKER_PACKET, &size) < 0)
+			return GK_ERR_VALUE;
+		g->interface = (uint8_t)interface;
+		g->in_address = (uint8_t)address;
+		g->in_size = (uint16_t)size;
+	}
+	return w->grants ? GK_OK : GK_ERR_VALUE;
 }
 
 int main(int argc, char **argv)
 {
 	const struct gk_worker_role *role = NULL;
 	struct gk_worker w = { .status = GK_WORKER_DONE };
-	unsigned uid, interface, address, size;
+	unsigned uid;
 
-	if (argc != 6 || number(argv[2], 65534, &uid) < 0 || uid == 0 ||
-	    number(argv[3], 255, &interface) < 0 ||
-	    number(argv[4], 255, &address) < 0 || number(argv[5], 1024, &size) < 0)
+	if (argc < 3 || number(argv[2], 65534, &uid) < 0 || uid == 0 ||
+	    read_grants(&w, argc - 3, argv + 3) < 0)
 		return GK_WORKER_USAGE;
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
 		if (strcmp(argv[1], roles[i]->name) == 0)
 			role = roles[i];
 	if (!role)
 		return GK_WORKER_USAGE;
-	w.grant.interface = (uint8_t)interface;
-	w.grant.in_address = (uint8_t)address;
-	w.grant.in_size = (uint16_t)size;
-
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
 	    gk_sandbox_enter(GK_WORKER_SOCK_FD, uid) < 0)
 		return GK_WORKER_JAIL;
@@ -146,6 +160,7 @@ int main(int argc, char **argv)
 	while (!w.done)
 		turn(&w, role);
 	role->stop(&w);
-	libusb_release_interface(w.dev, w.grant.interface);
+	for (unsigned i = 0; i < w.grants; i++)
+		libusb_release_interface(w.dev, w.grant[i].interface);
 	return (int)w.status;
 }

@@ -15,6 +15,10 @@ enum {
 	GK_WORKER_USB_FD = 3,
 	GK_WORKER_SOCK_FD = 4,
 	GK_WORKER_UID = 1000,	/* + the device's slot: no two workers share one */
+	/* Interfaces of one device with the same role: gaming keyboards have a
+	 * second keyboard interface for all keys at once. */
+	GK_WORKER_GRANTS = 4,
+	GK_WORKER_PACKET = 1024,	/* bytes, largest wMaxPacketSize (USB 2.0 9.6.6) */
 };
 
 /* How a worker ends, its exit status: the supervisor turns it into a reason. */
@@ -26,7 +30,7 @@ enum gk_worker_exit {
 	GK_WORKER_SUPERVISOR = 5,	/* the socket is gone, or speaks nonsense */
 };
 
-/* What a worker has been granted: argv, written by the supervisor. */
+/* An interface a worker has been granted: argv, written by the supervisor. */
 struct gk_worker_grant {
 	uint8_t interface;	/* bInterfaceNumber */
 	uint8_t in_address;	/* interrupt IN endpoint */
@@ -36,7 +40,8 @@ struct gk_worker_grant {
 struct gk_worker {
 	libusb_context *usb;
 	libusb_device_handle *dev;
-	struct gk_worker_grant grant;
+	unsigned grants;
+	struct gk_worker_grant grant[GK_WORKER_GRANTS];
 	int done;		/* leave the loop */
 	enum gk_worker_exit status;
 };
@@ -49,8 +54,8 @@ void gk_worker_send(struct gk_worker *w, const struct gk_frame *f);
 void gk_worker_end(struct gk_worker *w, enum gk_worker_exit status);
 
 /*
- * A role: start() once after the interface is claimed, frame() for each frame
- * of the supervisor's that the role may get, stop() before the interface is
+ * A role: start() once after the interfaces are claimed, frame() for each frame
+ * of the supervisor's that the role may get, stop() before the interfaces are
  * released: it must leave no transfer in flight.
  */
 struct gk_worker_role {

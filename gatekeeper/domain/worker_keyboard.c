@@ -17,16 +17,22 @@ enum {
 	LED_TIMEOUT_MS = 500,
 	/* Errors in a row before the device is given up; a success resets. */
 	ERRORS_MAX = 16,
-	REPORT_MAX = 64,		/* bytes kept of a report, 8 are read */
 	/* Transfers in flight, so that no report waits for our turn. */
 	TRANSFERS = 2,
 };
 
+/* An interrupt IN transfer, and which interface it is for. */
+struct in {
+	struct gk_worker *w;
+	unsigned grant;
+	int in_flight;
+	struct libusb_transfer *transfer;
+	uint8_t buf[GK_WORKER_PACKET];
+};
+
 static struct {
-	struct gk_hid_boot hid;
-	struct libusb_transfer *in[TRANSFERS];
-	uint8_t in_buf[TRANSFERS][1024];
-	int in_flight[TRANSFERS];
+	struct gk_hid_boot hid[GK_WORKER_GRANTS];
+	struct in in[GK_WORKER_GRANTS][TRANSFERS];
 	unsigned errors;
 	struct libusb_transfer *led;
 	uint8_t led_buf[LIBUSB_CONTROL_SETUP_SIZE + 1];
@@ -44,26 +50,28 @@ static void send_keys(struct gk_worker *w, const struct gk_link_key *ev, int n)
 	}
 }
 
-static int submit_in(int i)
+static int submit(struct in *in)
 {
-	if (libusb_submit_transfer(kb.in[i]) < 0)
+	if (libusb_submit_transfer(in->transfer) < 0)
 		return GK_ERR_SYSTEM;
-	kb.in_flight[i] = 1;
+	in->in_flight = 1;
 	return GK_OK;
 }
 
 static void on_in(struct libusb_transfer *t)
 {
-	struct gk_worker *w = t->user_data;
+	struct in *in = t->user_data;
+	struct gk_worker *w = in->w;
+	struct gk_hid_boot *hid = &kb.hid[in->grant];
 	struct gk_link_key ev[GK_HID_BOOT_EVENTS];
-	int n, i = t == kb.in[0] ? 0 : 1;
+	int n;
 
-	kb.in_flight[i] = 0;
+	in->in_flight = 0;
 	switch (t->status) {
 	case LIBUSB_TRANSFER_COMPLETED:
 		kb.errors = 0;
-		n = gk_hid_boot_report(&kb.hid, t->buffer,
-				       (size_t)t->actual_length, ev);
+		n = gk_hid_boot_report(hid, t->buffer, (size_t)t->actual_length,
+				       ev);
 		if (n > 0)
 			send_keys(w, ev, n);
 		break;
@@ -77,24 +85,24 @@ static void on_in(struct libusb_transfer *t)
 	case LIBUSB_TRANSFER_OVERFLOW:
 	case LIBUSB_TRANSFER_TIMED_OUT:
 		/* What was held may have been let go meanwhile. */
-		n = gk_hid_boot_release(&kb.hid, ev);
+		n = gk_hid_boot_release(hid, ev);
 		send_keys(w, ev, n);
 		if (++kb.errors > ERRORS_MAX) {
 			gk_worker_end(w, GK_WORKER_DEVICE);
 			return;
 		}
 		if (t->status == LIBUSB_TRANSFER_STALL)
-			libusb_clear_halt(w->dev, w->grant.in_address);
+			libusb_clear_halt(w->dev, t->endpoint);
 		break;
 	}
-	if (!w->done && submit_in(i) < 0)
+	if (!w->done && submit(in) < 0)
 		gk_worker_end(w, GK_WORKER_DONE);
 }
 
 static void led_submit(const struct gk_worker *w)
 {
 	libusb_fill_control_setup(kb.led_buf, HID_TO_INTERFACE, HID_SET_REPORT,
-				  HID_OUTPUT_REPORT, w->grant.interface, 1);
+				  HID_OUTPUT_REPORT, w->grant[0].interface, 1);
 	kb.led_buf[LIBUSB_CONTROL_SETUP_SIZE] = kb.led_want;
 	kb.led_again = 0;
 	kb.led_busy = libusb_submit_transfer(kb.led) == 0;
@@ -110,33 +118,44 @@ static void on_led(struct libusb_transfer *t)
 		led_submit(w);
 }
 
+static int start_interface(struct gk_worker *w, unsigned i)
+{
+	const struct gk_worker_grant *g = &w->grant[i];
+
+	/* Unanswered or stalled is no reason to refuse: keyboards that always
+	 * speak the boot protocol do that, and SET_IDLE is optional. */
+	libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_PROTOCOL, 0,
+				g->interface, NULL, 0, SETUP_TIMEOUT_MS);
+	libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_IDLE, 0,
+				g->interface, NULL, 0, SETUP_TIMEOUT_MS);
+	gk_hid_boot_init(&kb.hid[i]);
+	for (unsigned k = 0; k < TRANSFERS; k++) {
+		struct in *in = &kb.in[i][k];
+
+		in->w = w;
+		in->grant = i;
+		in->transfer = libusb_alloc_transfer(0);
+		if (!in->transfer)
+			return GK_ERR_SYSTEM;
+		libusb_fill_interrupt_transfer(in->transfer, w->dev, g->in_address,
+					       in->buf, g->in_size, on_in, in, 0);
+		if (submit(in) < 0)
+			return GK_ERR_SYSTEM;
+	}
+	return GK_OK;
+}
+
 static int keyboard_start(struct gk_worker *w)
 {
-	/* Unanswered or stalled is no reason to refuse: the first is optional
-	 * for a device without a boot subclass, the second for all. */
-	libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_PROTOCOL, 0,
-				w->grant.interface, NULL, 0, SETUP_TIMEOUT_MS);
-	libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_IDLE, 0,
-				w->grant.interface, NULL, 0, SETUP_TIMEOUT_MS);
-	gk_hid_boot_init(&kb.hid);
-
 	kb.led = libusb_alloc_transfer(0);
 	if (!kb.led)
 		return GK_ERR_SYSTEM;
 	libusb_fill_control_transfer(kb.led, w->dev, kb.led_buf, on_led, w,
 				     LED_TIMEOUT_MS);
 	kb.led->length = LIBUSB_CONTROL_SETUP_SIZE + 1;
-
-	for (int i = 0; i < TRANSFERS; i++) {
-		kb.in[i] = libusb_alloc_transfer(0);
-		if (!kb.in[i])
+	for (unsigned i = 0; i < w->grants; i++)
+		if (start_interface(w, i) < 0)
 			return GK_ERR_SYSTEM;
-		libusb_fill_interrupt_transfer(kb.in[i], w->dev,
-					       w->grant.in_address, kb.in_buf[i],
-					       w->grant.in_size, on_in, w, 0);
-		if (submit_in(i) < 0)
-			return GK_ERR_SYSTEM;
-	}
 	return GK_OK;
 }
 
@@ -151,21 +170,29 @@ static void keyboard_frame(struct gk_worker *w, const struct gk_frame *f)
 		led_submit(w);
 }
 
+static unsigned in_flight(void)
+{
+	unsigned n = kb.led_busy != 0;
+
+	for (unsigned i = 0; i < GK_WORKER_GRANTS; i++)
+		for (unsigned k = 0; k < TRANSFERS; k++)
+			n += kb.in[i][k].in_flight != 0;
+	return n;
+}
+
 static void keyboard_stop(struct gk_worker *w)
 {
 	struct timeval slice = { .tv_usec = 20000 };
 
-	for (int i = 0; i < TRANSFERS; i++)
-		if (kb.in_flight[i])
-			libusb_cancel_transfer(kb.in[i]);
+	for (unsigned i = 0; i < GK_WORKER_GRANTS; i++)
+		for (unsigned k = 0; k < TRANSFERS; k++)
+			if (kb.in[i][k].in_flight)
+				libusb_cancel_transfer(kb.in[i][k].transfer);
 	if (kb.led_busy)
 		libusb_cancel_transfer(kb.led);
 	/* At most half a second; the kernel ends what is left with the fd. */
-	for (int i = 0; i < 25; i++) {
-		if (!kb.in_flight[0] && !kb.in_flight[1] && !kb.led_busy)
-			break;
+	for (int i = 0; i < 25 && in_flight(); i++)
 		libusb_handle_events_timeout_completed(w->usb, &slice, NULL);
-	}
 }
 
 const struct gk_worker_role gk_worker_keyboard = {
