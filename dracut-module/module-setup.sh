@@ -22,7 +22,7 @@ _gk_xen_tool() {
 
 check() {
     local f
-    require_binaries gatekeeper modprobe mount || return 1
+    require_binaries gatekeeper modprobe || return 1
     for f in xl xenstored xenconsoled xen-init-dom0; do
         _gk_xen_tool "$f" > /dev/null || {
             dinfo "dracut module 'gatekeeper' needs Xen's $f"
@@ -54,8 +54,7 @@ installkernel() {
 install() {
     local tool unit
 
-    inst_multiple modprobe mount mkdir cat gatekeeper
-    inst_multiple -o stty
+    inst_multiple modprobe cat setsid gatekeeper
     inst_multiple /usr/lib/gatekeeper/gatekeeperd \
         /usr/lib/gatekeeper/gatekeeper-link \
         /usr/lib/gatekeeper/gate-kernel \
@@ -69,9 +68,6 @@ install() {
     inst "$(_gk_xen_tool xl)" /usr/sbin/xl
     # pthread_cancel() loads it at run time; without it xl aborts.
     inst_libdir_file "libgcc_s.so*"
-
-    inst_simple "$moddir/controllers.sh" /usr/lib/gatekeeper/controllers.sh
-    inst_simple "$moddir/prepare-xen.sh" /usr/lib/gatekeeper/prepare-xen.sh
 
     if dracut_module_included "systemd"; then
         for unit in gatekeeper-controllers gatekeeper-xenstored \

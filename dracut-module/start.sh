@@ -3,7 +3,7 @@
 # The gate without systemd in the initramfs: xenstored, then gatekeeperd, in the
 # background of everything else. Both outlive the switch to the real root.
 
-/usr/lib/gatekeeper/prepare-xen.sh || exit 1
+gatekeeper prepare-xen || exit 1
 xen_tool() {
     for bin in /usr/lib/xen-*/bin /usr/sbin /usr/lib/xen/bin /usr/libexec/xen/bin; do
         [ -x "$bin/$1" ] && echo "$bin/$1" && return

@@ -21,6 +21,8 @@ int gk_cmd_handoff(int argc, char **argv);
 int gk_cmd_switched_root(int argc, char **argv);
 int gk_cmd_inspect(int argc, char **argv);
 int gk_cmd_doctor(int argc, char **argv);
+int gk_cmd_take_controllers(int argc, char **argv);
+int gk_cmd_prepare_xen(int argc, char **argv);
 
 /* gk_cli_usage: prints how a subcommand is used on stderr; GK_EXIT_USAGE. */
 int gk_cli_usage(const char *text);

@@ -35,6 +35,12 @@ static const struct {
 	{ "switched-root", gk_cmd_switched_root,
 	  "switched-root\n"
 	  "      tell gatekeeperd that the real root is there" },
+	{ "take-controllers", gk_cmd_take_controllers,
+	  "take-controllers\n"
+	  "      in the initramfs: bind all USB controllers to xen-pciback" },
+	{ "prepare-xen", gk_cmd_prepare_xen,
+	  "prepare-xen\n"
+	  "      in the initramfs: modules, xenfs and directories for xenstored" },
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -132,9 +132,13 @@ static void on_gone(struct gk_daemon *d, const struct gk_link_device *was,
 
 static void on_hello(struct gk_daemon *d, const struct gk_link_hello *h)
 {
-	d->times.hello = (int64_t)gk_now_ms();
-	gk_log(LOG_INFO, "HELLO of the gate at %lld ms (its own clock: %u ms)",
-	       (long long)d->times.hello, h->uptime_ms);
+	uint64_t now = gk_now_ms();
+
+	/* Of a gate's life the first counts; a new reader says it again. */
+	if (d->times.hello < 0)
+		d->times.hello = (int64_t)now;
+	gk_log(LOG_INFO, "HELLO of the gate at %llu ms (its own clock: %u ms)",
+	       (unsigned long long)now, h->uptime_ms);
 	gk_timer_clear(d->loop, &d->gate_timer);
 	d->state = GK_GATE_UP;
 	d->cause[0] = '\0';

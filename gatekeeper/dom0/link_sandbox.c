@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <xen/xen.h>
 #include <xen/sys/evtchn.h>
@@ -38,6 +40,17 @@ static int enter_empty_root(const char *const dirs[])
 	return 0;
 }
 
+/* The permitted set stays when only the real uid is 0: empty all three. */
+static int drop_capabilities(void)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	return (int)syscall(SYS_capset, &head, none);
+}
+
 static int drop_bounding_set(void)
 {
 	for (unsigned long cap = 0; cap <= 63; cap++)
@@ -47,14 +60,24 @@ static int drop_bounding_set(void)
 	return 0;
 }
 
+/*
+ * The real uid stays 0, for one reason: at the switch to the real root systemd
+ * kills every process whose real uid is not 0, whatever its name begins with
+ * (ignore_proc() in its killall.c), and a keyboard must not fall silent then.
+ * It gives nothing: what the process may do goes by the effective uid and the
+ * capabilities, which are gone; the way back to uid 0 is a system call that the
+ * filter does not have, and even uid 0 would come without a capability.
+ */
 static int drop_ids(void)
 {
 	if (setgroups(0, NULL) < 0 ||
 	    setresgid(GK_NOBODY, GK_NOBODY, GK_NOBODY) < 0 ||
-	    setresuid(GK_NOBODY, GK_NOBODY, GK_NOBODY) < 0)
+	    prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED |
+		  SECBIT_NO_CAP_AMBIENT_RAISE |
+		  SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0, 0, 0) < 0 ||
+	    setresuid(0, GK_NOBODY, GK_NOBODY) < 0)
 		return -1;
-	/* Ids that do not come back prove that the drop was for good. */
-	return setuid(0) == 0 || setgid(0) == 0 ? -1 : 0;
+	return drop_capabilities();
 }
 
 static int limit(void)

@@ -437,7 +437,7 @@ static void is_sandboxed(void **state)
 		"NoNewPrivs:\t1\n", "Seccomp:\t2\n", "Threads:\t1\n",
 	};
 	static const char *const root[] = {
-		"Uid:\t65534\t65534\t65534\t65534\n",
+		"Uid:\t0\t65534\t65534\t65534\n",
 		"Gid:\t65534\t65534\t65534\t65534\n", "Groups:\t \n",
 		"CapEff:\t0000000000000000\n", "CapPrm:\t0000000000000000\n",
 		"CapBnd:\t0000000000000000\n",

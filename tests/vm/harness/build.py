@@ -242,6 +242,11 @@ class Builder:
         shutil.copy(BUILD / "vmlinux", to / "sys-usb-kernel")
         (stage / "etc/xen").mkdir(parents=True, exist_ok=True)
         shutil.copy(VM / "sys-usb/sys-usb.cfg", stage / "etc/xen/sys-usb.cfg")
+        conf = stage / "etc/gatekeeper/gatekeeper.conf"
+        if conf.exists():
+            with open(conf, "a") as text:
+                text.write("\n# The tests' sys-usb.\nsys_usb_config = "
+                           "/etc/xen/sys-usb.cfg\n")
 
     def initramfs(self, variant, stage_key):
         image = Product(f"initramfs-{variant}", initramfs(variant))

@@ -38,6 +38,8 @@ def options():
     parser.add_argument("--verbose", action="store_true", help="say what happens")
     parser.add_argument("--guest-log", action="store_true",
                         help="dom0's journal on its console (console.log), slower")
+    parser.add_argument("--args", default="", metavar="ARGS", help="more arguments "
+                        "for dom0's kernel, such as rd.gatekeeper.debug")
     parser.add_argument("--no-build", action="store_true",
                         help="boot what build/vm holds, build nothing")
     parser.add_argument("--without-project", action="store_true",

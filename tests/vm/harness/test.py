@@ -39,6 +39,7 @@ class Test:
         self.run_dir = None
         self.boots = 0
         self.agent_up = False
+        self.sysfs, self.dmesg = "", None
         self.header = checks.luks_header(paths.DISK)
         self.deadline = time.monotonic() + scenario.timeout
         self.cleanups = []
@@ -71,6 +72,9 @@ class Test:
         for name, socket_path in self.options.usbredir:
             redirs += ["-chardev", f"socket,id={name},path={socket_path}",
                        "-device", f"usb-redir,id={name}-dev,chardev={name},bus=xhci0.0"]
+        if self.options.args:
+            choice = dataclasses.replace(
+                choice, args=f"{choice.args} {self.options.args}")
         if self.options.guest_log:
             choice = dataclasses.replace(choice, args=choice.args + (
                 " systemd.journald.forward_to_console=1 "
@@ -217,7 +221,10 @@ class Test:
     def collect(self):
         """Keep dom0's own logs, if it is up."""
         self.sysfs, self.dmesg = "", None
-        if not self.agent_up or self.vm.process.poll() is not None:
+        if self.vm.process.poll() is not None:
+            return
+        if not self.agent_up:
+            self.collect_early()
             return
         try:
             self.dmesg = self.guest.output("dmesg", 60)
@@ -228,9 +235,21 @@ class Test:
             consoles = self.guest.output("cd /var/log/xen && tail -n 400 "
                                          "console/*.log xl-*.log 2>/dev/null; true")
             (self.boot_out / "guests.txt").write_text(consoles)
-            self.collected = True
         except (GuestError, Timeout) as error:
             self.progress.line(f"  (dom0's logs could not be read: {error})")
+
+    def collect_early(self):
+        """The same from the initramfs, into side.log, if its watcher still runs."""
+        if self.events.first("switch-root") or not self.events.first("start"):
+            return
+        try:
+            mark = self.vm.side.mark()
+            self.early("gatekeeper status --json; journalctl -b --no-pager "
+                       "-o short-monotonic _TRANSPORT=stdout + _TRANSPORT=syslog + "
+                       "_TRANSPORT=journal || dmesg", 40)
+            (self.boot_out / "initramfs.txt").write_text(self.vm.side.text(mark))
+        except (Failed, Timeout) as error:
+            self.progress.line(f"  (the initramfs's logs could not be read: {error})")
 
     def check_always(self):
         """See checks.py; after a scenario that did what it was to do."""
