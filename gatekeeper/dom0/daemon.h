@@ -7,12 +7,15 @@
  *   handover.c     a handoff: check, quiesce, run
  *   control.c      the control socket
  *   fallback.c     dom0-hid
+ *   prompt.c       what is said when a passphrase is asked for
  */
 #ifndef GK_DOM0_DAEMON_H
 #define GK_DOM0_DAEMON_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
+#include "core/policy.h"
 #include "core/session.h"
 #include "dom0/controllers.h"
 #include "dom0/gate_config.h"
@@ -109,6 +112,9 @@ struct gk_daemon {
 	struct gk_client *stop_client;
 
 	struct gk_handover handover;
+	ino_t prompt_seen;	/* the question that was answered with a line */
+	struct gk_timer prompt_timer, summary_timer;
+
 	unsigned fallback_child;
 	int fallback_ready;
 };
@@ -148,6 +154,9 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
  * one with this id. */
 void gk_devices_lights(struct gk_daemon *d, uint32_t id);
 void gk_devices_all_up(struct gk_daemon *d);
+/* gk_devices_port: where it is, for a person: "1-2.3". */
+void gk_devices_port(struct gk_daemon *d, const struct gk_link_device *i,
+		     char text[GK_PORT_TEXT]);
 
 /* handover.c */
 /* gk_handover_start: 0, or GK_ERR_ORDER with why as one line. */
@@ -163,6 +172,10 @@ void gk_control_line(struct gk_client *c, const char *line);
  * the connection is closed. */
 void gk_control_finish(struct gk_client *c, const char *why);
 void gk_control_end(struct gk_client *c);
+
+/* prompt.c */
+/* gk_prompt_watch: as long as messages go to the screen. */
+void gk_prompt_watch(struct gk_daemon *d);
 
 /* fallback.c */
 void gk_fallback_start(struct gk_daemon *d);

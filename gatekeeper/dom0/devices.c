@@ -52,8 +52,8 @@ void gk_devices_lights(struct gk_daemon *d, uint32_t id)
 	}
 }
 
-static void port_of(struct gk_daemon *d, const struct gk_link_device *i,
-		    char text[GK_PORT_TEXT])
+void gk_devices_port(struct gk_daemon *d, const struct gk_link_device *i,
+		     char text[GK_PORT_TEXT])
 {
 	unsigned no = gk_xs_controller_no(&d->xs, d->controller,
 					  d->controllers, i->path.controller);
@@ -68,7 +68,7 @@ static void say_device(struct gk_daemon *d, const struct gk_link_device *i)
 
 	if (quiet(d))
 		return;
-	port_of(d, i, port);
+	gk_devices_port(d, i, port);
 	switch ((enum gk_verdict)i->verdict) {
 	case GK_VERDICT_HUB:
 		gk_log(LOG_INFO, "hub on port %s (%04x:%04x)", port, i->vid,
@@ -120,7 +120,7 @@ static void on_gone(struct gk_daemon *d, const struct gk_link_device *was,
 		gk_log(LOG_ERR, "the virtual keyboard does not take keys");
 	if (quiet(d))
 		return;
-	port_of(d, was, port);
+	gk_devices_port(d, was, port);
 	if (is_keyboard(was) && reason != GK_REASON_QUIESCED)
 		gk_screen_say(&d->screen, LOG_NOTICE,
 			      "keyboard on port %s (%04x:%04x) gone: %s", port,

@@ -284,6 +284,7 @@ static int run(void)
 		/* The keyboard first: the console may open it meanwhile. */
 		open_keyboard(&d);
 		gk_gate_begin(&d);
+		gk_prompt_watch(&d);
 	}
 	gk_loop_run(d.loop);
 	gk_link_stop(&d);

@@ -4,6 +4,8 @@
 Each product is kept with a key (a hash of everything it was made from) in
 build/vm/keys/, and made again only when its key changes.
 """
+import contextlib
+import fcntl
 import hashlib
 import lzma
 import os
@@ -67,6 +69,19 @@ def unpacked_kernel(image):
     return elf
 
 
+@contextlib.contextmanager
+def locked(name, say):
+    """One at a time on this tree; two VMs at once disturb each other, too."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with open(BUILD / f"{name}.lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for another {name} to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 class Product:
     """One thing below build/vm with the key it was made for."""
 
@@ -111,8 +126,7 @@ class Builder:
     def all(self, variants=VARIANTS):
         if os.geteuid() != 0:
             raise BuildError("building the test root needs root")
-        BUILD.mkdir(parents=True, exist_ok=True)
-        with open(BUILD / "build.log", "ab") as self.log:
+        with locked("build", self.say), open(BUILD / "build.log", "ab") as self.log:
             base_key = self.base()
             stage_key = self.stage(base_key)
             for variant in variants:

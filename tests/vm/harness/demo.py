@@ -9,7 +9,7 @@ import time
 import traceback
 
 from . import gate, paths, report, timeline
-from .build import BuildError, Builder
+from .build import BuildError, Builder, locked
 from .progress import Progress
 from .registry import Scenario
 from .report import Result
@@ -157,7 +157,8 @@ def main():
     rows, result = [], Result("demo", "passed", metrics=test.metrics)
     start = time.monotonic()
     try:
-        job(test, rows)
+        with locked("run", progress.line):
+            job(test, rows)
     except Exception as why:
         result.status, result.reason = "failed", str(why)
         (OUT / "traceback.txt").write_text(traceback.format_exc())

@@ -8,7 +8,7 @@ import time
 import traceback
 
 from . import registry, report
-from .build import BuildError, Builder
+from .build import BuildError, Builder, locked
 from .guest import GuestError
 from .paths import BUILD
 from .progress import Progress
@@ -119,7 +119,8 @@ def run(opts):
             Builder(progress.line, not opts.without_project).all()
         for name in opts.names or known:
             progress.line(f"{name}: {known[name].about}")
-            result = run_one(known[name], progress, opts)
+            with locked("run", progress.line):
+                result = run_one(known[name], progress, opts)
             results.append(result)
             mark = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
             why = f": {result.reason}" if result.reason else ""
