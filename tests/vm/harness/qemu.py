@@ -53,8 +53,10 @@ def command_line(machine, run_dir, overlay):
         f"rd.gatekeeper.timeout={machine.timeout}" if machine.gate_args else "",
         machine.args]))
     image = machine.initramfs or paths.initramfs(machine.variant)
+    # xsave=0: emulated XSAVE loses vector registers now and then when Xen switches
+    # between domains; seen as a crash of some process in memory it never wrote.
     xen = (f"console=com1 com1=115200,8n1 dom0_mem={machine.dom0_memory}M,"
-           f"max:{machine.dom0_memory}M loglvl=info guest_loglvl=info "
+           f"max:{machine.dom0_memory}M xsave=0 loglvl=info guest_loglvl=info "
            f"spec-ctrl=no xpti=no {machine.xen_args}").strip()
     iommu = (["-device", "intel-iommu,intremap=on,aw-bits=48"]
              if machine.iommu else [])

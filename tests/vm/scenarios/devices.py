@@ -47,7 +47,7 @@ def refused(t: Test):
     t.boot(devices=("usb-kbd,id=kbd,bus=xhci0.0,port=1",
                     "usb-storage,id=disk0,drive=stick0,bus=xhci0.0,port=2",
                     "usb-net,id=net0,netdev=n0,bus=xhci0.0,port=3",
-                    "usb-serial,id=serial0,chardev=c0,bus=xhci0.0,port=4"),
+                    "usb-serial,id=serial0,chardev=c0,always-plugged=on,bus=xhci0.0,port=4"),
            extra=("-drive", f"if=none,id=stick0,format=raw,readonly=on,file={stick}",
                   "-drive", f"if=none,id=stick1,format=raw,readonly=on,file={stick}",
                   "-netdev", "user,id=n0,restrict=on", "-netdev", "user,id=n1,restrict=on",
@@ -60,7 +60,8 @@ def refused(t: Test):
     t.say("three devices refused; plugging in three more")
     t.qmp.plug("usb-storage", id="disk1", drive="stick1", bus="xhci0.0", port="5")
     t.qmp.plug("usb-net", id="net1", netdev="n1", bus="xhci0.0", port="6")
-    t.qmp.plug("usb-serial", id="serial1", chardev="c1", bus="xhci0.0", port="7")
+    t.qmp.plug("usb-serial", id="serial1", chardev="c1", bus="xhci0.0", port="7",
+               **{"always-plugged": True})
     for port in (5, 6, 7):
         t.screen.wait(rf"port 1-{port}\b.*\n?.*refused", t.left(40))
     t.unlock()
