@@ -92,9 +92,23 @@ void gk_daemon_publish(struct gk_daemon *d)
 	}
 }
 
+static char *program_name;	/* argv[0], as it stands in our memory */
+
+/*
+ * The '@' that systemd's switch of the root spares has done its work; at
+ * shutdown it would only keep us, and with us the root file system, busy.
+ */
+static void ordinary_name(void)
+{
+	if (program_name && program_name[0] == '@')
+		memmove(program_name, program_name + 1, strlen(program_name));
+}
+
 void gk_daemon_switched_root(struct gk_daemon *d)
 {
 	int moved = gk_root_follow();
+
+	ordinary_name();
 
 	d->in_initrd = 0;
 	/* From here on the screen belongs to the system. */
@@ -314,6 +328,7 @@ int main(int argc, char **argv)
 	};
 	int c;
 
+	program_name = argv[0];
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'r':
