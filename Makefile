@@ -121,7 +121,7 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 TEST_PROGRAMS := $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir
 
-.PHONY: deps check check-run vm-check demo asan fuzz bench
+.PHONY: deps check check-run vm-check demo asan fuzz
 deps:
 	$(Q)tests/deps
 

@@ -277,6 +277,8 @@ static int run(void)
 		return 1;
 	}
 	d.in_initrd = gk_root_is_initrd();
+	if (!d.in_initrd)
+		ordinary_name();
 	gk_screen_init(&d.screen, d.loop, d.in_initrd || d.opt.debug);
 	if (!d.opt.enabled) {
 		gk_log(LOG_NOTICE, "switched off (rd.gatekeeper=0)");
