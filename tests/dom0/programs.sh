@@ -232,9 +232,12 @@ gate() {
     echo answered > "$root/xenstore"
 }
 
-# xl_says TEXT: an xl that fails so.
+# xl_says TEXT: an xl whose create fails so; there is nothing to destroy then.
 xl_says() {
-    printf '#!/bin/sh\necho "$@" >> %s/xl.log\necho "%s" >&2\nexit 1\n' \
+    # shellcheck disable=SC2016 # for the script that is written
+    printf '#!/bin/sh\necho "$@" >> %s/xl.log\nexec >&2\n[ "$1" = destroy ] &&
+        echo "$2 is an invalid domain identifier (rc=-6)" && exit 1
+        echo "%s"\nexit 1\n' \
         "$tmp" "$1" > "$root/bin/xl"
     chmod +x "$root/bin/xl"
 }
