@@ -201,6 +201,15 @@ static ssize_t descriptors(const char *name, char *raw, size_t cap)
 	return gk_file_read(path, raw, cap);
 }
 
+/* usbcore has added all of it: the last step binds its own driver. */
+static int complete(const char *name)
+{
+	char path[GK_PATH_MAX];
+
+	return gk_path(path, "/sys/bus/usb/devices/%s/driver", name) == 0 &&
+	       access(path, F_OK) == 0;
+}
+
 static int allow_interface(const char *name, unsigned config, unsigned number)
 {
 	char interface[NAME + 16];
@@ -324,8 +333,9 @@ static void look_around(struct fallback *f)
 			continue;
 		if (!strncmp(name, "usb", 3))
 			continue;
+		/* One that is still being added is looked at the next time. */
 		if (get(now, sizeof(now), name, "authorized") ||
-		    strcmp(now, "0") || seen(f, name))
+		    strcmp(now, "0") || !complete(name) || seen(f, name))
 			continue;
 		if (!under_safe_root(name)) {
 			say("no control over interfaces, so the device on port "

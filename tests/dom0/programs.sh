@@ -368,6 +368,7 @@ usb_device() {
     cp "$2" "$root/sys/bus/usb/devices/$1/descriptors"
     mkdir -p "$root/sys/bus/usb/devices/$1:$3"
     echo 0 > "$root/sys/bus/usb/devices/$1:$3/authorized"
+    mkdir "$root/sys/bus/usb/devices/$1/driver"
 }
 
 gate "rd.gatekeeper.fallback=dom0-hid"
@@ -402,7 +403,10 @@ look() {
             ;;
     esac
 }
-sleep 0.5
+for _ in $(seq 50); do
+    grep -q 1 "$root/sys/bus/usb/devices/1-1:1.0/authorized" && break
+    sleep 0.2
+done
 look module/usbcore/parameters/authorized_default 0
 look bus/usb/devices/usb1/interface_authorized_default 0
 look bus/pci/drivers/pciback/unbind 0000:00:14.0
@@ -415,7 +419,10 @@ look bus/usb/devices/1-2/authorized 0
 look bus/usb/devices/1-2:1.0/authorized 0
 # And one that comes later.
 usb_device 1-3 "$tmp/keyboard" 1.0 4
-sleep 1.5
+for _ in $(seq 50); do
+    grep -q 1 "$root/sys/bus/usb/devices/1-3:1.0/authorized" && break
+    sleep 0.2
+done
 look bus/usb/devices/1-3:1.0/authorized 1
 grep -q "fallback: storage device on port 1-2 (0627:0001) refused" "$tmp/log" || {
     echo "FAILED: the disk is not named"

@@ -120,6 +120,7 @@ class Test:
         else:
             time.sleep(2)
         time.sleep(0.5)
+        (self.boot_out / "prompt.txt").write_text(self.screen.text())
         self.say(f"passphrase prompt (guest time {ms / 1000:.1f} s)")
         return ms
 
