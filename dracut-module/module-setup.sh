@@ -76,7 +76,7 @@ install() {
         done
         # The units name the Xen that was there when this was installed.
         for tool in xenstored xenconsoled xen-init-dom0; do
-            sed -i "s|/[^ @=-]*/$tool\>|$(_gk_xen_tool "$tool")|" \
+            sed -i "s|/[^ @=]*/$tool\>|$(_gk_xen_tool "$tool")|" \
                 "$initdir$systemdsystemunitdir"/gatekeeper-xen*.service
         done
         # Qubes' own hook takes the controllers from pciback and back again.
