@@ -29,6 +29,9 @@ static const struct {
 	{ "inspect", gk_cmd_inspect,
 	  "inspect [--json] FILE\n"
 	  "      judge a device by its descriptors (sysfs `descriptors`)" },
+	{ "rules", gk_cmd_rules,
+	  "rules --check FILE [--json] | rules --default\n"
+	  "      is a rules file well formed; the rules without one" },
 	{ "doctor", gk_cmd_doctor,
 	  "doctor [--json]\n"
 	  "      is this machine fit for the gate" },
