@@ -67,13 +67,12 @@ static int print_text(const char *file, const struct gk_rules *r,
 		      const struct gk_rules_note *error, int err)
 {
 	if (err) {
-		printf("%s:%u:%u: %s\n", file, error->line, error->column,
-		       error->text);
+		printf("%s:%u:%u: %s\n", file, error->line, error->column, error->text);
 		return GK_EXIT_FAILED;
 	}
 	for (unsigned i = 0; i < kept(r); i++)
-		printf("%s:%u:%u: note: %s\n", file, r->note[i].line,
-		       r->note[i].column, r->note[i].text);
+		printf("%s:%u:%u: note: %s\n", file, r->note[i].line, r->note[i].column,
+		       r->note[i].text);
 	if (r->notes > kept(r))
 		printf("%s: %u more notes\n", file, r->notes - kept(r));
 	printf("OK, %u rule%s", r->rules, r->rules == 1 ? "" : "s");
@@ -86,7 +85,7 @@ static int print_text(const char *file, const struct gk_rules *r,
 static int check(const char *file, int json)
 {
 	static struct gk_rules rules;
-	struct gk_rules_note error;
+	struct gk_rules_note error = { 0, 0, NULL };
 	ssize_t len = gk_file_read(file, text, sizeof(text));
 	int err;
 
@@ -98,8 +97,8 @@ static int check(const char *file, int json)
 	if (len < 0)
 		len = GK_RULES_TEXT_MAX + 1;
 	err = gk_rules_parse(text, (size_t)len, &rules, &error);
-	return json ? print_json(file, &rules, &error, err) :
-		      print_text(file, &rules, &error, err);
+	return json ? print_json(file, &rules, &error, err)
+		    : print_text(file, &rules, &error, err);
 }
 
 int gk_cmd_rules(int argc, char **argv)

@@ -40,12 +40,9 @@ static const struct word attribute_words[] = {
 };
 
 static const struct word operator_words[] = {
-	{ "equals", GK_RULE_EQUALS },
-	{ "equals-ordered", GK_RULE_EQUALS_ORDERED },
-	{ "all-of", GK_RULE_ALL_OF },
-	{ "one-of", GK_RULE_ONE_OF },
-	{ "none-of", GK_RULE_NONE_OF },
-	{ "match-all", GK_RULE_MATCH_ALL },
+	{ "equals", GK_RULE_EQUALS },	{ "equals-ordered", GK_RULE_EQUALS_ORDERED },
+	{ "all-of", GK_RULE_ALL_OF },	{ "one-of", GK_RULE_ONE_OF },
+	{ "none-of", GK_RULE_NONE_OF }, { "match-all", GK_RULE_MATCH_ALL },
 };
 
 static const struct word role_words[] = {
@@ -65,9 +62,10 @@ static const struct word mode_words[] = {
 enum { LINE_ALLOW, LINE_BLOCK, LINE_REJECT, LINE_PIN, LINE_KEYBOARDS, LINE_OTHER };
 
 static const struct word line_words[] = {
-	{ "allow", LINE_ALLOW },   { "block", LINE_BLOCK }, { "reject", LINE_REJECT },
-	{ "pin", LINE_PIN },	   { "keyboards", LINE_KEYBOARDS },
-	{ "match", LINE_OTHER },   { "device", LINE_OTHER },
+	{ "allow", LINE_ALLOW },	 { "block", LINE_BLOCK },
+	{ "reject", LINE_REJECT },	 { "pin", LINE_PIN },
+	{ "keyboards", LINE_KEYBOARDS }, { "match", LINE_OTHER },
+	{ "device", LINE_OTHER },
 };
 
 #define WORDS(table) (table), sizeof(table) / sizeof((table)[0])
@@ -95,7 +93,7 @@ static const char default_text[] =
 	"#keyboards challenge\n"
 	"#keyboards { one challenge }\n"
 	"#keyboards pinned\n"
-	"#pin via-port \"1-3\" hash \"...64 hex digits from `gatekeeper status`...\"\n";
+	"#pin via-port \"1-3\" hash \"...sha256 of `gatekeeper status --json`...\"\n";
 
 const char *gk_rules_default(void)
 {
@@ -227,8 +225,7 @@ static int find_word(const struct scan *s, const struct word *table, size_t coun
 }
 
 /* `digits` hex digits or, where it may be, a `*`. */
-static int get_hex(struct scan *s, size_t digits, int star, uint16_t *value,
-		   int *any)
+static int get_hex(struct scan *s, size_t digits, int star, uint16_t *value, int *any)
 {
 	unsigned v = 0;
 
@@ -245,8 +242,9 @@ static int get_hex(struct scan *s, size_t digits, int star, uint16_t *value,
 		int d = hex_digit(peek_at(s, i));
 
 		if (d < 0)
-			return fail(s, digits == 4 ? "four hex digits or * expected" :
-						     "two hex digits or * expected");
+			return fail_at(s, s->off + i, GK_ERR_VALUE,
+				       digits == 4 ? "four hex digits or * expected"
+						   : "two hex digits or * expected");
 		v = v << 4 | (unsigned)d;
 	}
 	*value = (uint16_t)v;
@@ -277,7 +275,7 @@ static int get_id(struct scan *s, struct gk_rule_value *v)
 	if (any_vendor && !any_product)
 		return fail_at(s, at, GK_ERR_VALUE,
 			       "a product number means nothing without its vendor's");
-	v->any = (uint8_t)(any_vendor << 1 | any_product);
+	v->any = (uint16_t)(any_vendor << 1 | any_product);
 	return 0;
 }
 
@@ -302,7 +300,7 @@ static int get_triple(struct scan *s, struct gk_rule_value *v)
 		return fail_at(s, at, GK_ERR_VALUE,
 			       "a protocol means nothing without its subclass");
 	v->a = (uint16_t)(base << 8 | sub);
-	v->any = (uint8_t)(any_sub << 1 | any_protocol);
+	v->any = (uint16_t)(any_sub << 1 | any_protocol);
 	return 0;
 }
 
@@ -392,9 +390,9 @@ static int get_word(struct scan *s, const struct word *table, size_t count,
 /* Where the values of one attribute go. */
 struct sink {
 	enum kind kind;
-	struct gk_rule *rule;		/* ids, strings, triples; NULL: not kept */
-	struct gk_rule_value *first;	/* without a rule: the first, if b is 0 */
-	uint8_t *bits;			/* roles, modes */
+	struct gk_rule *rule;	     /* ids, strings, triples; NULL: not kept */
+	struct gk_rule_value *first; /* without a rule: the first, if b is 0 */
+	uint8_t *bits;		     /* roles, modes */
 	uint8_t count;
 	uint8_t op;
 };
@@ -662,15 +660,16 @@ static int get_rule(struct scan *s, struct gk_rule *r)
 			return 0;
 		}
 		if (c == '\n' && blanks)
-			return fail_at(s, at, GK_ERR_VALUE, "blanks at the end of a rule");
+			return fail_at(s, at, GK_ERR_VALUE,
+				       "blanks at the end of a rule");
 		if (c == '\n')
 			return 0;
 		if (c == '\r')
 			return fail(s, "a carriage return: lines end with a line feed");
 		if (!blanks)
 			return fail(s, "a blank expected");
-		if (i == 0 && (c == '*' || (hex_digit(c) >= 0 &&
-					    peek_at(s, word_len(s)) == ':')))
+		if (i == 0 &&
+		    (c == '*' || (hex_digit(c) >= 0 && peek_at(s, word_len(s)) == ':')))
 			err = get_attribute(s, r, GK_RULE_ID, s->off, 1);
 		else
 			err = get_rule_word(s, r);
@@ -707,8 +706,9 @@ static int rule_line(struct scan *s, enum gk_rule_target target, size_t at)
 		r->roles = ROLES_UNSAID;
 	for (unsigned i = 0; i < GK_RULES_MAX && i < o->rules; i++) {
 		if (is_bare(&o->rule[i])) {
-			note_at(s, s->line, 1, "never reached: a rule above applies to "
-					       "every device");
+			note_at(s, s->line, 1,
+				"never reached: a rule above applies to "
+				"every device");
 			break;
 		}
 	}
@@ -745,8 +745,9 @@ static int pin_line(struct scan *s, size_t at)
 	p = &o->pin[o->pins];
 	if (!hash_is_hex(o, &r.value[r.set[GK_RULE_HASH].first], p->sha256))
 		return fail_at(s, s->line_start + r.set[GK_RULE_HASH].column - 1,
-			       GK_ERR_VALUE, "the hash of a pin is 64 hex digits, as "
-					     "`gatekeeper status` shows them");
+			       GK_ERR_VALUE,
+			       "the hash of a pin is 64 hex digits, as "
+			       "`gatekeeper status --json` shows it");
 	p->port = r.value[r.set[GK_RULE_VIA_PORT].first];
 	o->pins++;
 	return 0;
@@ -781,7 +782,8 @@ static int keyboards_line(struct scan *s, size_t at, uint16_t *seen_in)
 		return err;
 	if (k.count > 1 && __builtin_popcount(o->keyboards) != k.count)
 		return fail_at(s, at, GK_ERR_VALUE, "any stands alone");
-	if ((o->keyboards & GK_KEYBOARDS_PINNED) && (o->keyboards & GK_KEYBOARDS_CHALLENGE))
+	if ((o->keyboards & GK_KEYBOARDS_PINNED) &&
+	    (o->keyboards & GK_KEYBOARDS_CHALLENGE))
 		return fail_at(s, at, GK_ERR_VALUE,
 			       "pinned and challenge contradict each other: a keyboard "
 			       "without a pin is refused, or it is asked");
@@ -834,7 +836,8 @@ static int parse_all(struct scan *s)
 	int err;
 
 	if (s->len > GK_RULES_TEXT_MAX)
-		return fail_at(s, 0, GK_ERR_LIMIT, "the file is longer than 32768 bytes");
+		return fail_at(s, 0, GK_ERR_LIMIT,
+			       "the file is longer than 32768 bytes");
 	for (unsigned i = 0; i <= GK_RULES_TEXT_MAX && s->off < s->len; i++) {
 		err = parse_line(s, &keyboards_in);
 		if (err)
@@ -972,8 +975,8 @@ static int is_known(const struct gk_rules *r, const struct gk_rule *rule, unsign
  * each value of the rule found", by which { 03:*:* 03:*:* } equals a keyboard
  * with a disk; here each of the device's values has to be found, too.
  */
-static int set_applies(const struct gk_rules *r, const struct gk_rule *rule,
-		       unsigned a, const struct gk_rule_device *d)
+static int set_applies(const struct gk_rules *r, const struct gk_rule *rule, unsigned a,
+		       const struct gk_rule_device *d)
 {
 	const struct gk_rule_set *set = &rule->set[a];
 	unsigned items = a == GK_RULE_INTERFACE ? d->interfaces : 1;
@@ -1060,8 +1063,8 @@ static void grant(const struct gk_rule *rule, const struct gk_rule_device *d,
 	else if (granted == 0)
 		out->verdict = GK_VERDICT_REFUSED;
 	else
-		out->verdict = granted == d->interfaces ? GK_VERDICT_ADMITTED :
-							  GK_VERDICT_PARTLY;
+		out->verdict = granted == d->interfaces ? GK_VERDICT_ADMITTED
+							: GK_VERDICT_PARTLY;
 }
 
 void gk_rules_judge(const struct gk_rules *r, const struct gk_rule_device *d,

@@ -71,7 +71,7 @@ enum gk_keyboard_mode {
  * subclass, b = protocol) or a string (a = where in strings, b = bytes). */
 struct gk_rule_value {
 	uint16_t a, b;
-	uint8_t any;	/* `*`: id: bit 0 product, bit 1 vendor;
+	uint16_t any;	/* `*`: id: bit 0 product, bit 1 vendor;
 			 * triple: bit 0 protocol, bit 1 subclass */
 };
 
