@@ -28,7 +28,7 @@ CORE_PIC := $(CORE:%.c=$(B)/obj/%.o)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
 DOMAIN_SUPERVISOR := supervisor devices digest hostdrivers inventory \
-	link_server log uevent
+	link_server log oom uevent
 DOMAIN_WORKER := worker worker_keyboard sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
 STATIC := -static-pie -Wl,--gc-sections
@@ -121,7 +121,7 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 TEST_PROGRAMS := $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir
 
-.PHONY: deps check check-run vm-check demo asan fuzz bench
+.PHONY: deps check check-run vm-check demo asan fuzz
 deps:
 	$(Q)tests/deps
 
@@ -186,6 +186,8 @@ install: all
 	done
 	install -d $(D)/lib/systemd/system/sysinit.target.wants
 	ln -sf ../gatekeeper-switched.service $(D)/lib/systemd/system/sysinit.target.wants/
+	install -d $(D)/lib/systemd/system/multi-user.target.wants
+	ln -sf ../gatekeeper-shutdown.service $(D)/lib/systemd/system/multi-user.target.wants/
 	install -d '$(D)/lib/systemd/system/qubes-vm@sys-usb.service.d'
 	install -m 0644 handoff/qubes-vm@sys-usb.service.d/*.conf \
 		'$(D)/lib/systemd/system/qubes-vm@sys-usb.service.d/'

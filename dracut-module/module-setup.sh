@@ -6,18 +6,16 @@
 
 # Where this distribution keeps a Xen tool: Debian has a versioned directory
 # (and a slow wrapper in /usr/sbin), Fedora and Qubes have /usr/sbin and libexec.
+# Of several versions the newest, as GRUB boots that one.
 _gk_xen_tool() {
-    local dir
-    for dir in "${dracutsysrootdir-}"/usr/lib/xen-*/bin \
-        "${dracutsysrootdir-}"/usr/sbin \
+    local dir found=
+    for dir in "${dracutsysrootdir-}"/usr/libexec/xen/bin \
         "${dracutsysrootdir-}"/usr/lib/xen/bin \
-        "${dracutsysrootdir-}"/usr/libexec/xen/bin; do
-        if [[ -x $dir/$1 ]]; then
-            echo "${dir#"${dracutsysrootdir-}"}/$1"
-            return 0
-        fi
+        "${dracutsysrootdir-}"/usr/sbin \
+        $(printf '%s\n' "${dracutsysrootdir-}"/usr/lib/xen-*/bin | sort -V); do
+        [[ -x $dir/$1 ]] && found=${dir#"${dracutsysrootdir-}"}/$1
     done
-    return 1
+    [[ $found ]] && echo "$found"
 }
 
 check() {
@@ -54,7 +52,8 @@ installkernel() {
 install() {
     local tool unit
 
-    inst_multiple modprobe cat setsid gatekeeper
+    inst_multiple modprobe cat kill sleep setsid gatekeeper
+    inst_rules 60-gatekeeper.rules
     inst_multiple /usr/lib/gatekeeper/gatekeeperd \
         /usr/lib/gatekeeper/gatekeeper-link \
         /usr/lib/gatekeeper/gate-kernel \
@@ -75,9 +74,20 @@ install() {
             inst_simple "$systemdsystemunitdir/$unit.service"
             $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target "$unit.service"
         done
+        # The units name the Xen that was there when this was installed.
+        for tool in xenstored xenconsoled xen-init-dom0; do
+            sed -i "s|/[^ @=]*/$tool\>|$(_gk_xen_tool "$tool")|" \
+                "$initdir$systemdsystemunitdir"/gatekeeper-xen*.service
+        done
+        # Qubes' own hook takes the controllers from pciback and back again.
+        if dracut_module_included "qubes-pciback"; then
+            mkdir -p "$initdir$systemdsystemunitdir/gatekeeper-controllers.service.d"
+            printf '[Unit]\nAfter=dracut-cmdline.service\n' \
+                > "$initdir$systemdsystemunitdir/gatekeeper-controllers.service.d/qubes.conf"
+        fi
     else
         inst_simple "$moddir/start.sh" /usr/lib/gatekeeper/start.sh
-        inst_hook cmdline 02 "$moddir/hook-cmdline.sh"
+        inst_hook cmdline 03 "$moddir/hook-cmdline.sh"
         inst_hook initqueue/settled 00 "$moddir/hook-wait.sh"
         inst_hook cleanup 90 "$moddir/hook-cleanup.sh"
     fi

@@ -19,6 +19,7 @@ int gk_cmd_status(int argc, char **argv);
 int gk_cmd_wait(int argc, char **argv);
 int gk_cmd_handoff(int argc, char **argv);
 int gk_cmd_switched_root(int argc, char **argv);
+int gk_cmd_stop(int argc, char **argv);
 int gk_cmd_inspect(int argc, char **argv);
 int gk_cmd_doctor(int argc, char **argv);
 int gk_cmd_rules(int argc, char **argv);

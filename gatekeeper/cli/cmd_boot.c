@@ -95,6 +95,28 @@ static void note_start(void)
 	fclose(f);
 }
 
+/*
+ * A controller that appears later (a dock) gets its driver at once, before any
+ * udev rule can say otherwise, if that driver is loaded: so it is not, by alias.
+ * By name it still is (rd.gatekeeper.fallback=dom0-hid). In /run, so it lasts
+ * over the switch of the root and not over the next boot.
+ */
+static void keep_drivers_out(void)
+{
+	FILE *f;
+
+	mkdir("/run/modprobe.d", 0755);
+	f = fopen("/run/modprobe.d/gatekeeper.conf", "we");
+	if (!f) {
+		say("/run/modprobe.d: %s", strerror(errno));
+		return;
+	}
+	fputs("# USB Gatekeeper: dom0 drives no USB controller.\n"
+	      "blacklist xhci_pci\nblacklist ehci_pci\nblacklist ohci_pci\n"
+	      "blacklist uhci_hcd\n", f);
+	fclose(f);
+}
+
 int gk_cmd_take_controllers(int argc, char **argv)
 {
 	static const char *const modprobe[] = { "modprobe", "-q", "xen-pciback",
@@ -116,6 +138,8 @@ int gk_cmd_take_controllers(int argc, char **argv)
 		return GK_EXIT_DONE;
 	}
 	note_start();
+	if (!o.dom0_usb[0])
+		keep_drivers_out();
 	if (gk_pci_usb_list("", list, &n, which) < 0) {
 		say("the USB controllers cannot be listed (%s): none is taken.",
 		    which[0] ? which : strerror(errno));

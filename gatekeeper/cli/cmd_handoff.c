@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <ctype.h>
+#include <dirent.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 enum {
 	HANDOFF_MS = 600000,
 	SWITCHED_MS = 5000,
+	STOP_MS = 25000,
 };
 
 static const char usage_text[] =
@@ -168,10 +171,53 @@ out:
 	return ret;
 }
 
+/*
+ * libxl's view of the domains that were started in the initramfs
+ * (userdata-*.libxl-json): without it `xl list -l` fails in the real root.
+ */
+static void carry_userdata(void)
+{
+	static const char from[] = "/run/gatekeeper/xen-lib";
+	static const char to[] = "/var/lib/xen";
+	char path[PATH_MAX], text[65536];
+	struct dirent *e;
+	DIR *dir = opendir(from);
+
+	while (dir && (e = readdir(dir))) {
+		FILE *in, *out;
+		size_t n;
+
+		if (strncmp(e->d_name, "userdata-", 9))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", from, e->d_name);
+		in = fopen(path, "re");
+		snprintf(path, sizeof(path), "%s/%s", to, e->d_name);
+		out = fopen(path, "wxe");
+		n = in ? fread(text, 1, sizeof(text), in) : 0;
+		if (out && fwrite(text, 1, n, out) != n)
+			perror(path);
+		if (in)
+			fclose(in);
+		if (out)
+			fclose(out);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+int gk_cmd_stop(int argc, char **argv)
+{
+	(void)argv;
+	if (argc != 1)
+		return gk_cli_usage("stop");
+	return ask("stop", STOP_MS, 0);
+}
+
 int gk_cmd_switched_root(int argc, char **argv)
 {
 	(void)argv;
 	if (argc != 1)
 		return gk_cli_usage("switched-root");
+	carry_userdata();
 	return ask("switched-root", SWITCHED_MS, 0);
 }

@@ -38,6 +38,9 @@ static const struct {
 	{ "switched-root", gk_cmd_switched_root,
 	  "switched-root\n"
 	  "      tell gatekeeperd that the real root is there" },
+	{ "stop", gk_cmd_stop,
+	  "stop\n"
+	  "      end the gate domain and gatekeeperd; at shutdown" },
 	{ "take-controllers", gk_cmd_take_controllers,
 	  "take-controllers\n"
 	  "      in the initramfs: bind all USB controllers to xen-pciback" },

@@ -84,6 +84,7 @@ struct gk_daemon {
 	char cause[GK_CAUSE_MAX];
 	struct gk_controller controller[GK_CONTROLLERS_MAX];
 	int controllers;
+	int unbound;		/* at the end of controller[]: without a driver */
 	int other_controllers;	/* USB controllers that are not pciback's */
 	struct gk_xs_answer xs;
 	struct gk_times times;

@@ -161,6 +161,10 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 	slot = gk_session_find(&d->session, f->device);
 	if (slot)
 		was = slot->info;
+	/* The reader has bounded the rate where the frames came in; we read
+	 * them later, all at once perhaps. */
+	d->session.window_keys = 0;
+	d->session.window_frames = 0;
 	err = gk_session_frame(&d->session, f, gk_now_ms());
 	if (err)
 		return err < 0 ? err : 0;

@@ -43,7 +43,7 @@ static void stop_work(struct gk_daemon *d)
 
 void gk_gate_give_up(struct gk_daemon *d, const char *cause)
 {
-	int none = d->controllers == 0;
+	int none = d->controllers + d->unbound == 0;
 
 	set_cause(d, cause);
 	stop_work(d);
@@ -133,10 +133,18 @@ static void destroy_done(void *ctx, const struct gk_child_end *end)
 
 	d->gate_child = 0;
 	/* Not there any more is as good. If it is there and stays, the next
-	 * create says so. */
-	if (end->status != 0)
+	 * create says so; but dom0 must not drive what it may still own. */
+	if (end->status != 0) {
 		gk_log(LOG_INFO, "xl destroy: %.200s",
 		       end->timed_out ? "no end" : end->out);
+		if (d->after_destroy == GK_AFTER_GIVE_UP &&
+		    (end->timed_out || !strstr(end->out, "invalid domain")) &&
+		    d->opt.fallback != GK_FALLBACK_NONE) {
+			d->opt.fallback = GK_FALLBACK_NONE;
+			gk_screen_say(&d->screen, LOG_ERR, "the gate domain "
+				      "cannot be ended, so there is no fallback");
+		}
+	}
 	destroyed(d);
 }
 
@@ -391,6 +399,7 @@ static void look_at_controllers(struct gk_daemon *d)
 
 	d->controllers = 0;
 	d->other_controllers = 0;
+	d->unbound = 0;
 	for (int i = 0; i < n; i++) {
 		if (!strcmp(all[i].driver, "pciback")) {
 			d->controller[d->controllers++] = all[i];
@@ -402,6 +411,9 @@ static void look_at_controllers(struct gk_daemon *d)
 			continue;
 		}
 		d->other_controllers++;
+		/* Without a driver: the fallback can still use it. */
+		if (!all[i].driver[0])
+			d->controller[GK_CONTROLLERS_MAX - ++d->unbound] = all[i];
 		gk_screen_say(&d->screen, LOG_ERR, "USB controller %s could "
 			      "not be taken (%s%s): what is plugged in there "
 			      "%s", all[i].bdf,

@@ -127,7 +127,7 @@ static void give_to_dom0(const struct gk_controller *c)
 	int n;
 
 	if (set("\n", "/sys/bus/pci/devices/%s/driver_override", c->bdf) ||
-	    set(c->bdf, "/sys/bus/pci/drivers/pciback/unbind")) {
+	    (c->driver[0] && set(c->bdf, "/sys/bus/pci/drivers/pciback/unbind"))) {
 		say("USB controller %s cannot be taken from pciback: %s",
 		    c->bdf, strerror(errno));
 		return;
@@ -199,6 +199,15 @@ static ssize_t descriptors(const char *name, char *raw, size_t cap)
 	if (gk_path(path, "/sys/bus/usb/devices/%s/descriptors", name))
 		return GK_ERR_LIMIT;
 	return gk_file_read(path, raw, cap);
+}
+
+/* usbcore has added all of it: the last step binds its own driver. */
+static int complete(const char *name)
+{
+	char path[GK_PATH_MAX];
+
+	return gk_path(path, "/sys/bus/usb/devices/%s/driver", name) == 0 &&
+	       access(path, F_OK) == 0;
 }
 
 static int allow_interface(const char *name, unsigned config, unsigned number)
@@ -281,6 +290,30 @@ static void look_at_device(struct fallback *f, const char *name)
 	    dev.vid, dev.pid);
 }
 
+/*
+ * Root hubs first: what comes up below one starts without drivers only when it
+ * has been told so, and nothing below is authorised before that.
+ */
+static int root_hub_is_safe(const char *name)
+{
+	char now[8];
+
+	if (get(now, sizeof(now), name, "interface_authorized_default") == 0 &&
+	    !strcmp(now, "0"))
+		return 1;
+	return set("0", "/sys/bus/usb/devices/%s/interface_authorized_default",
+		   name) == 0;
+}
+
+/* The root hub of "3-1.2" is "usb3". */
+static int under_safe_root(const char *name)
+{
+	char hub[NAME + 4];
+
+	snprintf(hub, sizeof(hub), "usb%.*s", (int)strcspn(name, "-"), name);
+	return root_hub_is_safe(hub);
+}
+
 static void look_around(struct fallback *f)
 {
 	char path[GK_PATH_MAX], now[8];
@@ -298,21 +331,17 @@ static void look_around(struct fallback *f)
 		if (name[0] == '.' || strlen(name) >= NAME ||
 		    strchr(name, ':') || !is_ours(f, name))
 			continue;
-		if (!strncmp(name, "usb", 3)) {
-			/* A root hub: what comes up below it starts without
-			 * drivers. Nothing below is configured before, as no
-			 * device is authorised. */
-			if (get(now, sizeof(now), name,
-				"interface_authorized_default") == 0 &&
-			    strcmp(now, "0") &&
-			    set("0", "/sys/bus/usb/devices/%s/"
-				"interface_authorized_default", name))
-				say("no control over interfaces on %s", name);
+		if (!strncmp(name, "usb", 3))
+			continue;
+		/* One that is still being added is looked at the next time. */
+		if (get(now, sizeof(now), name, "authorized") ||
+		    strcmp(now, "0") || !complete(name) || seen(f, name))
+			continue;
+		if (!under_safe_root(name)) {
+			say("no control over interfaces, so the device on port "
+			    "%s is refused", name);
 			continue;
 		}
-		if (get(now, sizeof(now), name, "authorized") ||
-		    strcmp(now, "0") || seen(f, name))
-			continue;
 		look_at_device(f, name);
 	}
 	closedir(dir);
@@ -381,8 +410,10 @@ void gk_fallback_start(struct gk_daemon *d)
 	};
 
 	memset(&f, 0, sizeof(f));
-	memcpy(f.c, d->controller, sizeof(f.c));
-	f.n = d->controllers;
+	for (int i = 0; i < d->controllers; i++)
+		f.c[f.n++] = d->controller[i];
+	for (int i = 1; i <= d->unbound; i++)
+		f.c[f.n++] = d->controller[GK_CONTROLLERS_MAX - i];
 	if (gk_child_start(d->loop, &spec, &d->fallback_child)) {
 		d->state = GK_GATE_FAILED;
 		gk_daemon_publish(d);

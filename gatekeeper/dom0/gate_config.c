@@ -18,7 +18,8 @@
  */
 static const char gate_cmdline[] =
 	"quiet loglevel=1 usbcore.authorized_default=0 iommu=soft "
-	"swiotlb=2048 panic=-1 slab_nomerge init_on_alloc=1";
+	"usbcore.usbfs_memory_mb=2 usbcore.autosuspend=-1 swiotlb=2048 "
+	"panic=-1 slab_nomerge init_on_alloc=1";
 
 struct text {
 	char *buf;

@@ -170,8 +170,7 @@ void gk_handover_quiesced(struct gk_daemon *d, const struct gk_link_quiesced *q)
 
 static int may_begin(const struct gk_daemon *d)
 {
-	return d->state == GK_GATE_UP || d->state == GK_GATE_FAILED ||
-	       d->state == GK_GATE_HANDED_OVER;
+	return d->state == GK_GATE_UP || d->state == GK_GATE_FAILED;
 }
 
 static void check_done(void *ctx, const struct gk_child_end *end)

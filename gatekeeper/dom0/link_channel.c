@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/socket.h>
 #include <xenstore.h>
 
@@ -20,6 +21,8 @@ int gk_channel_socket(struct gk_channel *c, int sock)
 	c->sock = sock;
 	return 0;
 }
+
+enum { CONNECT_TRIES = 40, CONNECT_EVERY_US = 50000 };
 
 /*
  * The server writes ring-ref and event-channel in one transaction
@@ -75,7 +78,12 @@ int gk_channel_vchan(struct gk_channel *c, unsigned domid, unsigned timeout_ms)
 	err = wait_for_server(domid, path, timeout_ms);
 	if (err)
 		return err;
-	c->vchan = libxenvchan_client_init(NULL, (int)domid, path);
+	/* A predecessor that is still dying holds the event channel. */
+	for (int i = 0; i < CONNECT_TRIES && !c->vchan; i++) {
+		if (i)
+			usleep(CONNECT_EVERY_US);
+		c->vchan = libxenvchan_client_init(NULL, (int)domid, path);
+	}
 	if (!c->vchan)
 		return GK_ERR_SYSTEM;
 	/* The library leaves this field as malloc gave it. */

@@ -92,9 +92,23 @@ void gk_daemon_publish(struct gk_daemon *d)
 	}
 }
 
+static char *program_name;	/* argv[0], as it stands in our memory */
+
+/*
+ * The '@' that systemd's switch of the root spares has done its work; at
+ * shutdown it would only keep us, and with us the root file system, busy.
+ */
+static void ordinary_name(void)
+{
+	if (program_name && program_name[0] == '@')
+		memmove(program_name, program_name + 1, strlen(program_name));
+}
+
 void gk_daemon_switched_root(struct gk_daemon *d)
 {
 	int moved = gk_root_follow();
+
+	ordinary_name();
 
 	d->in_initrd = 0;
 	/* From here on the screen belongs to the system. */
@@ -263,6 +277,8 @@ static int run(void)
 		return 1;
 	}
 	d.in_initrd = gk_root_is_initrd();
+	if (!d.in_initrd)
+		ordinary_name();
 	gk_screen_init(&d.screen, d.loop, d.in_initrd || d.opt.debug);
 	if (!d.opt.enabled) {
 		gk_log(LOG_NOTICE, "switched off (rd.gatekeeper=0)");
@@ -314,6 +330,7 @@ int main(int argc, char **argv)
 	};
 	int c;
 
+	program_name = argv[0];
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'r':

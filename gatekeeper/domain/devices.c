@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -16,6 +17,7 @@
 #include "digest.h"
 #include "inventory.h"
 #include "log.h"
+#include "oom.h"
 #include "worker.h"
 
 #define WORKER "/worker"
@@ -25,6 +27,14 @@ enum {
 	FRAMES_A_TURN = 32,
 	/* LOG lines a device may cause in its life. */
 	LOGS_MAX = 20,
+	/* KEY frames a second. Nobody types 1,000 keys a second; a keyboard
+	 * that does is put out before dom0 would end the whole gate for it. */
+	KEYS_MAX = 2000,
+	/* Of one root port: a hub full of anything leaves room for others. */
+	PORT_DEVICES = 8,
+	/* From the verdict to a worker that serves, or a hub that is set up.
+	 * Longer than one unanswered control request takes (5 s). */
+	START_MS = 7000,
 	/* An unplugged device ends its worker before sysfs shows it gone: wait
 	 * this long before the worker is blamed. */
 	BLAME_MS = 300,
@@ -36,10 +46,12 @@ struct device {
 	uint32_t generation;
 	struct gk_link_device info;
 	struct gk_judgement verdict;
-	pid_t worker;		/* 0: none */
+	pid_t worker;		/* 0: none; kept until it is reaped */
 	int sock;		/* -1: none */
+	uint64_t start_ms;	/* being set up since then, 0: it is not */
 	uint64_t lost_ms;	/* when its socket closed, 0: it has not */
-	unsigned logs;
+	uint64_t window_ms;	/* of the rate of keys */
+	unsigned keys, logs;
 };
 
 /* How often something appeared at a port lately. */
@@ -113,7 +125,23 @@ static void worker_end(struct device *d)
 	d->sock = -1;
 	if (d->worker > 0)
 		kill(d->worker, SIGKILL);
-	d->worker = 0;
+	d->start_ms = 0;
+	d->lost_ms = 0;
+}
+
+/*
+ * Writing to `authorized` configures the device, with its strings and all, and
+ * waits for it: each request it leaves unanswered takes 5 s. So that is never
+ * done here, but in children.
+ */
+static void withdraw(const struct device *d)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(gk_inventory_set(&d->at, "authorized", 0) < 0);
+	if (pid < 0)
+		gk_kmsg(4, "%s stays authorised", d->at.name);
 }
 
 static void refuse(struct device *d, enum gk_reason reason)
@@ -151,26 +179,29 @@ static void judge(struct device *d)
 	d->info.offset = d->verdict.offset;
 }
 
-/* Authorised, in the configuration that was judged, and still the same? */
-static int configure(struct device *d)
+/* How a child that set a device up ends; a worker's own are in worker.h. */
+enum { SETUP_DONE = 0, SETUP_FAILED = 20, SETUP_CHANGED = 21 };
+
+/* In the child: authorised, in the configuration that was judged, and still
+ * the same? */
+static int set_up(const struct device *d)
 {
 	uint8_t again[GK_SHA256];
 	int n;
 
 	if (gk_inventory_set(&d->at, "authorized", 1) < 0)
-		return GK_REASON_CONFIGURE;
-	if (d->verdict.verdict == GK_VERDICT_HUB)
-		return GK_REASON_NONE;
-	if (gk_inventory_get(&d->at, "bConfigurationValue") != d->verdict.config &&
+		return SETUP_FAILED;
+	if (d->verdict.config &&
+	    gk_inventory_get(&d->at, "bConfigurationValue") != d->verdict.config &&
 	    gk_inventory_set(&d->at, "bConfigurationValue", d->verdict.config) < 0)
-		return GK_REASON_CONFIGURE;
+		return SETUP_FAILED;
 	n = gk_inventory_raw(&d->at, st.raw);
 	if (n < 0)
-		return GK_REASON_CONFIGURE;
+		return SETUP_FAILED;
 	gk_sha256(st.raw, (size_t)n, again);
 	if (memcmp(again, d->info.sha256, sizeof(again)) != 0)
-		return GK_REASON_CHANGED;
-	return GK_REASON_NONE;
+		return SETUP_CHANGED;
+	return SETUP_DONE;
 }
 
 /* The interfaces that the worker is for, as its arguments; how many. */
@@ -191,7 +222,7 @@ static unsigned grant_args(const struct device *d, char arg[][12], unsigned max)
 	return n;
 }
 
-static void worker_exec(const struct device *d, int usb, int sock)
+static void worker_exec(const struct device *d, int sock)
 {
 	char arg[3 * GK_WORKER_GRANTS][12], uid[12];
 	char *argv[3 + 3 * GK_WORKER_GRANTS + 1] = {
@@ -200,47 +231,52 @@ static void worker_exec(const struct device *d, int usb, int sock)
 	char *const envp[] = { NULL };
 	unsigned n = grant_args(d, arg, 3 * GK_WORKER_GRANTS);
 	sigset_t none;
+	int usb;
 
 	for (unsigned i = 0; i < n; i++)
 		argv[3 + i] = arg[i];
 	snprintf(uid, sizeof(uid), "%u", GK_WORKER_UID + id_of(d));
+	usb = gk_inventory_open(&d->at);
+	/* Both are above 4 here: the supervisor's own fds come first. */
+	if (usb <= GK_WORKER_SOCK_FD || sock <= GK_WORKER_SOCK_FD ||
+	    dup2(usb, GK_WORKER_USB_FD) < 0 || dup2(sock, GK_WORKER_SOCK_FD) < 0)
+		_exit(SETUP_FAILED);
+	gk_oom_score(1000);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* Both are above 4 here: the supervisor's own fds come first. */
-	if (dup2(usb, GK_WORKER_USB_FD) < 0 || dup2(sock, GK_WORKER_SOCK_FD) < 0)
-		_exit(GK_WORKER_USAGE);
 	execve(WORKER, argv, envp);
 	_exit(GK_WORKER_USAGE);
 }
 
-static int worker_start(struct device *d)
+/* A hub: set up by a child. A keyboard: set up by what then becomes its worker. */
+static int start(struct device *d)
 {
-	int sv[2], usb, err = GK_ERR_SYSTEM;
+	int sv[2], status;
 	pid_t pid;
 
-	usb = gk_inventory_open(&d->at);
-	if (usb < 0)
-		return GK_ERR_SYSTEM;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-		       sv) < 0) {
-		close(usb);
+		       sv) < 0)
 		return GK_ERR_SYSTEM;
-	}
 	pid = fork();
-	if (pid == 0)
-		worker_exec(d, usb, sv[1]);
-	if (pid > 0 && st.ops->watch(sv[0], (unsigned)(d - st.dev)) == 0) {
-		d->worker = pid;
-		d->sock = sv[0];
-		err = GK_OK;
-	} else {
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		status = set_up(d);
+		if (status == SETUP_DONE && d->verdict.verdict != GK_VERDICT_HUB)
+			worker_exec(d, sv[1]);
+		_exit(status);
+	}
+	close(sv[1]);
+	if (pid < 0 || st.ops->watch(sv[0], (unsigned)(d - st.dev)) < 0) {
 		if (pid > 0)
 			kill(pid, SIGKILL);
 		close(sv[0]);
+		d->worker = pid > 0 ? pid : 0;
+		return GK_ERR_SYSTEM;
 	}
-	close(sv[1]);
-	close(usb);
-	return err;
+	d->worker = pid;
+	d->sock = sv[0];
+	d->start_ms = now_ms();
+	return GK_OK;
 }
 
 /* 1 if too much has happened at this port lately. */
@@ -274,19 +310,32 @@ static int storming(const struct gk_present *p)
 	return s->count > GK_STORM_LIMIT;
 }
 
-static void appear(const struct gk_present *p)
+/* A free slot; not one whose worker is not reaped yet: its uid is in use. */
+static struct device *free_slot(const struct gk_present *p)
 {
 	struct device *d = NULL;
-	enum gk_reason why;
+	unsigned neighbours = 0;
 
-	for (unsigned i = 0; i < GK_LINK_DEVICES && !d; i++)
-		if (!st.dev[i].used)
+	for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
+		const struct gk_present *at = &st.dev[i].at;
+
+		if (!st.dev[i].used && !st.dev[i].worker && !d)
 			d = &st.dev[i];
+		if (st.dev[i].used && at->busnum == p->busnum &&
+		    at->path.port[0] == p->path.port[0])
+			neighbours++;
+	}
+	return neighbours < PORT_DEVICES ? d : NULL;
+}
+
+static void appear(const struct gk_present *p)
+{
+	struct device *d = free_slot(p);
+	enum gk_reason why = GK_REASON_NONE;
+
 	/* No slot, no message: there is no id to speak of it by. It stays
 	 * unauthorised and gets its turn when something else is unplugged. */
 	if (!d || st.stopping)
-		return;
-	if (d->worker)
 		return;
 	memset(d, 0, sizeof(*d));
 	d->used = 1;
@@ -295,32 +344,30 @@ static void appear(const struct gk_present *p)
 	d->at = *p;
 	d->generation = ++st.generation;
 	judge(d);
-	if (storming(p)) {
-		refuse(d, GK_REASON_TOO_MANY);
-	} else if (d->info.verdict == GK_VERDICT_HUB) {
-		why = p->path.depth > GK_HUB_DEPTH ? GK_REASON_TOO_DEEP :
-						     configure(d);
-		if (why != GK_REASON_NONE)
-			refuse(d, why);
-	} else if (d->info.granted) {
-		why = configure(d);
-		if (why == GK_REASON_NONE && worker_start(d) < 0)
-			why = GK_REASON_CONFIGURE;
-		if (why != GK_REASON_NONE) {
-			refuse(d, why);
-			if (gk_inventory_set(&d->at, "authorized", 0) < 0)
-				gk_kmsg(4, "%s stays authorised", d->at.name);
-		}
-	}
-	tell(d);
+	if (storming(p))
+		why = GK_REASON_TOO_MANY;
+	else if (d->info.verdict == GK_VERDICT_HUB && p->path.depth > GK_HUB_DEPTH)
+		why = GK_REASON_TOO_DEEP;
+	else if (d->info.verdict != GK_VERDICT_REFUSED && start(d) < 0)
+		why = GK_REASON_CONFIGURE;
+	if (why != GK_REASON_NONE)
+		refuse(d, why);
+	/* Else it is told of when it is set up, and its worker serves it. */
+	if (d->info.verdict == GK_VERDICT_REFUSED)
+		tell(d);
 }
 
 static void vanish(struct device *d)
 {
+	pid_t worker = d->worker;
+	int told = !d->start_ms;
+
 	worker_end(d);
-	tell_gone(d, GK_REASON_UNPLUGGED);
+	if (told)
+		tell_gone(d, GK_REASON_UNPLUGGED);
 	memset(d, 0, sizeof(*d));
 	d->sock = -1;
+	d->worker = worker;
 }
 
 static int same(const struct gk_present *a, const struct gk_present *b)
@@ -356,20 +403,54 @@ void gk_devices_rescan(void)
 			appear(&st.present[i]);
 }
 
+/* A worker that ended, or that speaks nonsense: its device is out until it is
+ * plugged in again. */
+static void put_out(struct device *d, enum gk_reason reason)
+{
+	worker_end(d);
+	withdraw(d);
+	refuse(d, reason);
+	d->generation = ++st.generation;
+	tell(d);
+}
+
+static void on_key(struct device *d, struct gk_frame *f)
+{
+	uint64_t now = now_ms();
+
+	if (d->start_ms || !(d->info.granted & GK_ROLE_KEYBOARD))
+		return;
+	if (now - d->window_ms >= 1000) {
+		d->window_ms = now;
+		d->keys = 0;
+	}
+	if (++d->keys > KEYS_MAX) {
+		gk_kmsg(4, "%s types %d keys a second", d->at.name, KEYS_MAX);
+		put_out(d, GK_REASON_WORKER);
+		return;
+	}
+	st.ops->send(f);
+}
+
 /* Only what the role may say goes on, under the supervisor's own stamp. */
 static void from_worker(struct device *d, struct gk_frame *f)
 {
+	f->device = id_of(d);
+	f->generation = d->generation;
 	switch ((enum gk_link_type)f->type) {
 	case GK_LINK_KEY:
-		if (!(d->info.granted & GK_ROLE_KEYBOARD))
-			return;
-		f->device = id_of(d);
-		f->generation = d->generation;
-		st.ops->send(f);
+		on_key(d, f);
 		return;
 	case GK_LINK_LOG:
-		if (d->logs++ < LOGS_MAX)
+		if (!d->start_ms && d->logs++ < LOGS_MAX)
 			st.ops->send(f);
+		return;
+	case GK_LINK_PING:
+		/* It serves its device now. */
+		if (d->start_ms) {
+			d->start_ms = 0;
+			tell(d);
+		}
 		return;
 	case GK_LINK_HELLO:
 	case GK_LINK_DEVICE:
@@ -377,22 +458,8 @@ static void from_worker(struct device *d, struct gk_frame *f)
 	case GK_LINK_LED:
 	case GK_LINK_QUIESCE:
 	case GK_LINK_QUIESCED:
-	case GK_LINK_PING:
 		return;
 	}
-}
-
-/* A worker that ended, or that speaks nonsense: its device is out until it is
- * plugged in again. */
-static void worker_lost(struct device *d)
-{
-	worker_end(d);
-	d->lost_ms = 0;
-	if (gk_inventory_set(&d->at, "authorized", 0) < 0)
-		gk_kmsg(5, "%s: cannot withdraw, gone", d->at.name);
-	refuse(d, GK_REASON_WORKER);
-	d->generation = ++st.generation;
-	tell(d);
 }
 
 void gk_devices_worker_readable(unsigned slot)
@@ -409,11 +476,16 @@ void gk_devices_worker_readable(unsigned slot)
 		if (n <= 0) {
 			close(d->sock);
 			d->sock = -1;
-			d->lost_ms = now_ms();
+			/* A hub's child is done; a worker should not be. */
+			if (d->verdict.verdict != GK_VERDICT_HUB)
+				d->lost_ms = now_ms();
 			return;
 		}
+		/* Letting go: dom0 has released the keys and hears no more. */
+		if (st.stopping)
+			continue;
 		if (gk_link_decode(buf, (size_t)n, GK_SIDE_WORKER, &f) < 0) {
-			worker_lost(d);
+			put_out(d, GK_REASON_WORKER);
 			return;
 		}
 		from_worker(d, &f);
@@ -422,26 +494,46 @@ void gk_devices_worker_readable(unsigned slot)
 
 void gk_devices_tick(void)
 {
-	for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
+	uint64_t now = now_ms();
+
+	for (unsigned i = 0; i < GK_LINK_DEVICES && !st.stopping; i++) {
 		struct device *d = &st.dev[i];
 
-		if (!st.stopping && d->used && d->lost_ms &&
-		    now_ms() - d->lost_ms >= BLAME_MS)
-			worker_lost(d);
+		if (!d->used)
+			continue;
+		if (d->lost_ms && now - d->lost_ms >= BLAME_MS)
+			put_out(d, d->start_ms ? GK_REASON_CONFIGURE :
+						 GK_REASON_WORKER);
+		else if (d->start_ms && now - d->start_ms >= START_MS)
+			put_out(d, GK_REASON_CONFIGURE);
+	}
+}
+
+static void child_of(struct device *d, int status)
+{
+	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+
+	d->worker = 0;
+	if (!d->used || st.stopping)
+		return;
+	if (code != GK_WORKER_DONE)
+		gk_kmsg(4, "%s: its process ended, status %d", d->at.name, status);
+	if (code == SETUP_CHANGED)
+		put_out(d, GK_REASON_CHANGED);
+	else if (code == SETUP_FAILED)
+		put_out(d, GK_REASON_CONFIGURE);
+	else if (d->verdict.verdict == GK_VERDICT_HUB && d->start_ms) {
+		d->start_ms = 0;
+		tell(d);
 	}
 }
 
 int gk_devices_child_ended(pid_t pid, int status)
 {
 	for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
-		struct device *d = &st.dev[i];
-
-		if (d->worker != pid)
+		if (st.dev[i].worker != pid)
 			continue;
-		if (WIFSIGNALED(status) || WEXITSTATUS(status) != GK_WORKER_DONE)
-			gk_kmsg(4, "%s: worker ended, status %d", d->at.name,
-				status);
-		d->worker = 0;
+		child_of(&st.dev[i], status);
 		return 1;
 	}
 	return 0;
@@ -457,7 +549,7 @@ void gk_devices_announce(void)
 		for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
 			struct device *d = &st.dev[i];
 
-			if (d->used && d->generation > told &&
+			if (d->used && !d->start_ms && d->generation > told &&
 			    (!next || d->generation < next->generation))
 				next = d;
 		}

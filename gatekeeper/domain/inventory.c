@@ -107,6 +107,11 @@ int gk_inventory_scan(struct gk_present out[GK_INVENTORY_MAX])
 		    strchr(de->d_name, ':') ||
 		    parse_name(de->d_name, &bus, &p->path) < 0)
 			continue;
+		/* Not yet bound to usbcore's own driver: still being added, its
+		 * attributes may not be there; another uevent will come. */
+		snprintf(path, sizeof(path), USB_DEVICES "/%s/driver", de->d_name);
+		if (access(path, F_OK) < 0)
+			continue;
 		snprintf(path, sizeof(path), USB_DEVICES "/%s", de->d_name);
 		if (stat(path, &st) < 0 || locate_root(bus, &p->path) < 0)
 			continue;

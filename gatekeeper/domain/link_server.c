@@ -12,8 +12,12 @@ enum {
 	/* Both rings in the one shared page: sizes that libxenvchan calls small. */
 	RING_FROM_DOM0 = 1024,
 	RING_TO_DOM0 = 2048,
-	/* Frames handled in one go, so that nobody can keep us here. */
-	FRAMES_A_TURN = 64,
+	/*
+	 * Frames handled in one go, so that nobody can keep us here. Far more
+	 * than the ring holds: to stop earlier would be to sleep on data, as
+	 * libxenvchan rings only for who has found the ring empty.
+	 */
+	FRAMES_A_TURN = 4096,
 };
 
 int gk_link_server_start(struct gk_link_server *s)

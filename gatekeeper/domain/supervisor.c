@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "hostdrivers.h"
 #include "link_server.h"
 #include "log.h"
+#include "oom.h"
 #include "uevent.h"
 
 enum source {
@@ -128,8 +130,11 @@ static void unbind_begin(void)
 {
 	sv.quiesce = UNBINDING;
 	sv.unbinder = fork();
-	if (sv.unbinder == 0)
+	if (sv.unbinder == 0) {
+		/* Not with the workers' sockets: theirs are to close. */
+		syscall(SYS_close_range, 3U, ~0U, 0);
 		_exit(gk_hostdrivers_unbind() == 0 ? 0 : 1);
+	}
 	if (sv.unbinder < 0)
 		quiesce_end();
 }
@@ -261,6 +266,8 @@ int main(void)
 	struct epoll_event ev[EVENTS];
 	int uevents, children;
 
+	/* If memory runs out, not this process (worker_exec() undoes it). */
+	gk_oom_score(-1000);
 	sv.ep = epoll_create1(EPOLL_CLOEXEC);
 	uevents = gk_uevent_open();
 	children = children_fd();

@@ -16,7 +16,7 @@
 
 #include "sandbox.h"
 
-enum { POLL_FDS = 16, SEND_WAIT_MS = 1000 };
+enum { POLL_FDS = 16, SEND_WAIT_MS = 1000, TICK_MS = 30 };
 
 static const struct gk_worker_role *const roles[] = {
 	&gk_worker_keyboard,
@@ -79,7 +79,7 @@ static void turn(struct gk_worker *w, const struct gk_worker_role *role)
 		p[n].events = list[i]->events;
 	}
 	libusb_free_pollfds(list);
-	if (poll(p, n, -1) < 0 && errno != EINTR) {
+	if (poll(p, n, w->retry ? TICK_MS : -1) < 0 && errno != EINTR) {
 		gk_worker_end(w, GK_WORKER_SUPERVISOR);
 		return;
 	}
@@ -87,6 +87,16 @@ static void turn(struct gk_worker *w, const struct gk_worker_role *role)
 		gk_worker_end(w, GK_WORKER_DEVICE);
 	if (p[0].revents)
 		from_supervisor(w, role);
+	if (w->retry && !w->done)
+		role->tick(w);
+}
+
+/* The supervisor speaks of a device as admitted only after this. */
+static void say_ready(struct gk_worker *w)
+{
+	struct gk_frame f = { .type = GK_LINK_PING };
+
+	gk_worker_send(w, &f);
 }
 
 static int number(const char *s, unsigned max, unsigned *out)
@@ -157,6 +167,7 @@ int main(int argc, char **argv)
 
 	if (usb_open(&w) < 0 || role->start(&w) < 0)
 		return GK_WORKER_DEVICE;
+	say_ready(&w);
 	while (!w.done)
 		turn(&w, role);
 	role->stop(&w);

@@ -42,6 +42,7 @@ struct gk_worker {
 	libusb_device_handle *dev;
 	unsigned grants;
 	struct gk_worker_grant grant[GK_WORKER_GRANTS];
+	int retry;		/* the role wants its tick() soon */
 	int done;		/* leave the loop */
 	enum gk_worker_exit status;
 };
@@ -62,6 +63,8 @@ struct gk_worker_role {
 	const char *name;
 	int (*start)(struct gk_worker *w);	/* GK_OK or an error */
 	void (*frame)(struct gk_worker *w, const struct gk_frame *f);
+	/* Called about every 30 ms while w->retry is set. */
+	void (*tick)(struct gk_worker *w);
 	void (*stop)(struct gk_worker *w);
 };
 

@@ -2,6 +2,7 @@
 /* The role `keyboard`: boot protocol (HID 1.11 appendix B), lock lights. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/hid_boot.h"
 #include "worker.h"
@@ -15,8 +16,11 @@ enum {
 	/* Some keyboards stall or sleep on these; they work all the same. */
 	SETUP_TIMEOUT_MS = 250,
 	LED_TIMEOUT_MS = 500,
-	/* Errors in a row before the device is given up; a success resets. */
-	ERRORS_MAX = 16,
+	/* Without a good report for this long after an error the device is given
+	 * up; a hub's hiccup or a spark is over sooner. */
+	PATIENCE_MS = 1500,
+	/* Reports in a row that are no reports: it never took the boot protocol. */
+	BAD_REPORTS = 16,
 	/* Transfers in flight, so that no report waits for our turn. */
 	TRANSFERS = 2,
 };
@@ -25,7 +29,7 @@ enum {
 struct in {
 	struct gk_worker *w;
 	unsigned grant;
-	int in_flight;
+	int in_flight, idle;	/* idle: to be submitted again */
 	struct libusb_transfer *transfer;
 	uint8_t buf[GK_WORKER_PACKET];
 };
@@ -33,7 +37,8 @@ struct in {
 static struct {
 	struct gk_hid_boot hid[GK_WORKER_GRANTS];
 	struct in in[GK_WORKER_GRANTS][TRANSFERS];
-	unsigned errors;
+	uint64_t error_since;	/* 0: none since the last report */
+	unsigned bad_reports;
 	struct libusb_transfer *led;
 	uint8_t led_buf[LIBUSB_CONTROL_SETUP_SIZE + 1];
 	int led_busy, led_again;
@@ -50,30 +55,56 @@ static void send_keys(struct gk_worker *w, const struct gk_link_key *ev, int n)
 	}
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
 static int submit(struct in *in)
 {
-	if (libusb_submit_transfer(in->transfer) < 0)
-		return GK_ERR_SYSTEM;
-	in->in_flight = 1;
-	return GK_OK;
+	int err = libusb_submit_transfer(in->transfer);
+
+	in->in_flight = err == 0;
+	in->idle = !in->in_flight;
+	return err;
+}
+
+/* Nothing is submitted at once after an error: keyboard_tick() does that. */
+static void in_error(struct in *in)
+{
+	if (!kb.error_since)
+		kb.error_since = now_ms();
+	in->idle = 1;
+	in->w->retry = 1;
+}
+
+static void on_report(struct in *in, const struct libusb_transfer *t)
+{
+	struct gk_link_key ev[GK_HID_BOOT_EVENTS];
+	int n = gk_hid_boot_report(&kb.hid[in->grant], t->buffer,
+				   (size_t)t->actual_length, ev);
+
+	kb.error_since = 0;
+	if (n >= 0) {
+		kb.bad_reports = 0;
+		send_keys(in->w, ev, n);
+	} else if (++kb.bad_reports > BAD_REPORTS) {
+		gk_worker_end(in->w, GK_WORKER_DEVICE);
+	}
 }
 
 static void on_in(struct libusb_transfer *t)
 {
 	struct in *in = t->user_data;
 	struct gk_worker *w = in->w;
-	struct gk_hid_boot *hid = &kb.hid[in->grant];
-	struct gk_link_key ev[GK_HID_BOOT_EVENTS];
-	int n;
 
 	in->in_flight = 0;
 	switch (t->status) {
 	case LIBUSB_TRANSFER_COMPLETED:
-		kb.errors = 0;
-		n = gk_hid_boot_report(hid, t->buffer, (size_t)t->actual_length,
-				       ev);
-		if (n > 0)
-			send_keys(w, ev, n);
+		on_report(in, t);
 		break;
 	case LIBUSB_TRANSFER_CANCELLED:
 		return;
@@ -84,19 +115,54 @@ static void on_in(struct libusb_transfer *t)
 	case LIBUSB_TRANSFER_ERROR:
 	case LIBUSB_TRANSFER_OVERFLOW:
 	case LIBUSB_TRANSFER_TIMED_OUT:
-		/* What was held may have been let go meanwhile. */
-		n = gk_hid_boot_release(hid, ev);
-		send_keys(w, ev, n);
-		if (++kb.errors > ERRORS_MAX) {
-			gk_worker_end(w, GK_WORKER_DEVICE);
-			return;
-		}
-		if (t->status == LIBUSB_TRANSFER_STALL)
-			libusb_clear_halt(w->dev, t->endpoint);
-		break;
+		in_error(in);
+		return;
 	}
-	if (!w->done && submit(in) < 0)
-		gk_worker_end(w, GK_WORKER_DONE);
+	if (!w->done && submit(in) != 0)
+		in_error(in);
+}
+
+/* Idle transfers of an interface go out again; how many did not. A halted
+ * endpoint is cleared, which is only possible when none is in flight. */
+static int again(struct gk_worker *w, unsigned i)
+{
+	int left = 0, flying = 0;
+
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		flying |= kb.in[i][k].in_flight;
+	if (!flying)
+		libusb_clear_halt(w->dev, w->grant[i].in_address);
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		if (kb.in[i][k].idle)
+			left += submit(&kb.in[i][k]) != 0;
+	return left;
+}
+
+static void keyboard_tick(struct gk_worker *w)
+{
+	struct gk_link_key ev[GK_HID_BOOT_EVENTS];
+	int left = 0;
+
+	for (unsigned i = 0; i < w->grants; i++) {
+		int idle = 0;
+
+		for (unsigned k = 0; k < TRANSFERS; k++)
+			idle |= kb.in[i][k].idle;
+		if (idle)
+			left += again(w, i);
+	}
+	w->retry = left || kb.error_since;
+	if (!kb.error_since || now_ms() - kb.error_since < PATIENCE_MS)
+		return;
+	/* Submitted, and quiet for so long: it is well again. */
+	if (!left) {
+		kb.error_since = 0;
+		w->retry = 0;
+		return;
+	}
+	for (unsigned i = 0; i < w->grants; i++)
+		send_keys(w, ev, gk_hid_boot_release(&kb.hid[i], ev));
+	gk_worker_end(w, GK_WORKER_DEVICE);
 }
 
 static void led_submit(const struct gk_worker *w)
@@ -124,8 +190,12 @@ static int start_interface(struct gk_worker *w, unsigned i)
 
 	/* Unanswered or stalled is no reason to refuse: keyboards that always
 	 * speak the boot protocol do that, and SET_IDLE is optional. */
-	libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_PROTOCOL, 0,
-				g->interface, NULL, 0, SETUP_TIMEOUT_MS);
+	if (libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_PROTOCOL, 0,
+				    g->interface, NULL, 0, SETUP_TIMEOUT_MS) ==
+	    LIBUSB_ERROR_TIMEOUT)
+		libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_PROTOCOL,
+					0, g->interface, NULL, 0,
+					4 * SETUP_TIMEOUT_MS);
 	libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_IDLE, 0,
 				g->interface, NULL, 0, SETUP_TIMEOUT_MS);
 	gk_hid_boot_init(&kb.hid[i]);
@@ -139,7 +209,7 @@ static int start_interface(struct gk_worker *w, unsigned i)
 			return GK_ERR_SYSTEM;
 		libusb_fill_interrupt_transfer(in->transfer, w->dev, g->in_address,
 					       in->buf, g->in_size, on_in, in, 0);
-		if (submit(in) < 0)
+		if (submit(in) != 0)
 			return GK_ERR_SYSTEM;
 	}
 	return GK_OK;
@@ -199,5 +269,6 @@ const struct gk_worker_role gk_worker_keyboard = {
 	.name = "keyboard",
 	.start = keyboard_start,
 	.frame = keyboard_frame,
+	.tick = keyboard_tick,
 	.stop = keyboard_stop,
 };

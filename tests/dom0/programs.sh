@@ -232,9 +232,12 @@ gate() {
     echo answered > "$root/xenstore"
 }
 
-# xl_says TEXT: an xl that fails so.
+# xl_says TEXT: an xl whose create fails so; there is nothing to destroy then.
 xl_says() {
-    printf '#!/bin/sh\necho "$@" >> %s/xl.log\necho "%s" >&2\nexit 1\n' \
+    # shellcheck disable=SC2016 # for the script that is written
+    printf '#!/bin/sh\necho "$@" >> %s/xl.log\nexec >&2\n[ "$1" = destroy ] &&
+        echo "$2 is an invalid domain identifier (rc=-6)" && exit 1
+        echo "%s"\nexit 1\n' \
         "$tmp" "$1" > "$root/bin/xl"
     chmod +x "$root/bin/xl"
 }
@@ -365,6 +368,7 @@ usb_device() {
     cp "$2" "$root/sys/bus/usb/devices/$1/descriptors"
     mkdir -p "$root/sys/bus/usb/devices/$1:$3"
     echo 0 > "$root/sys/bus/usb/devices/$1:$3/authorized"
+    mkdir "$root/sys/bus/usb/devices/$1/driver"
 }
 
 gate "rd.gatekeeper.fallback=dom0-hid"
@@ -399,7 +403,10 @@ look() {
             ;;
     esac
 }
-sleep 0.5
+for _ in $(seq 50); do
+    grep -q 1 "$root/sys/bus/usb/devices/1-1:1.0/authorized" && break
+    sleep 0.2
+done
 look module/usbcore/parameters/authorized_default 0
 look bus/usb/devices/usb1/interface_authorized_default 0
 look bus/pci/drivers/pciback/unbind 0000:00:14.0
@@ -412,7 +419,10 @@ look bus/usb/devices/1-2/authorized 0
 look bus/usb/devices/1-2:1.0/authorized 0
 # And one that comes later.
 usb_device 1-3 "$tmp/keyboard" 1.0 4
-sleep 1.5
+for _ in $(seq 50); do
+    grep -q 1 "$root/sys/bus/usb/devices/1-3:1.0/authorized" && break
+    sleep 0.2
+done
 look bus/usb/devices/1-3:1.0/authorized 1
 grep -q "fallback: storage device on port 1-2 (0627:0001) refused" "$tmp/log" || {
     echo "FAILED: the disk is not named"

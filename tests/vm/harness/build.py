@@ -294,7 +294,7 @@ class Builder:
         (job / "sbin/mkfs.ext4").symlink_to("/usr/sbin/mke2fs")
         shutil.copy(BUILD / "base/etc/mke2fs.conf", self._dir(job / "etc"))
         gcc = next((BUILD / "base/usr/lib").glob("*/libgcc_s.so.1"))
-        shutil.copy(gcc, job / "lib" if (job / "lib").is_dir() else self._dir(job / "lib"))
+        shutil.copy(gcc, self._dir(job / "lib"))
         self.modules(job, MAKER_MODULES)
         keys = self._dir(job / "keys")
         for n, passphrase in enumerate(secrets.PASSPHRASES):

@@ -51,11 +51,12 @@ class Control:
         elif what == "hmp":
             return vm.qmp.hmp(text)
         elif what == "qmp":
-            return json.dumps(vm.qmp.run(words[0], **json.loads(" ".join(words[1:]) or "{}")))
+            more = json.loads(" ".join(words[1:]) or "{}")
+            return json.dumps(vm.qmp.run(words[0], **more))
         elif what == "quit":
             self.quit.set()
         else:
-            return "sh CMD | early CMD | type TEXT | console LINE | screen | shot FILE | hmp CMD | qmp CMD [JSON] | quit\n"
+            return f"unknown: {what}; see tests/vm/ctl\n"
         return "ok\n"
 
     def close(self):

@@ -79,7 +79,13 @@ def unit_ms(t, unit, what):
 
 
 def job(t, rows):
-    t.boot(args="quiet systemd.wants=gatekeeper-handoff.service")
+    stick = OUT / "stick.img"
+    with open(stick, "wb") as image:
+        image.truncate(1 << 20)
+    t.boot(args="quiet systemd.wants=gatekeeper-handoff.service",
+           devices=("usb-kbd,id=kbd,bus=xhci0.0,port=1",
+                    "usb-storage,id=disk0,drive=stick0,bus=xhci0.0,port=2"),
+           extra=("-drive", f"if=none,id=stick0,format=raw,readonly=on,file={stick}"))
     commentary = Commentary(t)
     started = t.wait_initramfs()
     prompt = t.wait_prompt()

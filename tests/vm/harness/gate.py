@@ -17,7 +17,8 @@ def status(t):
 def wait_keyboard(t, timeout=60):
     """A keyboard was admitted and dom0 has the virtual one."""
     t.doing("waiting for the gate to admit a keyboard")
-    t.screen.wait(r"keyboard on port [\d.-]+ \([\da-f:]+\)\s+admitted", t.left(timeout))
+    # With plymouth only the line beside the prompt stays on the screen.
+    t.screen.wait(r"USB Gatekeeper: keyboard on port \d", t.left(timeout))
     t.events.wait("input", t.left(10), 0, "[Gg]atekeeper")
     t.say("the gate admitted a keyboard")
 
@@ -68,3 +69,33 @@ def state_or_none(t):
         return status(t)["state"]
     except (GuestError, json.JSONDecodeError, KeyError):
         return None
+
+
+# Files of the emptied initramfs that some process still has mapped.
+KEPT = """import os
+seen = {}
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        maps = ["/proc/%s/map_files/%s" % (pid, n)
+                for n in os.listdir("/proc/%s/map_files" % pid)]
+    except OSError:
+        continue
+    for name in maps:
+        try:
+            st, path = os.stat(name), os.readlink(name)
+        except OSError:
+            continue
+        if st.st_nlink == 0 and path.startswith(("/usr/", "/lib", "/bin/", "/sbin/")):
+            seen[st.st_dev, st.st_ino] = (st.st_size, path)
+print(sum(size for size, _ in seen.values()) // 1024)
+for size, path in sorted(seen.values(), reverse=True):
+    print(size, path)
+"""
+
+
+def measure_kept(t):
+    """What of the initramfs stays in memory because a process still runs from it."""
+    out = t.guest.output(f"python3 -c '{KEPT}'", 60)
+    (t.out / "kept.txt").write_text(out)
+    t.metrics["initramfs_kept_kib"] = int(out.split()[0])
+    t.check(t.metrics["initramfs_kept_kib"] < 8192, f"initramfs kept: {out}")

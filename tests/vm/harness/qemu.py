@@ -39,15 +39,16 @@ def command_line(machine, run_dir, overlay):
         controller += ["-device", "qemu-xhci,id=xhci0,bus=pcie.0,addr=0x10,p2=8,p3=8"]
     else:
         for n in range(machine.controllers):
-            controller += ["-device", f"pcie-root-port,id=rp{n},slot={n + 1},chassis={n + 1}",
-                           "-device", f"qemu-xhci,id=xhci{n},bus=rp{n},p2=8,p3=8"]
+            port = f"pcie-root-port,id=rp{n},slot={n + 1},chassis={n + 1}"
+            controller += ["-device", port, "-device", f"qemu-xhci,id=xhci{n},bus=rp{n},p2=8,p3=8"]
     for device in machine.extra_controllers:
         controller += ["-device", device]
     for device in machine.devices:
         controller += ["-device", device]
     dom0 = " ".join(filter(None, [
         "console=hvc0 console=tty0",
-        f"rd.luks.uuid={secrets.LUKS_UUID} root=/dev/mapper/{secrets.LUKS_NAME}",
+        f"rd.luks.uuid={secrets.LUKS_UUID}",
+        f"root=/dev/mapper/{secrets.LUKS_NAME}",
         "rootfstype=ext4 ro rd.luks.options=timeout=0",
         "rd.timeout=300 mitigations=off cryptomgr.notests log_buf_len=4M printk.devkmsg=on panic=5 fsck.mode=skip",
         f"rd.gatekeeper.timeout={machine.timeout}" if machine.gate_args else "",
@@ -61,7 +62,7 @@ def command_line(machine, run_dir, overlay):
     iommu = (["-device", "intel-iommu,intremap=on,aw-bits=48"]
              if machine.iommu else [])
     return [
-        "qemu-system-x86_64", "-M", f"q35,kernel-irqchip=off,i8042={'on' if machine.ps2 else 'off'}",
+        "qemu-system-x86_64", "-M", f"q35,i8042={'on' if machine.ps2 else 'off'}",
         "-cpu", "max,-smap,-svm", "-accel", "tcg,thread=multi", "-smp", "2",
         "-m", str(machine.memory), *iommu, *controller,
         "-nodefaults", "-vga", "std", "-display", "none", "-no-reboot",

@@ -11,6 +11,7 @@ class Result:
     seconds: float = 0.0
     metrics: dict = field(default_factory=dict)
     reason: str = ""
+    emulator_crash: bool = False
 
 
 def write(path, results):

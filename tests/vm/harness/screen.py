@@ -15,17 +15,20 @@ class Screen:
         self.file = scratch / "vga"
 
     def text(self):
-        """All lines in text memory: the screen and what scrolled off lately."""
+        """All lines in text memory: the screen and what scrolled off lately. A row
+        that is full to its last column is joined with the next one."""
         self.qmp.run("pmemsave", val=VGA_TEXT, size=VGA_SIZE, filename=str(self.file))
         data = self.file.read_bytes()
         os.unlink(self.file)
         chars = data[0::2].decode("cp437")
-        lines = (chars[n:n + COLUMNS] for n in range(0, len(chars), COLUMNS))
-        return "\n".join(line.replace("\0", " ").rstrip() for line in lines)
-
-    def joined(self):
-        """The same with wrapped lines joined, for patterns longer than a line."""
-        return re.sub(r"\s*\n", "", self.text())
+        lines, line = [], ""
+        for n in range(0, len(chars), COLUMNS):
+            row = chars[n:n + COLUMNS].replace("\0", " ")
+            line += row
+            if row[-1] == " ":
+                lines.append(line.rstrip())
+                line = ""
+        return "\n".join(lines + [line])
 
     def wait(self, pattern, timeout):
         end = time.monotonic() + timeout

@@ -3,12 +3,14 @@
 from html import escape
 
 WIDTH, LEFT, ROW, TOP = 900, 250, 26, 54
-COLOURS = {"dom0": "#7a8ca3", "gate": "#2f7d4f", "person": "#b5651d", "sys-usb": "#35608f"}
+COLOURS = {"dom0": "#7a8ca3", "gate": "#2f7d4f", "person": "#b5651d",
+           "sys-usb": "#35608f"}
 
 
 def svg(title, rows):
     """rows: (label, who, start ms, end ms or None), any of the times may be None."""
-    rows = [row for row in rows if row[2] is not None]
+    rows = sorted((row for row in rows if row[2] is not None),
+                  key=lambda row: row[2])
     last = max(max(start, end or 0) for _, _, start, end in rows)
     step = next(s for s in (1, 2, 5, 10, 20, 60) if last / 1000 / s <= 14)
     scale = (WIDTH - LEFT - 90) / last

@@ -20,6 +20,7 @@ def unlock_console(t: Test):
     t.login()
     admitted = gate.devices(t, "admitted")
     t.check(len(admitted) == 1, f"admitted: {admitted}")
+    gate.measure_kept(t)
     t.reboot()
 
 
