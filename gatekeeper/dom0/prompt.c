@@ -64,6 +64,10 @@ static void summary(void *ctx)
 	char text[TEXT] = "", port[GK_PORT_TEXT];
 	unsigned keyboards = 0, refused = 0;
 
+	/* dom0 drives the devices itself, and has said what it admitted. */
+	if (d->state == GK_GATE_FALLBACK)
+		return;
+
 	for (int i = 0; i < GK_LINK_DEVICES; i++) {
 		const struct gk_session_device *s = &d->session.dev[i];
 

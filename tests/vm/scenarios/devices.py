@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where keyboards may sit, and what is not let in."""
-from harness import gate
+from harness import gate, secrets
 from harness.registry import scenario
 from harness.test import Test
+from harness.virtual import VirtualDevice
 
 
 def wrong_passphrase(t, why):
@@ -72,3 +73,34 @@ def refused(t: Test):
     t.check(len(gate.devices(t, "admitted")) == 1, "the keyboard is not admitted")
     t.metrics["refused"] = len(out)
     t.login()
+
+
+@scenario("virtual-keyboard")
+def virtual_keyboard(t: Test):
+    """A usbredir keyboard: hot at the prompt, unplugged with a key held, back again."""
+    keyboard = VirtualDevice(t, "keyboard", "--unplugged", port=3)
+    t.boot(devices=(), extra=keyboard.qemu())
+    t.wait_prompt()
+    t.say("no keyboard yet; plugging one in")
+    keyboard.do("plug")
+    t.screen.wait(r"keyboard on port 1-3\b.*admitted", t.left(40))
+    keyboard.do("rate 30")
+    mark = t.vm.side.mark()
+    keyboard.do("type wrong")
+    keyboard.do("enter")
+    t.events.wait("prompt", t.left(40), mark)
+    t.sleep(1.5)
+    t.say("holding a key, pulling the keyboard, plugging it in again")
+    keyboard.do("key g down")
+    keyboard.do("unplug")
+    t.screen.wait(r"keyboard on port 1-3\b.*gone", t.left(40))
+    keyboard.do("plug")
+    t.screen.wait(r"(?s)gone.*keyboard on port 1-3\b.*admitted", t.left(40))
+    # The key that was held counted once, and only once.
+    keyboard.do("type " + secrets.SIMPLE[1:])
+    keyboard.do("enter")
+    t.events.wait("unlocked", t.left(60))
+    t.wait_agent()
+    gate.require_up(t)
+    found = gate.devices(t, "admitted")
+    t.check([d["port"] for d in found] == ["1-3"], f"admitted at the end: {found}")
