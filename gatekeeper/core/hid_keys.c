@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
+#include <linux/input-event-codes.h>
+
 #include "hid_keys.h"
 #include "keycode.h"
 
-enum { USAGE_ROLLOVER = GK_HID_PAGE_KEYS << 16 | 0x01 };
+enum {
+	USAGE_ROLLOVER = GK_HID_PAGE_KEYS << 16 | 0x01,
+	USAGE_A = 0x04,		/* the first that is a key (HUT 1.3 10) */
+};
 
 /* What one report does to the keys. */
 struct change {
@@ -13,11 +18,12 @@ struct change {
 	uint8_t seen[256 / 8];
 	uint8_t code[256];	/* in the order of their first change */
 	unsigned codes;
+	uint8_t manner;		/* enum gk_hid_manner */
 };
 
 static unsigned get(const uint8_t *bits, unsigned n)
 {
-	return bits[n / 8] >> n % 8 & 1u;
+	return (unsigned)bits[n / 8] >> n % 8 & 1;
 }
 
 static void set(uint8_t *bits, unsigned n, int value)
@@ -57,17 +63,22 @@ static int32_t control(const struct gk_hid_field *f, const uint8_t *b, size_t le
 	return (int32_t)v;
 }
 
-static uint16_t code_of(uint32_t usage)
+static uint16_t code_of(uint32_t usage, uint8_t manner)
 {
-	if (usage >> 16 != GK_HID_PAGE_KEYS || (usage & 0xffff) > 0xff)
+	uint32_t id = usage & 0xffff;
+	uint16_t code;
+
+	if (usage >> 16 != GK_HID_PAGE_KEYS || id > 0xff)
 		return 0;
-	return gk_keycode((uint8_t)(usage & 0xff));
+	code = gk_keycode((uint8_t)id);
+	return code == 0 && id >= USAGE_A && manner == GK_HID_AS_LINUX ? KEY_UNKNOWN :
+									 code;
 }
 
 /* A relative control (HID 1.11 6.2.2.5) tells of presses, never of releases. */
 static void key(struct change *c, const struct gk_hid_field *f, uint32_t usage, int down)
 {
-	uint16_t code = code_of(usage);
+	uint16_t code = code_of(usage, c->manner);
 	int tap = down && (f->flags & GK_HID_RELATIVE);
 
 	if (code == 0 || code > 255 || ((int)get(c->down, code) == down && !tap))
@@ -173,10 +184,10 @@ static void array(const struct gk_hid_map *map, const struct gk_hid_field *f,
 }
 
 void gk_hid_keys_init(const struct gk_hid_map *map, struct gk_hid_keys *k,
-		      enum gk_hid_order order)
+		      enum gk_hid_manner manner)
 {
 	memset(k, 0, sizeof(*k));
-	k->order = (uint8_t)order;
+	k->manner = (uint8_t)manner;
 	for (unsigned i = 0; i < GK_HID_FIELDS && i < map->fields; i++) {
 		const struct gk_hid_field *f = &map->field[i];
 
@@ -212,7 +223,7 @@ static int told(const struct gk_hid_keys *k, const struct change *c, uint8_t cod
 static int tell(struct gk_hid_keys *k, const struct change *c,
 		struct gk_link_key ev[GK_HID_KEYS_EVENTS])
 {
-	unsigned mixed = k->order == GK_HID_REPORT_ORDER;
+	unsigned mixed = k->manner == GK_HID_AS_LINUX;
 	int n = 0;
 
 	for (unsigned pass = mixed; pass < 2; pass++) {
@@ -253,6 +264,7 @@ int gk_hid_keys_report(const struct gk_hid_map *map, struct gk_hid_keys *k,
 		return GK_ERR_SHORT;
 
 	memset(&c, 0, sizeof(c));
+	c.manner = k->manner;
 	memcpy(c.down, k->down, sizeof(c.down));
 	for (unsigned i = 0; i < GK_HID_FIELDS && i < map->fields; i++) {
 		const struct gk_hid_field *f = &map->field[i];
@@ -276,6 +288,6 @@ int gk_hid_keys_release(const struct gk_hid_map *map, struct gk_hid_keys *k,
 	for (unsigned code = 1; code < 256; code++)
 		if (get(k->down, code))
 			n = event(ev, n, (uint8_t)code, 0);
-	gk_hid_keys_init(map, k, (enum gk_hid_order)k->order);
+	gk_hid_keys_init(map, k, (enum gk_hid_manner)k->manner);
 	return n;
 }

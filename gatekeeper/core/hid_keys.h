@@ -17,8 +17,10 @@
  *   - before the first report an array holds nothing but zeros: where 0 names a
  *     key, that key counts from the first report without it on;
  *   - a relative control that is not 0 is pressed and released at once.
- * Other than Linux: usages without a key code do not become KEY_UNKNOWN, and a
- * key that changes twice in one report has not changed.
+ * Other than Linux: a key that changes twice in one report has not changed, and
+ * for the gate (GK_HID_FOR_GATE) releases come first and usages without a key
+ * code are no keys. GK_HID_AS_LINUX keeps hid-input's order, control by control,
+ * and its KEY_UNKNOWN, so that the two can be compared event by event.
  */
 #ifndef GK_HID_KEYS_H
 #define GK_HID_KEYS_H
@@ -35,21 +37,21 @@ enum {
 	GK_HID_KEYS_EVENTS = 2 * 255,
 };
 
-enum gk_hid_order {
-	GK_HID_RELEASES_FIRST = 0,
-	GK_HID_REPORT_ORDER = 1,	/* as hid-input tells them: control by control */
+enum gk_hid_manner {
+	GK_HID_FOR_GATE = 0,
+	GK_HID_AS_LINUX = 1,
 };
 
 /* About 850 bytes. */
 struct gk_hid_keys {
-	uint8_t order;		/* enum gk_hid_order */
+	uint8_t manner;		/* enum gk_hid_manner */
 	uint8_t down[256 / 8];	/* key codes that are down */
 	uint8_t bit[GK_HID_KEY_BITS / 8];	/* controls that were not 0 */
 	uint16_t slot[GK_HID_KEY_SLOTS];	/* array values, from 1; 0: none */
 };
 
 void gk_hid_keys_init(const struct gk_hid_map *map, struct gk_hid_keys *k,
-		      enum gk_hid_order order);
+		      enum gk_hid_manner manner);
 
 /*
  * gk_hid_keys_report: one report as it came, its id in front if the map says

@@ -215,7 +215,7 @@ static int run_report(FILE *f)
 		return 0;
 	}
 	print_map(&map);
-	gk_hid_keys_init(&map, &k, GK_HID_RELEASES_FIRST);
+	gk_hid_keys_init(&map, &k, GK_HID_FOR_GATE);
 	while (fgets(line, sizeof(line), f)) {
 		uint8_t report[64];
 
