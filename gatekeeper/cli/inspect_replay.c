@@ -188,7 +188,9 @@ static int read_file(struct replay *r, const char *file)
 	while (!err && fgets(line, sizeof(line), f)) {
 		r->line++;
 		if (!strchr(line, '\n') && !feof(f))
-			err = GK_ERR_LIMIT;
+			/* Too long, or a byte 0 hides its end. */
+			err = strlen(line) == sizeof(line) - 1 ? GK_ERR_LIMIT :
+								 GK_ERR_VALUE;
 		else
 			err = take_line(r, line);
 	}
