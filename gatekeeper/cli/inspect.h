@@ -12,12 +12,20 @@
 #include "core/hid_report.h"
 #include "dom0/json.h"
 
-/* A device's descriptors, as sysfs has them. */
+/* A device's descriptors, as sysfs has them or as `lsusb -v` prints them. */
 int gk_inspect_usb(const char *file, int json);
 /* A HID report descriptor, raw. */
 int gk_inspect_hid_report(const char *file, int json);
 /* A recording of hid-recorder: the key events it yields. */
 int gk_inspect_replay(const char *file, int json);
+
+/*
+ * gk_inspect_lsusb: the first device of what `lsusb -v` printed (a string, which
+ * it takes apart) as descriptors; GK_ERR_LIMIT when there are more than cap
+ * bytes. gk_inspect_is_lsusb: whether it is such a text.
+ */
+int gk_inspect_is_lsusb(const char *text);
+int gk_inspect_lsusb(char *text, void *out, size_t cap, size_t *len) GK_MUST_CHECK;
 
 /* gk_role_name: "keyboard" ... of one enum gk_role bit; NULL for none. */
 const char *gk_role_name(uint8_t role);

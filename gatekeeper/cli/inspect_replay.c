@@ -18,8 +18,8 @@
 
 enum {
 	DEVICES = 16,
-	LINE = 64 << 10,	/* 16 KiB as " xx" and a head */
-	BYTES = GK_HID_REPORT_MAX + 1,	/* a report and its id */
+	LINE = 64 << 10,	       /* 16 KiB as " xx" and a head */
+	BYTES = GK_HID_REPORT_MAX + 1, /* a report and its id */
 };
 
 struct device {
@@ -189,8 +189,8 @@ static int read_file(struct replay *r, const char *file)
 		r->line++;
 		if (!strchr(line, '\n') && !feof(f))
 			/* Too long, or a byte 0 hides its end. */
-			err = strlen(line) == sizeof(line) - 1 ? GK_ERR_LIMIT :
-								 GK_ERR_VALUE;
+			err = strlen(line) == sizeof(line) - 1 ? GK_ERR_LIMIT
+							       : GK_ERR_VALUE;
 		else
 			err = take_line(r, line);
 	}
@@ -272,7 +272,8 @@ int gk_inspect_replay(const char *file, int json)
 		goto out;
 	d = first_of_interest(&r);
 	if (!d) {
-		fprintf(stderr, "gatekeeper: %s: no report descriptor (R: line)\n", file);
+		fprintf(stderr, "gatekeeper: %s: no report descriptor (R: line)\n",
+			file);
 		goto out;
 	}
 	ret = json ? print_json(&r) : d->err ? GK_EXIT_FAILED : GK_EXIT_DONE;

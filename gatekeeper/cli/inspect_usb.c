@@ -23,12 +23,11 @@ static const char *rule_name(const struct gk_judgement *j,
 
 static void triple(const struct gk_usb_interface *i, char out[12])
 {
-	snprintf(out, 12, "%02x:%02x:%02x", i->base_class, i->sub_class,
-		 i->protocol);
+	snprintf(out, 12, "%02x:%02x:%02x", i->base_class, i->sub_class, i->protocol);
 }
 
-static int print_json(const struct gk_usb_device *dev,
-		      const struct gk_judgement *j, int err)
+static int print_json(const struct gk_usb_device *dev, const struct gk_judgement *j,
+		      int err)
 {
 	static char text[16 << 10];
 	struct gk_json o;
@@ -52,8 +51,8 @@ static int print_json(const struct gk_usb_device *dev,
 	gk_json_array(&o, "interfaces");
 	for (int i = 0; !err && i < dev->first.interfaces; i++) {
 		const struct gk_usb_interface *in = &dev->first.interface[i];
-		int ok = j->role[i] || (j->verdict == GK_VERDICT_HUB &&
-					in->base_class == 0x09);
+		int ok = j->role[i] ||
+			 (j->verdict == GK_VERDICT_HUB && in->base_class == 0x09);
 
 		gk_json_object(&o, NULL);
 		gk_json_number(&o, "number", in->number);
@@ -73,21 +72,21 @@ static int print_json(const struct gk_usb_device *dev,
 	return j->verdict == GK_VERDICT_REFUSED ? GK_EXIT_FAILED : GK_EXIT_DONE;
 }
 
-static int print_text(const struct gk_usb_device *dev,
-		      const struct gk_judgement *j, int err)
+static int print_text(const struct gk_usb_device *dev, const struct gk_judgement *j,
+		      int err)
 {
 	char s[16];
 
 	if (err) {
 		printf("refused: %s: %s at byte %u\n",
-		       gk_reason_text((uint16_t)j->reason), gk_strerror(err),
-		       j->offset);
+		       gk_reason_text((uint16_t)j->reason), gk_strerror(err), j->offset);
 		return GK_EXIT_FAILED;
 	}
 	printf("device %04x:%04x: %s: %s\n", dev->vid, dev->pid,
-	       j->verdict == GK_VERDICT_REFUSED ? "refused" :
-	       j->verdict == GK_VERDICT_PARTLY ? "admitted in part" :
-	       j->verdict == GK_VERDICT_HUB ? "powered" : "admitted",
+	       j->verdict == GK_VERDICT_REFUSED	 ? "refused"
+	       : j->verdict == GK_VERDICT_PARTLY ? "admitted in part"
+	       : j->verdict == GK_VERDICT_HUB	 ? "powered"
+						 : "admitted",
 	       gk_reason_text((uint16_t)j->reason));
 	for (int i = 0; i < dev->first.interfaces; i++) {
 		const struct gk_usb_interface *in = &dev->first.interface[i];
@@ -103,15 +102,26 @@ static int print_text(const struct gk_usb_device *dev,
 
 int gk_inspect_usb(const char *file, int json)
 {
+	enum { TEXT = 1 << 20 }; /* `lsusb -v` of a webcam: 60 KiB */
 	static struct gk_usb_device dev;
-	static char raw[GK_USB_RAW_MAX + 2];
+	static uint8_t raw[GK_USB_RAW_MAX + 1];
+	static char text[TEXT];
 	struct gk_judgement j;
-	ssize_t len = gk_inspect_read(file, raw, sizeof(raw));
+	ssize_t got = gk_inspect_read(file, text, sizeof(text));
+	size_t len;
 	int err;
 
-	if (len < 0)
+	if (got < 0)
 		return GK_EXIT_FAILED;
-	err = gk_usb_parse(raw, (size_t)len, &dev);
+	if (gk_inspect_is_lsusb(text)) {
+		/* Too much to hold is too much to parse. */
+		if (gk_inspect_lsusb(text, raw, sizeof(raw), &len))
+			len = sizeof(raw);
+	} else {
+		len = (size_t)got < sizeof(raw) ? (size_t)got : sizeof(raw);
+		memcpy(raw, text, len);
+	}
+	err = gk_usb_parse(raw, len, &dev);
 	gk_policy_judge(&dev, err, &j);
 	return json ? print_json(&dev, &j, err) : print_text(&dev, &j, err);
 }

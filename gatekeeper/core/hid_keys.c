@@ -8,17 +8,17 @@
 
 enum {
 	USAGE_ROLLOVER = GK_HID_PAGE_KEYS << 16 | 0x01,
-	USAGE_A = 0x04,		/* the first that is a key (HUT 1.3 10) */
+	USAGE_A = 0x04, /* the first that is a key (HUT 1.3 10) */
 };
 
 /* What one report does to the keys. */
 struct change {
-	uint8_t down[256 / 8];	/* after it */
+	uint8_t down[256 / 8];	 /* after it */
 	uint8_t tapped[256 / 8]; /* relative ones that went down and up */
 	uint8_t seen[256 / 8];
-	uint8_t code[256];	/* in the order of their first change */
+	uint8_t code[256]; /* in the order of their first change */
 	unsigned codes;
-	uint8_t manner;		/* enum gk_hid_manner */
+	uint8_t manner; /* enum gk_hid_manner */
 };
 
 static unsigned get(const uint8_t *bits, unsigned n)
@@ -34,7 +34,7 @@ static void set(uint8_t *bits, unsigned n, int value)
 		bits[n / 8] = (uint8_t)(bits[n / 8] & ~(1u << n % 8));
 }
 
-/* ---- from bits to values ---------------------------------------------------------- */
+/* ---- from bits to values --------------------------------------------------- */
 
 /*
  * n bits at a bit offset, little-endian (HID 1.11 8.4). Of more than 32 the
@@ -71,8 +71,8 @@ static uint16_t code_of(uint32_t usage, uint8_t manner)
 	if (usage >> 16 != GK_HID_PAGE_KEYS || id > 0xff)
 		return 0;
 	code = gk_keycode((uint8_t)id);
-	return code == 0 && id >= USAGE_A && manner == GK_HID_AS_LINUX ? KEY_UNKNOWN :
-									 code;
+	return code == 0 && id >= USAGE_A && manner == GK_HID_AS_LINUX ? KEY_UNKNOWN
+								       : code;
 }
 
 /* A relative control (HID 1.11 6.2.2.5) tells of presses, never of releases. */
@@ -92,7 +92,7 @@ static void key(struct change *c, const struct gk_hid_field *f, uint32_t usage, 
 	}
 }
 
-/* ---- variables: each control a key ------------------------------------------------- */
+/* ---- variables: each control a key ----------------------------------------- */
 
 /* Whether the value says anything; then *down is what. */
 static int variable(const struct gk_hid_field *f, int32_t v, int *down)
@@ -119,16 +119,15 @@ static void variables(const struct gk_hid_map *map, const struct gk_hid_field *f
 	uint32_t in_range = 0, range = 0;
 
 	for (uint32_t n = 0; n < GK_HID_KEY_BITS && n < f->count; n++) {
-		uint32_t usage = r[range].wide ?
-					 r[range].first + in_range :
-					 (r[range].first & 0xffff0000u) |
-						 ((r[range].first + in_range) & 0xffffu);
+		uint32_t usage =
+			r[range].wide ? r[range].first + in_range
+				      : (r[range].first & 0xffff0000u) |
+						((r[range].first + in_range) & 0xffffu);
 		unsigned at = f->state + n;
 		int down = 0;
 
 		if (variable(f, control(f, b, len, n), &down)) {
-			if ((f->flags & GK_HID_RELATIVE) ||
-			    (int)get(k->bit, at) != down)
+			if ((f->flags & GK_HID_RELATIVE) || (int)get(k->bit, at) != down)
 				key(c, f, usage, down);
 			set(k->bit, at, down);
 		}
@@ -141,7 +140,7 @@ static void variables(const struct gk_hid_map *map, const struct gk_hid_field *f
 	}
 }
 
-/* ---- arrays: each slot names a key --------------------------------------------------- */
+/* ---- arrays: each slot names a key ----------------------------------------- */
 
 /* A slot's value from 1, 0: outside of what the field declares. */
 static uint16_t slot(const struct gk_hid_field *f, int32_t v)
@@ -198,7 +197,7 @@ void gk_hid_keys_init(const struct gk_hid_map *map, struct gk_hid_keys *k,
 	}
 }
 
-/* ---- events ----------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------- */
 
 static int event(struct gk_link_key ev[GK_HID_KEYS_EVENTS], int n, uint8_t code,
 		 uint8_t value)

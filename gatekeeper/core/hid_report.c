@@ -30,8 +30,8 @@ enum { LOCAL_USAGE = 0, LOCAL_USAGE_MIN = 1, LOCAL_USAGE_MAX = 2, LOCAL_DELIMITE
 
 struct item {
 	uint8_t type, tag;
-	uint8_t size;		/* data bytes: 0, 1, 2 or 4 */
-	uint32_t data;		/* zero-extended */
+	uint8_t size;  /* data bytes: 0, 1, 2 or 4 */
+	uint32_t data; /* zero-extended */
 };
 
 struct globals {
@@ -68,7 +68,7 @@ static int32_t as_signed(const struct item *i)
 	}
 }
 
-/* ---- local items -------------------------------------------------------------- */
+/* ---- local items ----------------------------------------------------------- */
 
 static uint32_t nth(const struct gk_hid_range *r, uint32_t n)
 {
@@ -165,7 +165,7 @@ static enum gk_hid_reason local_item(struct parser *p, const struct item *i)
 	}
 }
 
-/* ---- global items ------------------------------------------------------------- */
+/* ---- global items ---------------------------------------------------------- */
 
 static enum gk_hid_reason global_item(struct parser *p, const struct item *i)
 {
@@ -183,8 +183,8 @@ static enum gk_hid_reason global_item(struct parser *p, const struct item *i)
 		return GK_HID_FINE;
 	case GLOBAL_REPORT_SIZE:
 		g->size = i->data;
-		return i->data > GK_HID_REPORT_BITS ? GK_HID_BAD_REPORT_SIZE :
-						      GK_HID_FINE;
+		return i->data > GK_HID_REPORT_BITS ? GK_HID_BAD_REPORT_SIZE
+						    : GK_HID_FINE;
 	case GLOBAL_REPORT_COUNT:
 		g->count = i->data;
 		return i->data > GK_HID_USAGES ? GK_HID_BAD_REPORT_COUNT : GK_HID_FINE;
@@ -205,13 +205,13 @@ static enum gk_hid_reason global_item(struct parser *p, const struct item *i)
 		return GK_HID_FINE;
 	default:
 		/* Physical extents and units do not matter here. */
-		return i->tag >= GLOBAL_PHYSICAL_MIN && i->tag <= GLOBAL_UNIT ?
-			       GK_HID_FINE :
-			       GK_HID_UNKNOWN_GLOBAL;
+		return i->tag >= GLOBAL_PHYSICAL_MIN && i->tag <= GLOBAL_UNIT
+			       ? GK_HID_FINE
+			       : GK_HID_UNKNOWN_GLOBAL;
 	}
 }
 
-/* ---- main items --------------------------------------------------------------- */
+/* ---- main items ------------------------------------------------------------ */
 
 /*
  * The page that holds when the main item comes applies to the usages before it
@@ -307,8 +307,8 @@ static enum gk_hid_reason add_field(struct parser *p, enum gk_hid_kind kind,
 	map->exists[kind][g->id] = 1;
 	if (g->id != 0)
 		map->numbered[kind] = 1;
-	if (g->logical_min < 0 ? g->logical_max < g->logical_min :
-				 (uint32_t)g->logical_max < (uint32_t)g->logical_min)
+	if (g->logical_min < 0 ? g->logical_max < g->logical_min
+			       : (uint32_t)g->logical_max < (uint32_t)g->logical_min)
 		return GK_HID_BAD_LOGICAL_RANGE;
 	if (bits > GK_HID_REPORT_MAX * 8)
 		return GK_HID_LONG_REPORT;
@@ -375,7 +375,7 @@ static enum gk_hid_reason main_item(struct parser *p, const struct item *i)
 	return reason;
 }
 
-/* ---- the descriptor ------------------------------------------------------------- */
+/* ---- the descriptor -------------------------------------------------------- */
 
 /* One item; a long one is skipped and comes out as a reserved type. */
 static void next_item(struct gk_reader *r, struct item *i)
@@ -567,7 +567,7 @@ const char *gk_hid_reason_text(uint16_t reason)
 	return "unknown reason";
 }
 
-/* ---- what the table says -------------------------------------------------------- */
+/* ---- what the table says --------------------------------------------------- */
 
 uint32_t gk_hid_usage(const struct gk_hid_map *map, const struct gk_hid_field *f,
 		      uint32_t index)
@@ -648,7 +648,8 @@ int gk_hid_leds_find(const struct gk_hid_map *map, struct gk_hid_leds *leds)
 		const struct gk_hid_field *f = &map->field[i];
 
 		if (f->kind == GK_HID_OUTPUT && of_keyboard(f) &&
-		    (f->flags & (GK_HID_VARIABLE | GK_HID_CONSTANT)) == GK_HID_VARIABLE &&
+		    (f->flags & (GK_HID_VARIABLE | GK_HID_CONSTANT)) ==
+			    GK_HID_VARIABLE &&
 		    (leds->have == 0 || leds->id == f->id))
 			take_leds(map, f, leds);
 	}

@@ -113,6 +113,16 @@ head -c 100000 /dev/zero > "$tmp/long"
 gk inspect --json "$tmp/long"
 expect "inspect too much" 1 '"parsed":false'
 
+# --- inspect: what lsusb -v prints, a keyboard with a disk in it ---
+lsusb=$(dirname "$0")/lsusb-keyboard.txt
+gk inspect "$lsusb"
+expect "inspect a dump" 0 "device 0627:0001: admitted in part: a keyboard"
+gk inspect --json "$lsusb"
+expect "inspect a dump --json" 0 '"class":"08:06:50","role":null,"verdict":"refused"'
+grep -v bConfigurationValue "$lsusb" > "$tmp/dump"
+gk inspect --json "$tmp/dump"
+expect "inspect a dump with a line missing" 1 '"parsed":false'
+
 # --- inspect: report descriptors and recordings ---
 corpus=$(dirname "$0")/../fuzz/corpus/hid_report
 gk inspect --hid-report "$corpus/keyboard-nkro"

@@ -237,8 +237,10 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *kind;
 		int (*run)(FILE *f);
-	} kinds[] = { { "desc", run_desc }, { "hid", run_hid }, { "report", run_report } };
-	int (*run)(FILE *f) = NULL;
+	} kinds[] = { { "desc", run_desc },
+		      { "hid", run_hid },
+		      { "report", run_report } };
+	int (*run)(FILE * f) = NULL;
 	FILE *f;
 	int err;
 

@@ -10,10 +10,10 @@
 
 /* Usage Page 1, Usage Keyboard, Collection Application, Usage Page 7. */
 #define KEYBOARD 0x05, 1, 0x09, 6, 0xa1, 1, 0x05, 7
-#define BOOT                                                                      \
-	0x19, 0xe0, 0x29, 0xe7, 0x15, 0, 0x25, 1, 0x75, 1, 0x95, 8, 0x81, 2,      \
-		0x95, 1, 0x75, 8, 0x81, 1, 0x95, 6, 0x25, 0x65, 0x19, 0, 0x29,    \
-		0x65, 0x81, 0, 0xc0
+#define BOOT                                                                          \
+	0x19, 0xe0, 0x29, 0xe7, 0x15, 0, 0x25, 1, 0x75, 1, 0x95, 8, 0x81, 2, 0x95, 1, \
+		0x75, 8, 0x81, 1, 0x95, 6, 0x25, 0x65, 0x19, 0, 0x29, 0x65, 0x81, 0,  \
+		0xc0
 
 static struct gk_hid_map map;
 static struct gk_link_key ev[GK_HID_KEYS_EVENTS];
@@ -25,8 +25,9 @@ static const char *text(int n)
 	size_t at = 0;
 
 	if (n < 0)
-		return n == GK_ERR_SHORT ? "!short" :
-		       n == GK_ERR_NOT_FOUND ? "!id" : "!other";
+		return n == GK_ERR_SHORT       ? "!short"
+		       : n == GK_ERR_NOT_FOUND ? "!id"
+					       : "!other";
 	buf[0] = '\0';
 	for (int i = 0; i < n; i++)
 		at += (size_t)snprintf(buf + at, sizeof(buf) - at, "%s%c%u",
@@ -47,7 +48,8 @@ static const struct {
 	} step[7];
 } scripts[] = {
 	{ "a boot keyboard",
-	  BYTES(KEYBOARD, BOOT), GK_HID_FOR_GATE,
+	  BYTES(KEYBOARD, BOOT),
+	  GK_HID_FOR_GATE,
 	  { { BYTES(0, 0, 4, 0, 0, 0, 0, 0), "+30" },
 	    { BYTES(2, 0, 5, 6, 0, 0, 0, 0), "-30 +42 +48 +46" },
 	    { BYTES(0, 0, 1, 1, 1, 1, 1, 1), "-42" },
@@ -55,24 +57,30 @@ static const struct {
 	    { BYTES(0, 0, 6, 5, 0, 0, 0, 0, 9, 9), "" },
 	    { BYTES(0, 0, 0, 0, 0, 0, 0, 0), "-46 -48" } } },
 	{ "the order of hid-input",
-	  BYTES(KEYBOARD, BOOT), GK_HID_AS_LINUX,
+	  BYTES(KEYBOARD, BOOT),
+	  GK_HID_AS_LINUX,
 	  { { BYTES(0, 0, 4, 5, 0, 0, 0, 0), "+30 +48" },
 	    { BYTES(2, 0, 6, 7, 0, 0, 0, 0), "+42 -30 +46 -48 +32" },
 	    { BYTES(0, 0, 0, 0, 0, 0, 0, 0), "-42 -46 -32" } } },
 	{ "values beyond the logical range name no key",
-	  BYTES(KEYBOARD, BOOT), GK_HID_FOR_GATE,
+	  BYTES(KEYBOARD, BOOT),
+	  GK_HID_FOR_GATE,
 	  { { BYTES(0, 0, 0x66, 0xff, 0x65, 0, 0, 0), "+127" },
 	    { BYTES(0, 0, 0x80, 0, 0, 0, 0, 0), "-127" } } },
 	{ "KEY_UNKNOWN is for Linux",
-	  BYTES(KEYBOARD, 0x15, 0, 0x26, 0xff, 0, 0x75, 8, 0x95, 2, 0x19, 0, 0x2a, 0xff, 0,
-		0x81, 0, 0xc0),
+	  BYTES(KEYBOARD, 0x15, 0, 0x26, 0xff, 0, 0x75, 8, 0x95, 2, 0x19, 0, 0x2a, 0xff,
+		0, 0x81, 0, 0xc0),
 	  GK_HID_AS_LINUX,
-	  { { BYTES(0xc0, 2), "+240" }, { BYTES(0xc1, 3), "" }, { BYTES(0, 4), "-240 +30" } } },
+	  { { BYTES(0xc0, 2), "+240" },
+	    { BYTES(0xc1, 3), "" },
+	    { BYTES(0, 4), "-240 +30" } } },
 	{ "and nothing for the gate",
-	  BYTES(KEYBOARD, 0x15, 0, 0x26, 0xff, 0, 0x75, 8, 0x95, 2, 0x19, 0, 0x2a, 0xff, 0,
-		0x81, 0, 0xc0),
+	  BYTES(KEYBOARD, 0x15, 0, 0x26, 0xff, 0, 0x75, 8, 0x95, 2, 0x19, 0, 0x2a, 0xff,
+		0, 0x81, 0, 0xc0),
 	  GK_HID_FOR_GATE,
-	  { { BYTES(0xc0, 2), "" }, { BYTES(0xc1, 4), "+30" }, { BYTES(0, 0), "-30" } } },
+	  { { BYTES(0xc0, 2), "" },
+	    { BYTES(0xc1, 4), "+30" },
+	    { BYTES(0, 0), "-30" } } },
 	{ "a bitmap that is not at a byte's edge",
 	  BYTES(KEYBOARD, 0x75, 3, 0x95, 1, 0x81, 3, 0x15, 0, 0x25, 1, 0x75, 1, 0x95, 10,
 		0x19, 4, 0x29, 13, 0x81, 2, 0x95, 3, 0x81, 3, 0xc0),
@@ -93,8 +101,8 @@ static const struct {
 	    { BYTES(3), "!short" },
 	    { BYTES(200, 0), "-23" } } },
 	{ "one key in two reports is up when either says so",
-	  BYTES(KEYBOARD, 0x15, 0, 0x25, 1, 0x75, 8, 0x95, 1, 0x85, 1, 9, 4, 0x81, 2, 0x85,
-		2, 9, 4, 0x81, 2, 0xc0),
+	  BYTES(KEYBOARD, 0x15, 0, 0x25, 1, 0x75, 8, 0x95, 1, 0x85, 1, 9, 4, 0x81, 2,
+		0x85, 2, 9, 4, 0x81, 2, 0xc0),
 	  GK_HID_FOR_GATE,
 	  { { BYTES(1, 1), "+30" },
 	    { BYTES(2, 1), "" },
@@ -112,13 +120,13 @@ static const struct {
 	  GK_HID_FOR_GATE,
 	  { { BYTES(0), "" }, { BYTES(1), "+48" }, { BYTES(0), "-48 +30" } } },
 	{ "a signed bitmap",
-	  BYTES(KEYBOARD, 0x15, 0xff, 0x25, 0, 0x75, 4, 0x95, 2, 0x19, 4, 0x29, 5, 0x81, 2,
-		0xc0),
+	  BYTES(KEYBOARD, 0x15, 0xff, 0x25, 0, 0x75, 4, 0x95, 2, 0x19, 4, 0x29, 5, 0x81,
+		2, 0xc0),
 	  GK_HID_FOR_GATE,
 	  { { BYTES(0x0f), "+30" }, { BYTES(0xf1), "-30 +48" } } },
 	{ "a null state",
-	  BYTES(KEYBOARD, 0x15, 1, 0x25, 2, 0x75, 4, 0x95, 2, 0x19, 4, 0x29, 5, 0x81, 0x42,
-		0xc0),
+	  BYTES(KEYBOARD, 0x15, 1, 0x25, 2, 0x75, 4, 0x95, 2, 0x19, 4, 0x29, 5, 0x81,
+		0x42, 0xc0),
 	  GK_HID_FOR_GATE,
 	  { { BYTES(0x00), "" }, { BYTES(0x21), "+30 +48" }, { BYTES(0xf0), "" } } },
 	{ "relative keys have no release of their own",
@@ -135,8 +143,8 @@ static const struct {
 	    { BYTES(1, 0, 0, 0, 0, 0, 0, 0), "+30" },
 	    { BYTES(0, 0, 0, 0x80, 0, 0, 0, 0), "-30" } } },
 	{ "controls of no bits",
-	  BYTES(KEYBOARD, 0x15, 0, 0x25, 1, 0x75, 0, 0x95, 9, 9, 4, 0x81, 2, 9, 5, 0x81, 0,
-		0xc0),
+	  BYTES(KEYBOARD, 0x15, 0, 0x25, 1, 0x75, 0, 0x95, 9, 9, 4, 0x81, 2, 9, 5, 0x81,
+		0, 0xc0),
 	  GK_HID_FOR_GATE,
 	  { { BYTES(0xff), "" } } },
 };
@@ -181,8 +189,9 @@ static void nothing_changes_with_what_is_dropped(void **state)
 	assert_int_equal(gk_hid_keys_report(&map, &k, held, 8, ev), 3);
 	before = k;
 	for (size_t len = 0; len < 8; len++) {
-		assert_int_equal(gk_hid_keys_report(&map, &k, len ? next : NULL, len, ev),
-				 GK_ERR_SHORT);
+		assert_int_equal(
+			gk_hid_keys_report(&map, &k, len ? next : NULL, len, ev),
+			GK_ERR_SHORT);
 		assert_memory_equal(&k, &before, sizeof(k));
 	}
 }
@@ -206,9 +215,8 @@ static void release_lifts_what_is_held(void **state)
 /* All keys at once, down and up: as many events as there are key codes. */
 static void every_usage(void **state)
 {
-	static const uint8_t raw[] = { KEYBOARD, 0x15, 0,    0x25, 1,	 0x75, 1,
-				       0x96,	 0,    1,    0x19, 0,	 0x29, 0xff,
-				       0x81,	 2,    0xc0 };
+	static const uint8_t raw[] = { KEYBOARD, 0x15, 0, 0x25, 1,    0x75, 1, 0x96, 0,
+				       1,	 0x19, 0, 0x29, 0xff, 0x81, 2, 0xc0 };
 	uint8_t report[32], codes[256] = { 0 };
 	struct gk_hid_keys k;
 	int want = 0;
@@ -230,15 +238,17 @@ static void every_usage(void **state)
 
 		memset(report, 0, sizeof(report));
 		report[u / 8] = (uint8_t)(1u << u % 8);
-		assert_int_equal(gk_hid_keys_report(&map, &k, report, sizeof(report), ev),
-				 code != 0);
+		assert_int_equal(
+			gk_hid_keys_report(&map, &k, report, sizeof(report), ev),
+			code != 0);
 		if (code) {
 			assert_int_equal(ev[0].code, code);
 			assert_int_equal(ev[0].value, 1);
 		}
 		memset(report, 0, sizeof(report));
-		assert_int_equal(gk_hid_keys_report(&map, &k, report, sizeof(report), ev),
-				 code != 0);
+		assert_int_equal(
+			gk_hid_keys_report(&map, &k, report, sizeof(report), ev),
+			code != 0);
 	}
 }
 
