@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the gate would say to a device, from a copy of its descriptors. */
+/* Which form of `gatekeeper inspect` it is, and what they share. */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
-#include "core/policy.h"
-#include "core/usb_desc.h"
-#include "dom0/json.h"
+#include "cli/inspect.h"
+#include "core/link.h"
 #include "dom0/paths.h"
 
-static const char *role_name(uint8_t role)
+const char *gk_role_name(uint8_t role)
 {
 	switch (role) {
 	case GK_ROLE_KEYBOARD:
@@ -25,130 +24,59 @@ static const char *role_name(uint8_t role)
 	}
 }
 
-/* The built-in rules' names. */
-static const char *rule_name(const struct gk_judgement *j,
-			     const struct gk_usb_interface *i, uint8_t role)
+void gk_inspect_roles(struct gk_json *o, uint8_t roles)
 {
-	if (role == GK_ROLE_KEYBOARD)
-		return "boot-keyboard";
-	if (j->verdict == GK_VERDICT_HUB && i->base_class == 0x09)
-		return "hub";
-	return "default-refuse";
-}
-
-static void triple(const struct gk_usb_interface *i, char out[12])
-{
-	snprintf(out, 12, "%02x:%02x:%02x", i->base_class, i->sub_class,
-		 i->protocol);
-}
-
-static int print_json(const struct gk_usb_device *dev,
-		      const struct gk_judgement *j, int err)
-{
-	static char text[16 << 10];
-	struct gk_json o;
-	char s[16];
-
-	gk_json_init(&o, text, sizeof(text));
-	gk_json_object(&o, NULL);
-	gk_json_bool(&o, "parsed", err == 0);
-	if (j->verdict == GK_VERDICT_REFUSED) {
-		gk_json_string(&o, "reason", gk_reason_text((uint16_t)j->reason));
-		if (err)
-			gk_json_string(&o, "error", gk_strerror(err));
-		gk_json_number(&o, "offset", j->offset);
-	}
-	if (!err) {
-		snprintf(s, sizeof(s), "%04x", dev->vid);
-		gk_json_string(&o, "vid", s);
-		snprintf(s, sizeof(s), "%04x", dev->pid);
-		gk_json_string(&o, "pid", s);
-	}
-	gk_json_array(&o, "interfaces");
-	for (int i = 0; !err && i < dev->first.interfaces; i++) {
-		const struct gk_usb_interface *in = &dev->first.interface[i];
-		int ok = j->role[i] || (j->verdict == GK_VERDICT_HUB &&
-					in->base_class == 0x09);
-
-		gk_json_object(&o, NULL);
-		gk_json_number(&o, "number", in->number);
-		triple(in, s);
-		gk_json_string(&o, "class", s);
-		gk_json_string(&o, "role", role_name(j->role[i]));
-		gk_json_string(&o, "verdict", ok ? "admitted" : "refused");
-		gk_json_string(&o, "rule", rule_name(j, in, j->role[i]));
-		gk_json_end_object(&o);
-	}
-	gk_json_end_array(&o);
-	gk_json_array(&o, "roles");
+	gk_json_array(o, "roles");
 	for (unsigned bit = 0; bit < 4; bit++)
-		if (j->granted >> bit & 1)
-			gk_json_string(&o, NULL, role_name((uint8_t)(1u << bit)));
-	gk_json_end_array(&o);
-	gk_json_end_object(&o);
-	if (gk_json_finish(&o) < 0)
-		return GK_EXIT_FAILED;
-	puts(text);
-	return j->verdict == GK_VERDICT_REFUSED ? GK_EXIT_FAILED : GK_EXIT_DONE;
+		if (roles >> bit & 1)
+			gk_json_string(o, NULL, gk_role_name((uint8_t)(1u << bit)));
+	gk_json_end_array(o);
 }
 
-static int print_text(const struct gk_usb_device *dev,
-		      const struct gk_judgement *j, int err)
+void gk_inspect_role_list(uint8_t roles, char out[64])
 {
-	char s[16];
+	size_t at = 0;
 
-	if (err) {
-		printf("refused: %s: %s at byte %u\n",
-		       gk_reason_text((uint16_t)j->reason), gk_strerror(err),
-		       j->offset);
-		return GK_EXIT_FAILED;
-	}
-	printf("device %04x:%04x: %s: %s\n", dev->vid, dev->pid,
-	       j->verdict == GK_VERDICT_REFUSED ? "refused" :
-	       j->verdict == GK_VERDICT_PARTLY ? "admitted in part" :
-	       j->verdict == GK_VERDICT_HUB ? "powered" : "admitted",
-	       gk_reason_text((uint16_t)j->reason));
-	for (int i = 0; i < dev->first.interfaces; i++) {
-		const struct gk_usb_interface *in = &dev->first.interface[i];
-		const char *role = role_name(j->role[i]);
+	snprintf(out, 64, "no role");
+	for (unsigned bit = 0; bit < 4; bit++)
+		if (roles >> bit & 1)
+			at += (size_t)snprintf(out + at, 64 - at, "%s%s", at ? ", " : "",
+					       gk_role_name((uint8_t)(1u << bit)));
+}
 
-		triple(in, s);
-		printf("interface %u (%s, %s): %s, rule %s\n", in->number, s,
-		       gk_class_text(in->base_class), role ? role : "no role",
-		       rule_name(j, in, j->role[i]));
+ssize_t gk_inspect_read(const char *file, char *buf, size_t cap)
+{
+	ssize_t len = gk_file_read(file, buf, cap);
+
+	if (len == GK_ERR_SYSTEM) {
+		fprintf(stderr, "gatekeeper: %s cannot be read\n", file);
+		return len;
 	}
-	return j->verdict == GK_VERDICT_REFUSED ? GK_EXIT_FAILED : GK_EXIT_DONE;
+	return len < 0 ? (ssize_t)cap - 1 : len;
 }
 
 int gk_cmd_inspect(int argc, char **argv)
 {
-	static struct gk_usb_device dev;
-	static char raw[GK_USB_RAW_MAX + 2];
-	struct gk_judgement j;
+	static const char usage[] =
+		"inspect [--json] FILE | --hid-report FILE | --replay FILE";
+	int (*form)(const char *file, int json) = gk_inspect_usb;
 	const char *file = NULL;
-	int json = 0, err;
-	ssize_t len;
+	int json = 0;
 
 	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--json"))
+		int hid = !strcmp(argv[i], "--hid-report");
+		int replay = !strcmp(argv[i], "--replay");
+
+		if (!strcmp(argv[i], "--json")) {
 			json = 1;
-		else if (argv[i][0] != '-' && !file)
+		} else if ((hid || replay) && !file && i + 1 < argc) {
+			form = hid ? gk_inspect_hid_report : gk_inspect_replay;
+			file = argv[++i];
+		} else if (argv[i][0] != '-' && !file) {
 			file = argv[i];
-		else
-			return gk_cli_usage("inspect [--json] FILE");
+		} else {
+			return gk_cli_usage(usage);
+		}
 	}
-	if (!file)
-		return gk_cli_usage("inspect [--json] FILE");
-	len = gk_file_read(file, raw, sizeof(raw));
-	if (len == GK_ERR_SYSTEM) {
-		fprintf(stderr, "gatekeeper: %s cannot be read\n", file);
-		return GK_EXIT_FAILED;
-	}
-	/* Longer than the buffer: one byte more than allowed tells the
-	 * parser the same. */
-	if (len < 0)
-		len = GK_USB_RAW_MAX + 1;
-	err = gk_usb_parse(raw, (size_t)len, &dev);
-	gk_policy_judge(&dev, err, &j);
-	return json ? print_json(&dev, &j, err) : print_text(&dev, &j, err);
+	return file ? form(file, json) : gk_cli_usage(usage);
 }

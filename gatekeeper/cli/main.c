@@ -27,8 +27,12 @@ static const struct {
 	  "sys_usb_config\n      in gatekeeper.conf, or to none (release), "
 	  "if not told" },
 	{ "inspect", gk_cmd_inspect,
-	  "inspect [--json] FILE\n"
-	  "      judge a device by its descriptors (sysfs `descriptors`)" },
+	  "inspect [--json] FILE | --hid-report FILE | --replay FILE\n"
+	  "      judge a device by its descriptors (sysfs `descriptors`); what a HID\n"
+	  "      report descriptor could be; the keys of a hid-recorder file" },
+	{ "rules", gk_cmd_rules,
+	  "rules --check FILE [--json] | rules --default\n"
+	  "      is a rules file well formed; the rules without one" },
 	{ "doctor", gk_cmd_doctor,
 	  "doctor [--json]\n"
 	  "      is this machine fit for the gate" },

@@ -113,6 +113,55 @@ head -c 100000 /dev/zero > "$tmp/long"
 gk inspect --json "$tmp/long"
 expect "inspect too much" 1 '"parsed":false'
 
+# --- inspect: what lsusb -v prints, a keyboard with a disk in it ---
+lsusb=$(dirname "$0")/lsusb-keyboard.txt
+gk inspect "$lsusb"
+expect "inspect a dump" 0 "device 0627:0001: admitted in part: a keyboard"
+gk inspect --json "$lsusb"
+expect "inspect a dump --json" 0 '"class":"08:06:50","role":null,"verdict":"refused"'
+grep -v bConfigurationValue "$lsusb" > "$tmp/dump"
+gk inspect --json "$tmp/dump"
+expect "inspect a dump with a line missing" 1 '"parsed":false'
+
+# --- inspect: report descriptors and recordings ---
+corpus=$(dirname "$0")/../fuzz/corpus/hid_report
+gk inspect --hid-report "$corpus/keyboard-nkro"
+expect "inspect a report descriptor" 0 "8 fields: keyboard"
+gk inspect --json --hid-report "$corpus/receiver"
+expect "inspect a receiver" 0 '"roles":["keyboard","pointer"]'
+gk inspect --json --hid-report "$corpus/bad-deep"
+expect "inspect a deep one" 1 '"offset":100'
+gk inspect --hid-report "$tmp/long"
+expect "inspect a long one" 1 "longer than 4096 bytes"
+gk inspect --hid-report
+expect "inspect nothing to report" 2 "usage"
+hex=$(od -An -v -tx1 "$corpus/keyboard-plain" | tr -d '\n')
+{
+    echo "# a recording"
+    echo "D: 0"
+    echo "R: 63$hex"
+    echo "N: a keyboard"
+    echo "I: 3 0627 0001"
+    echo "E: 000000.000000 8 02 00 04 00 00 00 00 00"
+    echo "E: 000001.5 8 00 00 00 00 00 00 00 00"
+} > "$tmp/recording"
+gk inspect --replay "$tmp/recording"
+expect "replay" 0 "1.500000 EV_KEY 30 0"
+[ "$(wc -l < "$tmp/out")" = 4 ] || {
+    echo "FAILED: replay has other than four events"
+    failed=1
+}
+gk inspect --json --replay "$tmp/recording"
+expect "replay --json" 0 '{"time":"0.000000","code":42,"value":1}'
+echo "E: 2.0 8 00" >> "$tmp/recording"
+gk inspect --replay "$tmp/recording"
+expect "replay a line that is cut off" 1 "line 8: value not allowed"
+gk inspect --replay "$tmp/keyboard"
+expect "replay no text" 1 "line 1: value not allowed"
+echo "# nothing" > "$tmp/recording"
+gk inspect --replay "$tmp/recording"
+expect "replay no recording" 1 "no report descriptor"
+
 [ "$(id -u)" = 0 ] || {
     echo "skipped: gatekeeperd serves root only"
     exit $failed

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * golden desc|hid FILE: runs the hex bytes of FILE ('#' starts a comment)
+ * golden desc|hid|report FILE: runs the hex bytes of FILE ('#' starts a comment)
  * through core/ and prints what came of it; `run` compares that with the .ok
  * file beside it.
  *   desc: FILE is one sysfs `descriptors` file; parsed and judged.
  *   hid:  each line is one report of a boot keyboard; the key events of each,
  *         and what is lifted at the end.
+ *   report: FILE is a report descriptor, parsed and judged; after a line "--"
+ *         each line is one report to it, as in hid.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -13,6 +15,8 @@
 #include <string.h>
 
 #include "core/hid_boot.h"
+#include "core/hid_keys.h"
+#include "core/hid_report.h"
 #include "core/policy.h"
 #include "core/usb_desc.h"
 
@@ -148,13 +152,103 @@ static int run_hid(FILE *f)
 	return 0;
 }
 
+static void print_map(const struct gk_hid_map *map)
+{
+	static const char *const kinds[] = { "input", "output", "feature" };
+	struct gk_hid_leds leds;
+
+	for (unsigned i = 0; i < map->collections; i++)
+		printf("collection %u: type %u usage %08x\n", i, map->collection[i].type,
+		       map->collection[i].usage);
+	for (unsigned k = 0; k < 3; k++)
+		for (unsigned id = 0; id < 256; id++)
+			if (map->exists[k][id])
+				printf("%s report %u: %u bits\n", kinds[k], id,
+				       map->bits[k][id]);
+	for (unsigned i = 0; i < map->fields; i++) {
+		const struct gk_hid_field *f = &map->field[i];
+
+		printf("field: %s %u at %u size %u count %u flags %02x logical %d..%d "
+		       "in %d application %08x%s usages",
+		       kinds[f->kind], f->id, f->offset, f->size, f->count, f->flags,
+		       f->logical_min, f->logical_max,
+		       f->top == GK_HID_NO_COLLECTION ? -1 : f->top, f->application,
+		       f->keys ? " keys" : "");
+		for (unsigned r = 0; r < f->ranges; r++) {
+			const struct gk_hid_range *u = &map->range[f->first_range + r];
+
+			printf(" %08x", u->first);
+			if (u->count > 1)
+				printf("+%u", u->count - 1u);
+		}
+		printf("\n");
+	}
+	print_roles("roles", gk_hid_roles(map));
+	if (gk_hid_leds_find(map, &leds) == GK_OK) {
+		uint8_t out[GK_HID_LED_REPORT];
+		int len = gk_hid_leds_report(&leds, 7, out);
+
+		printf("lights %u:", leds.have);
+		for (int i = 0; i < len; i++)
+			printf(" %02x", out[i]);
+		printf("\n");
+	}
+}
+
+static int run_report(FILE *f)
+{
+	struct gk_link_key ev[GK_HID_KEYS_EVENTS];
+	static uint8_t raw[GK_HID_DESC_MAX + 1];
+	static struct gk_hid_map map;
+	struct gk_hid_keys k;
+	char line[LINE];
+	size_t len = 0;
+	int err;
+
+	while (fgets(line, sizeof(line), f) && strncmp(line, "--", 2) != 0)
+		if (hex_line(line, raw, sizeof(raw), &len) < 0)
+			return -1;
+	err = gk_hid_parse(raw, len, &map);
+	if (err) {
+		printf("error: %s: %s at byte %u of %zu\n", gk_strerror(err),
+		       gk_hid_reason_text(map.reason), map.error_offset, len);
+		return 0;
+	}
+	print_map(&map);
+	gk_hid_keys_init(&map, &k, GK_HID_FOR_GATE);
+	while (fgets(line, sizeof(line), f)) {
+		uint8_t report[64];
+
+		len = 0;
+		if (hex_line(line, report, sizeof(report), &len) < 0)
+			return -1;
+		for (size_t i = 0; i < len; i++)
+			printf("%02x", report[i]);
+		printf(":");
+		print_events(ev, gk_hid_keys_report(&map, &k, report, len, ev));
+	}
+	printf("end:");
+	print_events(ev, gk_hid_keys_release(&map, &k, ev));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
+	static const struct {
+		const char *kind;
+		int (*run)(FILE *f);
+	} kinds[] = { { "desc", run_desc },
+		      { "hid", run_hid },
+		      { "report", run_report } };
+	int (*run)(FILE * f) = NULL;
 	FILE *f;
 	int err;
 
-	if (argc != 3 || (strcmp(argv[1], "desc") && strcmp(argv[1], "hid"))) {
-		fprintf(stderr, "usage: golden desc|hid FILE\n");
+	for (size_t i = 0; argc == 3 && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(argv[1], kinds[i].kind) == 0)
+			run = kinds[i].run;
+	if (!run) {
+		fprintf(stderr, "usage: golden desc|hid|report FILE\n");
 		return 2;
 	}
 	f = fopen(argv[2], "r");
@@ -162,7 +256,7 @@ int main(int argc, char **argv)
 		perror(argv[2]);
 		return 1;
 	}
-	err = strcmp(argv[1], "desc") == 0 ? run_desc(f) : run_hid(f);
+	err = run(f);
 	fclose(f);
 	if (err)
 		fprintf(stderr, "%s: not hex, or too long\n", argv[2]);
