@@ -9,6 +9,9 @@
 #include "dom0/log.h"
 #include "dom0/screen.h"
 
+/* A tenth of a second in all: a console that was stopped holds up nothing. */
+enum { CONSOLE_TRIES = 20, CONSOLE_WAIT_US = 5000 };
+
 static void next_plymouth(struct gk_screen *s);
 
 int gk_screen_rate(struct gk_screen_rate *r, uint64_t now_ms)
@@ -41,13 +44,22 @@ void gk_screen_init(struct gk_screen *s, struct gk_loop *l, int on)
 static void to_console(const char *text)
 {
 	char line[GK_SCREEN_TEXT + 8];
-	int fd, n;
+	int fd, n, done = 0;
 
 	fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	n = snprintf(line, sizeof(line), "\r\n%s\r\n", text);
-	if (n > 0 && write(fd, line, (size_t)n) != n)
+	/* EAGAIN also says that somebody else (the password agent) is writing. */
+	for (int i = 0; n > done && i < CONSOLE_TRIES; i++) {
+		ssize_t w = write(fd, line + done, (size_t)(n - done));
+
+		if (w > 0)
+			done += (int)w;
+		else
+			usleep(CONSOLE_WAIT_US);
+	}
+	if (n > done)
 		gk_log(LOG_DEBUG, "the console does not take a line");
 	close(fd);
 }
