@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 
-from . import registry, report
+from . import bounds, registry, report
 from .build import BuildError, Builder, locked
 from .guest import GuestError
 from .paths import BUILD
@@ -118,6 +118,14 @@ def _keep(test, progress, opts):
     test.control.quit.clear()
 
 
+def _tell(progress, result):
+    mark = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
+    why = f": {result.reason}" if result.reason else ""
+    progress.line(f"  {mark[result.status]} {result.name} ({result.seconds:.0f} s){why}")
+    if result.status == "failed":
+        progress.line(f"  logs: {os.path.relpath(BUILD / result.name)}/")
+
+
 def run(opts):
     known = registry.load()
     if opts.list:
@@ -139,13 +147,12 @@ def run(opts):
             with locked("run", progress.line):
                 result = run_one(known[name], progress, opts)
             results.append(result)
-            mark = {"passed": "ok", "failed": "FAILED", "skipped": "skipped"}
-            why = f": {result.reason}" if result.reason else ""
-            progress.line(f"  {mark[result.status]} {name} "
-                          f"({result.seconds:.0f} s){why}")
-            if result.status == "failed":
-                progress.line(f"  logs: {os.path.relpath(BUILD / name)}/")
+            _tell(progress, result)
             report.write(BUILD / "report.json", results)
+        for result in bounds.judge(results):
+            results.append(result)
+            _tell(progress, result)
+        report.write(BUILD / "report.json", results)
     except BuildError as error:
         progress.close()
         print(f"tests/vm/run: {error}", file=sys.stderr)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Bounds between the figures of different scenarios of one run."""
+from .report import Result
+
+# A usable keyboard through the gate takes at most so many times as long as a keyboard
+# that dom0 drives itself in the same VM.
+KEYBOARD_READY_TIMES = 8
+
+
+def keyboard_ready(results):
+    """The slowest scenario against `direct`; None when one of them did not run."""
+    direct = [r.metrics["direct_keyboard_ready_ms"] for r in results
+              if "direct_keyboard_ready_ms" in r.metrics]
+    gate = {r.name: r.metrics["keyboard_ready_ms"] for r in results
+            if "keyboard_ready_ms" in r.metrics}
+    if not direct or not gate:
+        return None
+    slowest = max(gate, key=gate.get)
+    ratio = round(gate[slowest] / direct[0], 2)
+    result = Result("bound-keyboard-ready", "passed", metrics={
+        "keyboard_ready_ratio": ratio, "keyboard_ready_ratio_bound": KEYBOARD_READY_TIMES})
+    if ratio > KEYBOARD_READY_TIMES:
+        result.status = "failed"
+        result.reason = (f"{slowest}: {gate[slowest]} ms are {ratio} times the "
+                         f"{direct[0]} ms of dom0 itself")
+    return result
+
+
+def judge(results):
+    return [result for result in (keyboard_ready(results),) if result]
