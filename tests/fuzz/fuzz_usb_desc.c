@@ -9,6 +9,53 @@
 #include "core/usb_desc.h"
 #include "fuzz.h"
 
+/* A kept endpoint is of its kind, and none is there without an endpoint. */
+static void check_endpoint(const struct gk_usb_interface *itf,
+			   const struct gk_usb_endpoint *ep, unsigned direction,
+			   unsigned type)
+{
+	if (ep->address == 0)
+		return;
+	MUST(itf->endpoints >= 1);
+	MUST((ep->address & 0xf0u) == direction && (ep->address & 0x0f) != 0);
+	MUST((ep->attributes & 3u) == type && ep->max_packet <= 0x7ff);
+}
+
+static void check_ccid(const struct gk_usb_interface *itf)
+{
+	static const struct gk_usb_ccid none;
+
+	if (itf->ccid.present == 0) {
+		MUST(memcmp(&itf->ccid, &none, sizeof(none)) == 0);
+		return;
+	}
+	MUST(itf->ccid.present == 1 && itf->base_class == 0x0b);
+	MUST(itf->ccid.max_message >= GK_CCID_MESSAGE_MIN);
+	MUST(itf->ccid.max_message <= GK_CCID_MESSAGE_MAX);
+}
+
+/* Associations: disjoint, whole, and each interface knows its own. */
+static void check_associations(const struct gk_usb_config *cfg)
+{
+	unsigned members = 0, wanted = 0;
+
+	MUST(cfg->associations <= GK_USB_ASSOCIATIONS);
+	for (unsigned i = 0; i < cfg->associations; i++)
+		wanted += cfg->association[i].count;
+	for (unsigned i = 0; i < cfg->interfaces; i++) {
+		const struct gk_usb_interface *itf = &cfg->interface[i];
+		const struct gk_usb_association *a;
+
+		MUST(itf->association <= cfg->associations);
+		if (itf->association == 0)
+			continue;
+		a = &cfg->association[itf->association - 1];
+		MUST(itf->number >= a->first && itf->number < a->first + a->count);
+		members++;
+	}
+	MUST(members == wanted && members >= cfg->associations);
+}
+
 static void check_parsed(const struct gk_usb_device *d, size_t size)
 {
 	MUST(d->configs >= 1 && d->configs <= GK_USB_CONFIGS);
@@ -20,11 +67,15 @@ static void check_parsed(const struct gk_usb_device *d, size_t size)
 		MUST(itf->alternates >= 1 && itf->alternates <= GK_USB_ALTSETTINGS);
 		MUST(itf->endpoints <= GK_USB_ENDPOINTS);
 		MUST(itf->offset >= 27 && itf->offset + 9u <= size);
-		MUST(itf->in.address == 0 || itf->endpoints >= 1);
-		MUST(itf->in.address == 0 || (itf->in.address & 0xf0) == 0x80);
+		check_endpoint(itf, &itf->in, 0x80, 3);
+		check_endpoint(itf, &itf->out, 0, 3);
+		check_endpoint(itf, &itf->bulk_in, 0x80, 2);
+		check_endpoint(itf, &itf->bulk_out, 0, 2);
+		check_ccid(itf);
 		for (unsigned j = 0; j < i; j++)
 			MUST(d->first.interface[j].number != itf->number);
 	}
+	check_associations(&d->first);
 }
 
 static void check_judged(const struct gk_usb_device *d, const struct gk_judgement *j)
