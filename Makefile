@@ -103,10 +103,13 @@ $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/hand
 $(T)/golden: $(B)/obj/tests/golden/golden.o $(B)/libgkcore.a
 $(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_%,$(wildcard tests/devices/*.c)))
 $(T)/gk-usb-device: LIBS = $(shell pkg-config --libs $(REDIR))
+$(T)/bench: $(B)/obj/tests/bench/core.o $(B)/libgkcore.a
+$(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
 $(T)/test_redir: $(B)/obj/tests/devices/test_redir.o
 $(T)/test_redir: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
 $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
-$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir:
+$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
+		$(T)/bench:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
