@@ -27,9 +27,9 @@ CORE := $(wildcard gatekeeper/core/*.c)
 CORE_PIC := $(CORE:%.c=$(B)/obj/%.o)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
-DOMAIN_SUPERVISOR := supervisor devices digest hostdrivers inventory \
-	link_server log oom uevent
-DOMAIN_WORKER := worker worker_keyboard sandbox udev_absent
+DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge \
+	link_server log oom spawn storm uevent
+DOMAIN_WORKER := worker worker_look worker_keyboard clock sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
 STATIC := -static-pie -Wl,--gc-sections
 
