@@ -103,10 +103,13 @@ $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/hand
 $(T)/golden: $(B)/obj/tests/golden/golden.o $(B)/libgkcore.a
 $(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_%,$(wildcard tests/devices/*.c)))
 $(T)/gk-usb-device: LIBS = $(shell pkg-config --libs $(REDIR))
+$(T)/bench: $(B)/obj/tests/bench/core.o $(B)/libgkcore.a
+$(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
 $(T)/test_redir: $(B)/obj/tests/devices/test_redir.o
 $(T)/test_redir: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
 $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
-$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir:
+$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
+		$(T)/bench:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -121,7 +124,7 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 TEST_PROGRAMS := $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir
 
-.PHONY: deps check check-run vm-check demo asan fuzz
+.PHONY: deps check check-run vm-check demo asan fuzz cover bench
 deps:
 	$(Q)tests/deps
 
@@ -145,21 +148,28 @@ asan: deps
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan CFLAGS='-O1 -g $(SAN)' \
 		LDFLAGS='$(SAN)' HARDEN= check-run
 
-# Coverage-guided fuzzing of each parser: make fuzz SECONDS=600
+# Coverage-guided fuzzing, one target after the other: make fuzz SECONDS=600
 SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(T)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c $(CORE)
+$(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(CORE) \
+		$(wildcard gatekeeper/core/*.h)
 	$(call say,CLANG $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)clang $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -Igatekeeper -Itests/fuzz -o $@ $^
+		-fno-sanitize-recover=all -DGK_LIBFUZZER -Igatekeeper -Itests/fuzz \
+		-o $@ $(filter %.c,$^) $(FUZZ_LIBS)
 fuzz: deps
 	$(Q)$(MAKE) --no-print-directory $(FUZZERS)
-	$(Q)for f in $(FUZZERS); do \
-		echo "== $$f: $(SECONDS) s"; mkdir -p $$f.corpus; \
-		$$f -max_total_time=$(SECONDS) -print_final_stats=1 $$f.corpus \
-			tests/fuzz/corpus/$${f##*/} || exit 1; \
-	done
+	$(Q)tests/fuzz/run $(SECONDS) $(FUZZERS)
+
+# Lines of core/ that unit tests, golden pairs and the fuzzers' corpus run.
+cover: deps
+	$(Q)tests/cover $(B)/cover
+
+# How fast, beside yardsticks measured in the same run; build/bench/report.json.
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all $(T)/bench
+	$(Q)tests/bench/run $(B)
 
 # ---- install -----------------------------------------------------------------
 D := $(DESTDIR)$(PREFIX)
