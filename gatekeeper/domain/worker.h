@@ -10,10 +10,9 @@
 #include <stdint.h>
 
 #include "core/link.h"
+#include "worker_fd.h"
 
 enum {
-	GK_WORKER_USB_FD = 3,
-	GK_WORKER_SOCK_FD = 4,
 	GK_WORKER_UID = 1000,	/* + the device's slot: no two workers share one */
 	/* Interfaces of one device with the same role: gaming keyboards have a
 	 * second keyboard interface for all keys at once. */
