@@ -13,6 +13,7 @@
 #include "inventory.h"
 #include "judge.h"
 #include "log.h"
+#include "reduce.h"
 #include "spawn.h"
 #include "storm.h"
 #include "worker.h"
@@ -489,7 +490,8 @@ static void child_of(struct device *d, int status)
 	if (!d->used || st.stopping)
 		return;
 	if (code != GK_WORKER_DONE)
-		gk_kmsg(4, "%s: its process ended, status %d", d->at.name, status);
+		gk_kmsg(4, "%s: its process %s (status %d)", d->at.name,
+			gk_child_end(status) ? gk_child_end(status) : "ended", code);
 	if (code == GK_SPAWN_CHANGED)
 		put_out(d, GK_REASON_CHANGED);
 	else if (code == GK_SPAWN_FAILED)

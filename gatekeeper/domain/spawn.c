@@ -5,17 +5,17 @@
 #include <linux/usbdevice_fs.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "digest.h"
 #include "log.h"
 #include "oom.h"
+#include "reduce.h"
 #include "worker.h"
 
 #define WORKER "/worker"
@@ -27,8 +27,6 @@ enum {
 	TYPE_DEVICE = 0x0100,
 	TYPE_CONFIGURATION = 0x0200,
 	ANSWER_MS = 1000,		/* a device may take 500 ms (USB 2.0 9.2.6.4) */
-	/* The supervisor is to get the processor before any of them. */
-	WORKER_NICE = 10,
 };
 
 /* 1 if the device says the same bytes now. */
@@ -126,8 +124,6 @@ static void worker_exec(const struct gk_case *c, uid_t uid, int usb, int sock)
 	    dup2(usb, GK_WORKER_USB_FD) < 0 || dup2(sock, GK_WORKER_SOCK_FD) < 0)
 		_exit(GK_SPAWN_FAILED);
 	gk_oom_score(1000);
-	if (setpriority(PRIO_PROCESS, 0, WORKER_NICE) < 0)
-		_exit(GK_SPAWN_FAILED);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	execve(WORKER, argv, envp);
@@ -144,7 +140,7 @@ int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid,
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
 		       sv) < 0)
 		return GK_ERR_SYSTEM;
-	*pid = fork();
+	*pid = gk_fork_apart();
 	if (*pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 		status = set_up(at, c, &usb);
@@ -180,24 +176,12 @@ void gk_spawn_withdraw(const struct gk_present *at)
 
 long gk_spawn_cpu_ms(pid_t pid)
 {
-	char path[32], text[512] = { 0 };
-	unsigned long user, system;
-	long hz = sysconf(_SC_CLK_TCK);
-	char *rest;
-	ssize_t n;
-	int fd;
+	struct timespec used;
+	clockid_t clock;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	/* Not from /proc: a worker is not the supervisor's to look into. */
+	if (pid <= 0 || clock_getcpuclockid(pid, &clock) != 0 ||
+	    clock_gettime(clock, &used) < 0)
 		return -1;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	/* proc(5): utime and stime are fields 14 and 15; 2 ends with ')'. */
-	rest = n > 0 ? strrchr(text, ')') : NULL;
-	if (!rest || hz <= 0 ||
-	    sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-		   &user, &system) != 2)
-		return -1;
-	return (long)((user + system) * 1000 / (unsigned long)hz);
+	return used.tv_sec * 1000 + used.tv_nsec / 1000000;
 }

@@ -21,6 +21,7 @@
 #include "link_server.h"
 #include "log.h"
 #include "oom.h"
+#include "reduce.h"
 #include "uevent.h"
 
 #define RULES "/rules.conf"
@@ -292,6 +293,10 @@ int main(void)
 	if (watch(gk_link_server_fd(&sv.link), FROM_DOM0) < 0 ||
 	    watch(uevents, FROM_KERNEL) < 0 || watch(children, FROM_CHILDREN) < 0)
 		return 1;
+	if (gk_reduce_supervisor() < 0) {
+		gk_kmsg(3, "cannot give up rights");
+		return 1;
+	}
 	gk_devices_rescan();
 	for (;;) {
 		int n = epoll_wait(sv.ep, ev, EVENTS,

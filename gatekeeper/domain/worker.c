@@ -195,6 +195,8 @@ static int usb_open(struct gk_worker *w)
 	err = libusb_set_option(NULL, LIBUSB_OPTION_NO_DEVICE_DISCOVERY);
 	if (!err)
 		err = libusb_init(&w->usb);
+	if (!err && gk_sandbox_seal() < 0)
+		return GK_ERR_SYSTEM;
 	if (!err)
 		err = libusb_wrap_sys_device(w->usb, GK_WORKER_USB_FD, &w->dev);
 	for (unsigned i = 0; !err && i < w->interfaces; i++)

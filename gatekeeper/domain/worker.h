@@ -14,10 +14,9 @@
 #include "core/hid_report.h"
 #include "core/link.h"
 #include "judge.h"
+#include "worker_fd.h"
 
 enum {
-	GK_WORKER_USB_FD = 3,
-	GK_WORKER_SOCK_FD = 4,
 	GK_WORKER_UID = 1000,	/* + the device's slot: no two workers share one */
 	GK_WORKER_WORDS = 6,	/* of an interface on the command line */
 	/* Bytes of an input report of a keyboard that is served; the largest
