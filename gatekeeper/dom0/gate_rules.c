@@ -4,12 +4,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/link.h"
 #include "dom0/gate_rules.h"
 #include "dom0/initramfs.h"
 #include "dom0/log.h"
 #include "dom0/paths.h"
-
-enum { RULE_BUILTIN = 0x8000 };
 
 const char *gk_rules_source_text(enum gk_rules_source s)
 {
@@ -64,6 +63,7 @@ void gk_gate_rules_kept(struct gk_gate_rules *r)
 	struct gk_rules_note where;
 	char path[GK_PATH_MAX];
 
+	r->loaded = 1;
 	r->error[0] = '\0';
 	r->where = (struct gk_rules_note){ 0, 0, NULL };
 	r->source = GK_RULES_KEPT;
@@ -87,6 +87,7 @@ void gk_gate_rules_load(struct gk_gate_rules *r)
 	char path[GK_PATH_MAX];
 	int saved, err;
 
+	r->loaded = 1;
 	r->error[0] = '\0';
 	r->where = (struct gk_rules_note){ 0, 0, NULL };
 	r->source = GK_RULES_FILE;
@@ -152,8 +153,8 @@ const char *gk_rule_place(uint16_t rule, char buf[GK_RULE_PLACE])
 {
 	if (rule == 0)
 		return NULL;
-	if (rule & RULE_BUILTIN)
-		snprintf(buf, GK_RULE_PLACE, "built-in:%u", rule & ~RULE_BUILTIN);
+	if (rule & GK_LINK_BUILTIN)
+		snprintf(buf, GK_RULE_PLACE, "built-in:%u", rule & (GK_LINK_BUILTIN - 1));
 	else
 		snprintf(buf, GK_RULE_PLACE, "rules.conf:%u", rule);
 	return buf;

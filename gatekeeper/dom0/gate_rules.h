@@ -19,6 +19,7 @@ enum gk_rules_source {
 };
 
 struct gk_gate_rules {
+	int loaded;		/* 0: by neither function below yet */
 	enum gk_rules_source source;
 	struct gk_rules table;
 	size_t len;		/* of text; 0 with GK_RULES_BUILTIN */

@@ -27,6 +27,12 @@ static void open_keyboard(struct gk_daemon *d);
 
 void gk_daemon_status(struct gk_daemon *d, struct gk_status *s)
 {
+	static struct gk_session view;
+	const struct gk_counted *c = d->keyboards.slot;
+
+	view = d->session;
+	for (int i = 0; i < GK_LINK_DEVICES; i++)
+		gk_keyboards_view(d, i, &view.dev[i].info);
 	*s = (struct gk_status){
 		.state = d->state,
 		.ready = d->ready,
@@ -39,9 +45,14 @@ void gk_daemon_status(struct gk_daemon *d, struct gk_status *s)
 		.controller = d->controller,
 		.controllers = d->controllers,
 		.xs = &d->xs,
-		.session = d->session_begun ? &d->session : NULL,
+		.session = d->session_begun ? &view : NULL,
+		.rules = d->rules.loaded ? &d->rules : NULL,
+		.events = &d->events,
 		.times = d->times,
 	};
+	for (int i = 0; i < GK_LINK_DEVICES; i++)
+		if (c[i].counts == GK_COUNTS_ASKED)
+			s->number[i] = c[i].challenge.number;
 }
 
 static void put_file(const char *name, const char *text)
@@ -111,6 +122,9 @@ void gk_daemon_switched_root(struct gk_daemon *d)
 	ordinary_name();
 
 	d->in_initrd = 0;
+	d->keyboard.let_by = gk_options_let_by(&d->opt, 1);
+	gk_keyboards_load(d);
+	gk_keyboards_keep(d);
 	/* From here on the screen belongs to the system. */
 	d->screen.on = d->opt.debug;
 	gk_log_open("gatekeeperd");
@@ -279,7 +293,10 @@ static int run(void)
 	d.in_initrd = gk_root_is_initrd();
 	if (!d.in_initrd)
 		ordinary_name();
+	d.keyboard.let_by = gk_options_let_by(&d.opt, !d.in_initrd);
 	gk_screen_init(&d.screen, d.loop, d.in_initrd || d.opt.debug);
+	gk_keyboards_load(&d);
+	gk_devices_load(&d);
 	if (!d.opt.enabled) {
 		gk_log(LOG_NOTICE, "switched off (rd.gatekeeper=0)");
 		d.state = GK_GATE_DISABLED;
