@@ -129,7 +129,11 @@ struct gk_daemon {
 	int fallback_ready;
 };
 
-/* main.c */
+/* daemon.c */
+/* gk_daemon_name: argv[0], which is kept; gk_daemon_ordinary_name: takes the
+ * '@' from it, in the process's own memory. */
+void gk_daemon_name(char *argv0);
+void gk_daemon_ordinary_name(void);
 /* gk_daemon_status: a view on d for status.h; valid until d changes or the next
  * call. */
 void gk_daemon_status(struct gk_daemon *d, struct gk_status *s);
