@@ -11,7 +11,7 @@ WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wformat=2 -Wswitch-enum \
 	-Wmissing-prototypes
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 CFLAGS ?= -O2 -g
-ALL_CFLAGS := $(CSTD) $(WARN) $(HARDEN) -Igatekeeper -I. -MMD -MP $(CFLAGS)
+ALL_CFLAGS := $(CSTD) $(WARN) $(HARDEN) -Igatekeeper -I$(B)/gen -I. -MMD -MP $(CFLAGS)
 ALL_LDFLAGS := -Wl,-z,relro,-z,now $(LDFLAGS)
 
 ifneq ($(V),1)
@@ -26,18 +26,34 @@ all:
 CORE := $(wildcard gatekeeper/core/*.c)
 CORE_PIC := $(CORE:%.c=$(B)/obj/%.o)
 
+# ---- jails: lists of system calls become BPF programs, at build time ----------
+JAIL := $(B)/obj/gatekeeper/jail/drop.o
+bpf = $(B)/gen/$(1)_filter.h
+$(B)/gk-filter: gatekeeper/jail/filter.c $(wildcard gatekeeper/*/*.seccomp.h) \
+		gatekeeper/domain/worker_fd.h
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) -O1 -Igatekeeper -o $@ $< -lseccomp
+$(B)/gen/%_filter.h: $(B)/gk-filter
+	$(call say,FILTER $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(B)/gk-filter $(notdir $*) > $@.part && mv $@.part $@
+$(B)/obj/gatekeeper/domain/sandbox.o: $(call bpf,domain/worker)
+$(B)/obj/gatekeeper/domain/reduce.o: $(call bpf,domain/supervisor)
+$(B)/obj/gatekeeper/dom0/link_sandbox.o: $(call bpf,dom0/link_reader)
+
 # ---- the gate domain: static, because its initramfs holds nothing else -------
-DOMAIN_SUPERVISOR := supervisor devices digest hostdrivers inventory \
-	link_server log oom uevent
-DOMAIN_WORKER := worker worker_keyboard sandbox udev_absent
+DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge \
+	link_server log oom reduce spawn storm uevent
+DOMAIN_WORKER := worker worker_look worker_keyboard clock sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
 STATIC := -static-pie -Wl,--gc-sections
 
 $(B)/gate/init: $(call domain_objs,init log)
-$(B)/gate/supervisor: $(call domain_objs,$(DOMAIN_SUPERVISOR)) $(B)/libgkcore.a
+$(B)/gate/supervisor: $(call domain_objs,$(DOMAIN_SUPERVISOR)) $(JAIL) $(B)/libgkcore.a
 $(B)/gate/supervisor: LIBS := -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
 	-lxentoollog -lxentoolcore -lcrypto
-$(B)/gate/worker: $(call domain_objs,$(DOMAIN_WORKER)) $(B)/libgkcore.a
+$(B)/gate/worker: $(call domain_objs,$(DOMAIN_WORKER)) $(JAIL) $(B)/libgkcore.a
 $(B)/gate/worker: LIBS := -lusb-1.0
 $(B)/gate/%:
 	$(call say,LD $@)
@@ -76,8 +92,8 @@ $(B)/libgkdom0.a: $(call objs,$(filter-out $(LINK_READER) $(DAEMON_MAIN),$(wildc
 	gatekeeper/dom0/*.c)) handoff/*.c)
 $(B)/gatekeeperd: $(call objs,$(DAEMON_MAIN)) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeperd: LIBS := -lxenstore
-$(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(B)/libgkdom0.a $(B)/libgkcore.a
-$(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore -lseccomp
+$(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(JAIL) $(B)/libgkdom0.a $(B)/libgkcore.a
+$(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore
 $(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper: LIBS := -lxenstore
 $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper:
