@@ -134,8 +134,14 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 		$(wildcard gatekeeper/core/*.h)
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -Igatekeeper -Itests/fuzz -o $@ \
-		$(filter %.c,$^)
+	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) $(FUZZ_CFLAGS) -Igatekeeper \
+		-Itests/fuzz -o $@ $(filter %.c,$^) $(FUZZ_LIBS)
+# The supervisor as it is; what it asks of the kernel stands in the fuzzer.
+$(T)/replay/supervisor $(T)/fuzz/supervisor: \
+	$(addprefix gatekeeper/domain/,devices.c digest.c judge.c storm.c) \
+	$(wildcard gatekeeper/domain/*.h)
+$(T)/replay/supervisor $(T)/fuzz/supervisor: FUZZ_CFLAGS := -I/usr/include/libusb-1.0
+$(T)/replay/supervisor $(T)/fuzz/supervisor: FUZZ_LIBS := -lcrypto
 
 TEST_PROGRAMS := $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir
@@ -172,8 +178,8 @@ $(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(CORE) \
 	$(call say,CLANG $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)clang $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -DGK_LIBFUZZER -Igatekeeper -Itests/fuzz \
-		-o $@ $(filter %.c,$^) $(FUZZ_LIBS)
+		-fno-sanitize-recover=all -DGK_LIBFUZZER $(FUZZ_CFLAGS) -Igatekeeper \
+		-Itests/fuzz -o $@ $(filter %.c,$^) $(FUZZ_LIBS)
 fuzz: deps
 	$(Q)$(MAKE) --no-print-directory $(FUZZERS)
 	$(Q)tests/fuzz/run $(SECONDS) $(FUZZERS)
