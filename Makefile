@@ -118,10 +118,23 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -Igatekeeper -Itests/fuzz -o $@ \
 		$(filter %.c,$^)
 
-TEST_PROGRAMS := $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+# A gate that has been taken over; tests/takeover/gate/README.md.
+EVIL := tests/takeover/gate
+# gatekeeperd's own code without its main().
+$(B)/obj/gatekeeperd_main.o: $(B)/obj/gatekeeper/dom0/main.o
+	$(Q)objcopy --redefine-sym main=gatekeeperd_main $< $@
+$(T)/takeover/campaign: $(call objs,$(EVIL)/campaign.c $(EVIL)/attack.c) \
+	$(B)/obj/gatekeeperd_main.o $(B)/libgkdom0.a $(B)/libgkcore.a
+$(T)/takeover/campaign: LIBS := -lxenstore
+$(T)/takeover/campaign:
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+TEST_PROGRAMS := $(T)/takeover/campaign $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir
 
-.PHONY: deps check check-run vm-check demo asan fuzz
+.PHONY: deps check check-run vm-check demo asan fuzz campaign
 deps:
 	$(Q)tests/deps
 
@@ -144,6 +157,14 @@ demo: deps
 asan: deps
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan CFLAGS='-O1 -g $(SAN)' \
 		LDFLAGS='$(SAN)' HARDEN= check-run
+
+# The gate that has been taken over, at length: make campaign MESSAGES=n SEED=n
+MESSAGES ?= 1000000
+SEED ?= 1
+campaign: deps
+	$(Q)$(MAKE) --no-print-directory $(B)/gatekeeper-link $(T)/takeover/campaign
+	$(Q)$(T)/takeover/campaign --link $(B)/gatekeeper-link --seed $(SEED) \
+		--messages $(MESSAGES)
 
 # Coverage-guided fuzzing of each parser: make fuzz SECONDS=600
 SECONDS ?= 60
@@ -205,4 +226,4 @@ install: all
 clean:
 	rm -rf $(B)
 
--include $(wildcard $(B)/obj/*/*/*.d $(B)/obj/*/*.d)
+-include $(wildcard $(B)/obj/*/*/*/*.d $(B)/obj/*/*/*.d $(B)/obj/*/*.d)
