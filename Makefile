@@ -131,6 +131,24 @@ $(T)/takeover/campaign:
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
+$(T)/takeover/gate-supervisor: $(call objs,$(EVIL)/supervisor.c $(EVIL)/attack.c) \
+	$(B)/libgkcore.a
+$(T)/takeover/gate-supervisor: LIBS := -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
+	-lxentoollog -lxentoolcore
+$(T)/takeover/witness: $(call objs,$(EVIL)/witness.c)
+$(T)/takeover/gate-supervisor $(T)/takeover/witness:
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
+$(T)/takeover/gate-image: $(B)/gate/init $(T)/takeover/gate-supervisor $(B)/gate/worker \
+		$(IMAGE)/build-image
+	$(call say,IMAGE $@)
+	$(Q)$(IMAGE)/build-image $@ $(filter $(B)/%,$^)
+# The list of keys, for the scenario.
+$(T)/takeover/keys: $(T)/takeover/campaign
+	$(Q)$< --keys > $@
+TAKEN_OVER_GATE := $(T)/takeover/gate-image $(T)/takeover/witness $(T)/takeover/keys
+
 TEST_PROGRAMS := $(T)/takeover/campaign $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir
 
@@ -146,7 +164,7 @@ check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 
 # All boot scenarios. SCENARIOS="name ..." runs some.
 vm-check: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(TAKEN_OVER_GATE)
 	$(Q)tests/vm/run $(SCENARIOS)
 
 demo: deps

@@ -144,7 +144,7 @@ static void make_device(struct gk_attack *a, struct gk_attack_message *m)
 
 static int left_alone(const struct gk_attack *a, unsigned code)
 {
-	for (unsigned i = 0; i < sizeof(a->not_codes) / sizeof(a->not_codes[0]); i++)
+	for (unsigned i = 0; i < GK_ATTACK_NOT; i++)
 		if (a->not_codes[i] && a->not_codes[i] == code)
 			return 1;
 	return 0;

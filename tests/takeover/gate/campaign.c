@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * campaign --link PROGRAM [--seed N] [--messages N]
+ * campaign --keys: prints dom0's list of keys, for others to compare with.
  *
  * A gate that has been taken over, against dom0 as it is installed: the real
  * gatekeeper-link, started again for each life of it as gatekeeperd does, and
@@ -591,6 +592,20 @@ static void report(unsigned long ms, long own)
 	       c.log_lines);
 }
 
+static int print_keys(void)
+{
+	const char *comma = "[";
+
+	for (uint16_t i = 0; i < KEY_CNT; i++) {
+		if (!gk_key_allowed(i))
+			continue;
+		printf("%s%u", comma, i);
+		comma = ", ";
+	}
+	puts("]");
+	return 0;
+}
+
 static unsigned long number(const char *s)
 {
 	char *end;
@@ -609,6 +624,7 @@ int main(int argc, char **argv)
 		{ "link", required_argument, NULL, 'l' },
 		{ "seed", required_argument, NULL, 's' },
 		{ "messages", required_argument, NULL, 'm' },
+		{ "keys", no_argument, NULL, 'k' },
 		{ NULL, 0, NULL, 0 },
 	};
 	char dir[] = "/tmp/gk-campaign-XXXXXX", command[64];
@@ -625,6 +641,8 @@ int main(int argc, char **argv)
 			seed = number(optarg);
 		else if (o == 'm')
 			messages = number(optarg);
+		else if (o == 'k')
+			return print_keys();
 		else
 			return 2;
 	}
