@@ -28,7 +28,7 @@ CORE_PIC := $(CORE:%.c=$(B)/obj/%.o)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
 DOMAIN_SUPERVISOR := supervisor devices digest hostdrivers inventory \
-	link_server log oom uevent
+	link_server link_vchan log oom uevent
 DOMAIN_WORKER := worker worker_keyboard sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
 STATIC := -static-pie -Wl,--gc-sections
