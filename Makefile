@@ -149,7 +149,20 @@ $(T)/takeover/keys: $(T)/takeover/campaign
 	$(Q)$< --keys > $@
 TAKEN_OVER_GATE := $(T)/takeover/gate-image $(T)/takeover/witness $(T)/takeover/keys
 
-TEST_PROGRAMS := $(T)/takeover/campaign $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+# The conformance test, and our supervisor on a socket for it.
+$(T)/conformance/conformance: $(B)/obj/tests/conformance/conformance.o $(B)/libgkcore.a
+$(T)/conformance/worker: $(B)/obj/tests/conformance/worker.o $(B)/libgkcore.a
+$(T)/conformance/supervisor: $(call domain_objs,$(filter-out link_vchan,\
+		$(DOMAIN_SUPERVISOR))) $(B)/obj/tests/conformance/socket_stream.o \
+		$(B)/libgkcore.a
+$(T)/conformance/supervisor: LIBS := -lcrypto
+CONFORMANCE := $(addprefix $(T)/conformance/,conformance worker supervisor)
+$(CONFORMANCE):
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
+
+TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir
 
 .PHONY: deps check check-run vm-check demo asan fuzz campaign

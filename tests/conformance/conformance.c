@@ -23,7 +23,7 @@ enum {
 	HELLO_MS = 15000,	/* the page's own bounds */
 	PONG_MS = 5000,
 	QUIESCE_MS = 5000,
-	QUIET_MS = 700,		/* long enough to see that nothing comes */
+	QUIET_MS = 200,		/* long enough to see that nothing comes */
 	PINGS = 200,
 };
 

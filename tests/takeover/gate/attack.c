@@ -128,6 +128,12 @@ static void make_device(struct gk_attack *a, struct gk_attack_message *m)
 	d->asked = d->granted | (uint8_t)below(a, GK_ROLE_ALL + 1);
 	d->interfaces = verdicts[v].interfaces;
 	d->reason = verdicts[v].reason;
+	d->rule = (uint16_t)gk_attack_random(a);
+	for (unsigned i = 0; i < GK_SHOWN_INTERFACES && i < d->interfaces; i++) {
+		bytes(a, (uint8_t *)&d->shown[i], sizeof(d->shown[i]));
+		d->shown[i].role = d->interfaces == 1 ?
+			d->granted : d->granted & (uint8_t)(1u << i);
+	}
 	d->device_class = (uint8_t)gk_attack_random(a);
 	bytes(a, d->sha256, sizeof(d->sha256));
 	n = gk_link_encode(&f, GK_SIDE_GATE, m->b, sizeof(m->b));

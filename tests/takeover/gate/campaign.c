@@ -606,6 +606,17 @@ static int print_keys(void)
 	return 0;
 }
 
+/* A campaign that tried nothing would pass as well. */
+static void check_effort(void)
+{
+	for (unsigned i = 0; i < GK_ATTACK_KINDS; i++)
+		if (!c.attack.made[i])
+			bad("no message of kind %s", gk_attack_names[i]);
+	for (uint16_t i = 0; i < 256; i++)
+		if (gk_key_allowed(i) && !(c.seen[i >> 3] >> (i & 7) & 1))
+			bad("key %u never came", i);
+}
+
 static unsigned long number(const char *s)
 {
 	char *end;
@@ -676,6 +687,7 @@ int main(int argc, char **argv)
 	own = own ? rss_kib(getpid()) - own : 0;
 	if (own > OWN_GROWTH_KIB)
 		bad("gatekeeperd's code grew by %ld KiB", own);
+	check_effort();
 	report((unsigned long)(gk_now_ms() - began), own);
 	snprintf(command, sizeof(command), "rm -rf %s", dir);
 	return system(command) == 0 ? 0 : 1;

@@ -150,7 +150,9 @@ static struct gk_frame keyboard(void)
 	f.u.dev.asked = f.u.dev.granted = GK_ROLE_KEYBOARD;
 	f.u.dev.verdict = GK_VERDICT_ADMITTED;
 	f.u.dev.interfaces = 1;
-	f.u.dev.reason = 1;
+	f.u.dev.shown[0].base_class = 3;
+	f.u.dev.shown[0].role = GK_ROLE_KEYBOARD;
+	f.u.dev.reason = GK_REASON_ADMITTED;
 	return f;
 }
 
