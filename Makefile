@@ -44,7 +44,7 @@ $(B)/obj/gatekeeper/dom0/link_sandbox.o: $(call bpf,dom0/link_reader)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
 DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge \
-	link_server log oom reduce spawn storm uevent
+	link_server link_vchan log oom reduce spawn storm uevent
 DOMAIN_WORKER := worker worker_look worker_keyboard clock sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
 STATIC := -static-pie -Wl,--gc-sections
@@ -59,8 +59,9 @@ $(B)/gate/%:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
-$(B)/obj/gatekeeper/domain/%.o: ALL_CFLAGS += -ffunction-sections -fdata-sections \
-	-I/usr/include/libusb-1.0
+$(B)/obj/gatekeeper/domain/%.o: ALL_CFLAGS += -ffunction-sections -fdata-sections
+$(B)/obj/gatekeeper/domain/%.o $(B)/obj/tests/conformance/%.o: \
+	ALL_CFLAGS += -I/usr/include/libusb-1.0
 
 IMAGE := gatekeeper/domain/image
 $(B)/gate-kernel: $(IMAGE)/kernel.config $(IMAGE)/build-kernel
@@ -137,10 +138,55 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -Igatekeeper -Itests/fuzz -o $@ \
 		$(filter %.c,$^)
 
-TEST_PROGRAMS := $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+# A gate that has been taken over; tests/takeover/gate/README.md.
+EVIL := tests/takeover/gate
+# gatekeeperd's own code without its main().
+$(B)/obj/gatekeeperd_main.o: $(B)/obj/gatekeeper/dom0/main.o
+	$(Q)objcopy --redefine-sym main=gatekeeperd_main $< $@
+$(T)/takeover/campaign: $(call objs,$(EVIL)/campaign.c $(EVIL)/attack.c) \
+	$(B)/obj/gatekeeperd_main.o $(B)/libgkdom0.a $(B)/libgkcore.a
+$(T)/takeover/campaign: LIBS := -lxenstore
+$(T)/takeover/campaign:
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(T)/takeover/gate-supervisor: $(call objs,$(EVIL)/supervisor.c $(EVIL)/attack.c) \
+	$(B)/libgkcore.a
+$(T)/takeover/gate-supervisor: LIBS := -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
+	-lxentoollog -lxentoolcore
+$(T)/takeover/witness: $(call objs,$(EVIL)/witness.c)
+$(T)/takeover/gate-supervisor $(T)/takeover/witness:
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
+$(T)/takeover/gate-image: $(B)/gate/init $(T)/takeover/gate-supervisor $(B)/gate/worker \
+		$(IMAGE)/build-image
+	$(call say,IMAGE $@)
+	$(Q)$(IMAGE)/build-image $@ $(filter $(B)/%,$^)
+# The list of keys, for the scenario.
+$(T)/takeover/keys: $(T)/takeover/campaign
+	$(Q)$< --keys > $@
+TAKEN_OVER_GATE := $(T)/takeover/gate-image $(T)/takeover/witness $(T)/takeover/keys
+
+# The conformance test, and our supervisor on a socket for it.
+$(T)/conformance/conformance: $(B)/obj/tests/conformance/conformance.o $(B)/libgkcore.a
+$(T)/conformance/worker: $(B)/obj/tests/conformance/worker.o $(B)/libgkcore.a
+$(T)/conformance/supervisor: $(call domain_objs,$(filter-out link_vchan spawn reduce,\
+		$(DOMAIN_SUPERVISOR))) $(call objs,tests/conformance/socket_stream.c \
+		tests/conformance/plain_start.c) $(B)/libgkcore.a
+$(T)/conformance/supervisor: LIBS := -lcrypto
+CONFORMANCE := $(addprefix $(T)/conformance/,conformance worker supervisor)
+$(CONFORMANCE):
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
+
+TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(UNIT) $(DOM0_TESTS) \
+	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir
 
-.PHONY: deps check check-run vm-check demo asan fuzz cover bench
+.PHONY: deps check check-run vm-check demo asan fuzz cover bench campaign
 deps:
 	$(Q)tests/deps
 
@@ -152,7 +198,7 @@ check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 
 # All boot scenarios. SCENARIOS="name ..." runs some.
 vm-check: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(TAKEN_OVER_GATE)
 	$(Q)tests/vm/run $(SCENARIOS)
 
 demo: deps
@@ -163,6 +209,14 @@ demo: deps
 asan: deps
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan CFLAGS='-O1 -g $(SAN)' \
 		LDFLAGS='$(SAN)' HARDEN= check-run
+
+# The gate that has been taken over, at length: make campaign MESSAGES=n SEED=n
+MESSAGES ?= 1000000
+SEED ?= 1
+campaign: deps
+	$(Q)$(MAKE) --no-print-directory $(B)/gatekeeper-link $(T)/takeover/campaign
+	$(Q)$(T)/takeover/campaign --link $(B)/gatekeeper-link --seed $(SEED) \
+		--messages $(MESSAGES)
 
 # Coverage-guided fuzzing, one target after the other: make fuzz SECONDS=600
 SECONDS ?= 60
@@ -231,4 +285,4 @@ install: all
 clean:
 	rm -rf $(B)
 
--include $(wildcard $(B)/obj/*/*/*.d $(B)/obj/*/*.d)
+-include $(wildcard $(B)/obj/*/*/*/*.d $(B)/obj/*/*/*.d $(B)/obj/*/*.d)
