@@ -103,10 +103,12 @@ $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/hand
 $(T)/golden: $(B)/obj/tests/golden/golden.o $(B)/libgkcore.a
 $(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_%,$(wildcard tests/devices/*.c)))
 $(T)/gk-usb-device: LIBS = $(shell pkg-config --libs $(REDIR))
-$(T)/test_redir: $(B)/obj/tests/devices/test_redir.o
-$(T)/test_redir: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
+$(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
+	$(B)/obj/tests/devices/test_host.o $(B)/libgkcore.a
+$(T)/test_redir $(T)/test_hostile: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
 $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
-$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir:
+$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
+		$(T)/test_hostile:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -119,7 +121,7 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 		$(filter %.c,$^)
 
 TEST_PROGRAMS := $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
-	$(T)/gk-usb-device $(T)/test_redir
+	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile
 
 .PHONY: deps check check-run vm-check demo asan fuzz
 deps:
