@@ -106,6 +106,9 @@ int gk_inspect_usb(const char *file, int json)
 	static struct gk_usb_device dev;
 	static uint8_t raw[GK_USB_RAW_MAX + 1];
 	static char text[TEXT];
+	static struct gk_rules rules;
+	struct gk_rule_device facts;
+	struct gk_rules_note note;
 	struct gk_judgement j;
 	ssize_t got = gk_inspect_read(file, text, sizeof(text));
 	size_t len;
@@ -121,7 +124,11 @@ int gk_inspect_usb(const char *file, int json)
 		len = (size_t)got < sizeof(raw) ? (size_t)got : sizeof(raw);
 		memcpy(raw, text, len);
 	}
+	if (gk_rules_parse(gk_rules_default(), strlen(gk_rules_default()), &rules,
+			   &note))
+		return GK_EXIT_FAILED;
 	err = gk_usb_parse(raw, len, &dev);
-	gk_policy_judge(&dev, err, &j);
+	gk_policy_device(&facts, &dev);
+	gk_policy_judge(&dev, err, &rules, &facts, &j);
 	return json ? print_json(&dev, &j, err) : print_text(&dev, &j, err);
 }

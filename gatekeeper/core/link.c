@@ -28,8 +28,8 @@ static const struct link_type {
 	const char *name;
 } link_types[] = {
 	[GK_LINK_HELLO] = { 24, FROM_GATE | FROM_DOM0, ABOUT_LINK, "HELLO" },
-	[GK_LINK_DEVICE] = { 64, FROM_GATE, ABOUT_DEVICE, "DEVICE" },
-	[GK_LINK_GONE] = { 4, FROM_GATE | FROM_WORKER, ABOUT_DEVICE, "GONE" },
+	[GK_LINK_DEVICE] = { 100, FROM_GATE, ABOUT_DEVICE, "DEVICE" },
+	[GK_LINK_GONE] = { 4, FROM_GATE, ABOUT_DEVICE, "GONE" },
 	[GK_LINK_KEY] = { 4, FROM_GATE | FROM_WORKER, ABOUT_DEVICE, "KEY" },
 	[GK_LINK_LED] = { 4, FROM_DOM0 | FROM_SUPERVISOR, ABOUT_DEVICE, "LED" },
 	[GK_LINK_QUIESCE] = { 4, FROM_DOM0 | FROM_SUPERVISOR, ABOUT_LINK, "QUIESCE" },
@@ -37,6 +37,8 @@ static const struct link_type {
 	[GK_LINK_PING] = { 12, FROM_GATE | FROM_DOM0 | FROM_WORKER | FROM_SUPERVISOR,
 			   ABOUT_LINK, "PING" },
 	[GK_LINK_LOG] = { 124, FROM_GATE | FROM_WORKER, ABOUT_EITHER, "LOG" },
+	[GK_LINK_FOUND] = { 8, FROM_WORKER, ABOUT_LINK, "FOUND" },
+	[GK_LINK_GRANT] = { 4, FROM_SUPERVISOR, ABOUT_LINK, "GRANT" },
 };
 
 static const struct link_type *type_of(uint8_t type)
@@ -117,25 +119,48 @@ static int check_verdict(const struct gk_link_device *d)
 	case GK_VERDICT_REFUSED:
 		if (d->granted != 0)
 			return GK_ERR_VALUE;
-		if (d->reason == GK_REASON_WORKER)
-			return GK_OK;
-		if (d->reason < GK_REASON_NO_ROLE || d->reason > GK_REASON_CONFIGURE)
-			return GK_ERR_VALUE;
-		return GK_OK;
+		return gk_reason_refuses(d->reason) ? GK_OK : GK_ERR_VALUE;
 	case GK_VERDICT_ADMITTED:
 		if (d->granted == 0 || d->interfaces < 1)
 			return GK_ERR_VALUE;
-		return d->reason == GK_REASON_KEYBOARD ? GK_OK : GK_ERR_VALUE;
+		return d->reason == GK_REASON_ADMITTED ? GK_OK : GK_ERR_VALUE;
 	case GK_VERDICT_PARTLY:
 		if (d->granted == 0 || d->interfaces < 2)
 			return GK_ERR_VALUE;
-		return d->reason == GK_REASON_KEYBOARD ? GK_OK : GK_ERR_VALUE;
+		return d->reason == GK_REASON_ADMITTED ? GK_OK : GK_ERR_VALUE;
 	case GK_VERDICT_HUB:
 		if (d->granted != 0 || d->interfaces < 1)
 			return GK_ERR_VALUE;
 		return d->reason == GK_REASON_HUB ? GK_OK : GK_ERR_VALUE;
 	}
 	return GK_ERR_VALUE;
+}
+
+static int is_one_role(uint8_t role)
+{
+	return role != 0 && (role & ~GK_ROLE_ALL) == 0 && (role & (role - 1)) == 0;
+}
+
+static int check_shown(const struct gk_link_device *d)
+{
+	uint8_t roles = 0;
+
+	for (unsigned i = 0; i < GK_SHOWN_INTERFACES; i++) {
+		const struct gk_link_interface *s = &d->shown[i];
+
+		if (i >= d->interfaces &&
+		    (s->number | s->base_class | s->sub_class | s->protocol | s->role))
+			return GK_ERR_VALUE;
+		if (s->role != 0 && !is_one_role(s->role))
+			return GK_ERR_VALUE;
+		roles |= s->role;
+	}
+	/* Of more interfaces than are shown the others may have the rest. */
+	if ((roles & ~d->granted) != 0)
+		return GK_ERR_VALUE;
+	if (d->interfaces <= GK_SHOWN_INTERFACES && roles != d->granted)
+		return GK_ERR_VALUE;
+	return GK_OK;
 }
 
 static int check_device(const struct gk_link_device *d)
@@ -148,9 +173,9 @@ static int check_device(const struct gk_link_device *d)
 		return GK_ERR_VALUE;
 	if (d->interfaces > GK_USB_INTERFACES)
 		return GK_ERR_VALUE;
-	for (unsigned i = 0; i < GK_SHOWN_INTERFACES; i++)
-		if (i >= d->interfaces && d->classes[i] != 0)
-			return GK_ERR_VALUE;
+	err = check_shown(d);
+	if (err)
+		return err;
 	if (d->offset > GK_USB_RAW_MAX)
 		return GK_ERR_VALUE;
 	if (d->offset != 0 && d->verdict != GK_VERDICT_REFUSED)
@@ -160,9 +185,18 @@ static int check_device(const struct gk_link_device *d)
 
 static int check_gone(const struct gk_link_gone *g)
 {
-	if (g->reason < GK_REASON_CHANGED || g->reason > GK_REASON_MAX)
+	if (g->reason < GK_REASON_CHANGED || g->reason > GK_REASON_QUIESCED)
 		return GK_ERR_VALUE;
 	return GK_OK;
+}
+
+static int check_found(const struct gk_link_found *f)
+{
+	if ((f->roles & ~GK_ROLE_ALL) != 0)
+		return GK_ERR_VALUE;
+	if (f->reason != 0 && (f->reason != GK_REASON_HID || f->roles != 0))
+		return GK_ERR_VALUE;
+	return f->reason != 0 || f->offset == 0 ? GK_OK : GK_ERR_VALUE;
 }
 
 static int check_log(const struct gk_link_log *l)
@@ -246,6 +280,10 @@ static int check_frame(const struct gk_frame *f, enum gk_link_side from)
 		return f->u.ping.reply <= 1 ? GK_OK : GK_ERR_VALUE;
 	case GK_LINK_LOG:
 		return check_log(&f->u.log);
+	case GK_LINK_FOUND:
+		return check_found(&f->u.found);
+	case GK_LINK_GRANT:
+		return is_one_role(f->u.grant.role) ? GK_OK : GK_ERR_VALUE;
 	}
 	return GK_ERR_TYPE;
 }
@@ -271,9 +309,19 @@ static void get_device(struct gk_reader *r, struct gk_link_device *d, uint8_t *d
 	d->device_class = gk_get_u8(r);
 	d->interfaces = gk_get_u8(r);
 	get_zero(r, 1, dirt);
-	gk_get_bytes(r, d->classes, sizeof(d->classes));
+	for (unsigned i = 0; i < GK_SHOWN_INTERFACES; i++) {
+		struct gk_link_interface *s = &d->shown[i];
+
+		s->number = gk_get_u8(r);
+		s->base_class = gk_get_u8(r);
+		s->sub_class = gk_get_u8(r);
+		s->protocol = gk_get_u8(r);
+		s->role = gk_get_u8(r);
+	}
 	d->reason = gk_get_u16(r);
 	d->offset = gk_get_u16(r);
+	d->rule = gk_get_u16(r);
+	get_zero(r, 2, dirt);
 	gk_get_bytes(r, d->sha256, sizeof(d->sha256));
 }
 
@@ -324,6 +372,18 @@ static int get_payload(struct gk_reader *r, struct gk_frame *f)
 		f->u.log.len = gk_get_u8(r);
 		get_zero(r, 2, &dirt);
 		gk_get_bytes(r, f->u.log.text, sizeof(f->u.log.text));
+		break;
+	case GK_LINK_FOUND:
+		f->u.found.interface = gk_get_u8(r);
+		f->u.found.roles = gk_get_u8(r);
+		f->u.found.reason = gk_get_u16(r);
+		f->u.found.offset = gk_get_u16(r);
+		get_zero(r, 2, &dirt);
+		break;
+	case GK_LINK_GRANT:
+		f->u.grant.interface = gk_get_u8(r);
+		f->u.grant.role = gk_get_u8(r);
+		get_zero(r, 2, &dirt);
 		break;
 	}
 	err = gk_reader_end(r);
@@ -384,9 +444,19 @@ static void put_device(struct gk_writer *w, const struct gk_link_device *d)
 	gk_put_u8(w, d->device_class);
 	gk_put_u8(w, d->interfaces);
 	put_zero(w, 1);
-	gk_put_bytes(w, d->classes, sizeof(d->classes));
+	for (unsigned i = 0; i < GK_SHOWN_INTERFACES; i++) {
+		const struct gk_link_interface *s = &d->shown[i];
+
+		gk_put_u8(w, s->number);
+		gk_put_u8(w, s->base_class);
+		gk_put_u8(w, s->sub_class);
+		gk_put_u8(w, s->protocol);
+		gk_put_u8(w, s->role);
+	}
 	gk_put_u16(w, d->reason);
 	gk_put_u16(w, d->offset);
+	gk_put_u16(w, d->rule);
+	put_zero(w, 2);
 	gk_put_bytes(w, d->sha256, sizeof(d->sha256));
 }
 
@@ -434,6 +504,18 @@ static void put_payload(struct gk_writer *w, const struct gk_frame *f)
 		gk_put_u8(w, f->u.log.len);
 		put_zero(w, 2);
 		gk_put_bytes(w, f->u.log.text, sizeof(f->u.log.text));
+		break;
+	case GK_LINK_FOUND:
+		gk_put_u8(w, f->u.found.interface);
+		gk_put_u8(w, f->u.found.roles);
+		gk_put_u16(w, f->u.found.reason);
+		gk_put_u16(w, f->u.found.offset);
+		put_zero(w, 2);
+		break;
+	case GK_LINK_GRANT:
+		gk_put_u8(w, f->u.grant.interface);
+		gk_put_u8(w, f->u.grant.role);
+		put_zero(w, 2);
 		break;
 	}
 }

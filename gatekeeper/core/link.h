@@ -33,7 +33,8 @@ enum {
 	GK_LINK_TEXT = 120,		/* bytes of a LOG text, not terminated */
 	GK_PORT_DEPTH = 7,		/* USB 2.0 4.1.1: root + 5 hubs + device */
 	GK_SHA256 = 32,
-	GK_SHOWN_INTERFACES = 8,	/* interface classes told in DEVICE */
+	GK_SHOWN_INTERFACES = 8,	/* interfaces told in DEVICE */
+	GK_LINK_BUILTIN = 0x8000,	/* bit of gk_link_device.rule */
 };
 
 enum gk_link_type {
@@ -46,14 +47,17 @@ enum gk_link_type {
 	GK_LINK_QUIESCED = 7,	/* gate: done, or as far as it went */
 	GK_LINK_PING = 8,	/* both ways */
 	GK_LINK_LOG = 9,	/* gate: one line for the journal */
+	/* Inside the gate only. */
+	GK_LINK_FOUND = 10,	/* worker: what an interface can be */
+	GK_LINK_GRANT = 11,	/* supervisor: what it may be */
 };
 
 /* Who sent a frame; some types go one way only. */
 enum gk_link_side {
 	GK_SIDE_GATE = 0,
 	GK_SIDE_DOM0 = 1,
-	GK_SIDE_WORKER = 2,	/* gate's worker -> supervisor: KEY, LOG, PING, GONE */
-	GK_SIDE_SUPERVISOR = 3,	/* supervisor -> worker: LED, QUIESCE, PING */
+	GK_SIDE_WORKER = 2,	/* gate's worker -> supervisor: FOUND, KEY, LOG, PING */
+	GK_SIDE_SUPERVISOR = 3,	/* supervisor -> worker: GRANT, LED, QUIESCE, PING */
 };
 
 /* What an admitted interface may be: bits, for asked and granted. */
@@ -91,6 +95,12 @@ struct gk_port_path {
 	uint8_t port[GK_PORT_DEPTH];	/* 1.. each, the rest 0 */
 };
 
+struct gk_link_interface {
+	uint8_t number;		/* bInterfaceNumber */
+	uint8_t base_class, sub_class, protocol;
+	uint8_t role;		/* one enum gk_role bit of granted; 0: refused */
+};
+
 struct gk_link_device {
 	struct gk_port_path path;
 	uint16_t vid, pid;	/* idVendor, idProduct */
@@ -99,9 +109,11 @@ struct gk_link_device {
 	uint8_t verdict;	/* enum gk_verdict */
 	uint8_t device_class;	/* bDeviceClass */
 	uint8_t interfaces;	/* how many, at most 32 */
-	uint8_t classes[GK_SHOWN_INTERFACES];	/* bInterfaceClass, rest 0 */
+	struct gk_link_interface shown[GK_SHOWN_INTERFACES];	/* the first; rest 0 */
 	uint16_t reason;	/* enum gk_reason of policy.h */
 	uint16_t offset;	/* where in the descriptors, for a parse error */
+	uint16_t rule;		/* line of the rule that decided, 0: none did; with
+				 * GK_LINK_BUILTIN a line of the built-in rules */
 	uint8_t sha256[GK_SHA256];	/* of the raw descriptors */
 };
 
@@ -139,6 +151,19 @@ struct gk_link_log {
 	char text[GK_LINK_TEXT];	/* 0x20..0x7e, the rest 0 */
 };
 
+/* Of an interface of the worker's own device: what its descriptors say. */
+struct gk_link_found {
+	uint8_t interface;	/* bInterfaceNumber */
+	uint8_t roles;		/* enum gk_role bits it can have, 0: none */
+	uint16_t reason;	/* 0, or GK_REASON_HID with roles 0 */
+	uint16_t offset;	/* in the report descriptor, for GK_REASON_HID */
+};
+
+struct gk_link_grant {
+	uint8_t interface;	/* bInterfaceNumber */
+	uint8_t role;		/* one enum gk_role bit */
+};
+
 struct gk_frame {
 	uint8_t type;		/* enum gk_link_type */
 	uint32_t device;
@@ -153,6 +178,8 @@ struct gk_frame {
 		struct gk_link_quiesced quiesced;
 		struct gk_link_ping ping;
 		struct gk_link_log log;
+		struct gk_link_found found;
+		struct gk_link_grant grant;
 	} u;
 };
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
 
+#include "hid_report.h"
 #include "policy.h"
 
 /* USB-IF defined class codes, as far as a rule here looks at them. */
@@ -12,18 +13,15 @@ enum {
 	HID_BOOT_KEYBOARD = 1, /* bInterfaceProtocol, HID 1.11 4.3 */
 	HID_BOOT_MOUSE = 2,
 	BOOT_REPORT = 8, /* bytes, HID 1.11 B.1: must fit one packet */
+	CCID_BULK = 0,
 	OFFSET_DEVICE_CLASS = 4,
 };
 
 static void refuse(struct gk_judgement *out, enum gk_reason reason, uint16_t offset)
 {
-	uint8_t asked = out->asked;
-
-	memset(out, 0, sizeof(*out));
 	out->verdict = GK_VERDICT_REFUSED;
 	out->reason = reason;
 	out->offset = offset;
-	out->asked = asked;
 }
 
 /* What an interface could be by its class triple alone, 0: nothing known. */
@@ -31,22 +29,38 @@ static uint8_t role_asked(const struct gk_usb_interface *itf)
 {
 	if (itf->base_class == CLASS_SMARTCARD)
 		return GK_ROLE_SMARTCARD;
-	if (itf->base_class != CLASS_HID || itf->sub_class != HID_BOOT)
+	if (itf->base_class != CLASS_HID)
 		return 0;
-	if (itf->protocol == HID_BOOT_KEYBOARD)
+	if (itf->sub_class == HID_BOOT && itf->protocol == HID_BOOT_KEYBOARD)
 		return GK_ROLE_KEYBOARD;
-	if (itf->protocol == HID_BOOT_MOUSE)
+	if (itf->sub_class == HID_BOOT && itf->protocol == HID_BOOT_MOUSE)
 		return GK_ROLE_POINTER;
-	return 0;
+	return GK_ROLE_KEYBOARD | GK_ROLE_FIDO | GK_ROLE_POINTER;
 }
 
-static uint8_t role_granted(const struct gk_usb_interface *itf)
+uint8_t gk_policy_fits(const struct gk_usb_interface *itf)
 {
-	if (role_asked(itf) != GK_ROLE_KEYBOARD)
+	uint8_t asked = role_asked(itf);
+
+	if (itf->base_class == CLASS_SMARTCARD)
+		return itf->sub_class == 0 && itf->protocol == CCID_BULK ? asked : 0;
+	if (itf->in.address == 0)
 		return 0;
-	if (itf->in.address == 0 || itf->in.max_packet < BOOT_REPORT)
+	if (asked == GK_ROLE_KEYBOARD)
+		return itf->in.max_packet >= BOOT_REPORT ? asked : 0;
+	/* A report descriptor that Linux would not read either. */
+	if (itf->hid_report_len == 0 || itf->hid_report_len > GK_HID_DESC_MAX)
 		return 0;
-	return GK_ROLE_KEYBOARD;
+	return asked;
+}
+
+void gk_policy_device(struct gk_rule_device *out, const struct gk_usb_device *dev)
+{
+	uint8_t fits[GK_USB_INTERFACES] = { 0 };
+
+	for (unsigned i = 0; i < GK_USB_INTERFACES && i < dev->first.interfaces; i++)
+		fits[i] = gk_policy_fits(&dev->first.interface[i]);
+	gk_rule_device_init(out, dev, fits);
 }
 
 /*
@@ -54,9 +68,9 @@ static uint8_t role_granted(const struct gk_usb_interface *itf)
  * 11.23.1); a lone hub interface without it is let pass. Everything between is
  * a device that wants the kernel's hub driver beside something else: the driver
  * binds by the interface's class, so such a device must never be configured.
- * Returns whether the device was judged here.
+ * Returns 1: a hub; 0: none; -1: refused, *offset says where.
  */
-static int judge_hub(const struct gk_usb_device *dev, struct gk_judgement *out)
+static int is_hub(const struct gk_usb_device *dev, uint16_t *offset)
 {
 	const struct gk_usb_config *cfg = &dev->first;
 	const struct gk_usb_interface *hub = NULL, *odd = NULL;
@@ -71,49 +85,65 @@ static int judge_hub(const struct gk_usb_device *dev, struct gk_judgement *out)
 	}
 	if (dev->base_class != CLASS_HUB && !hub)
 		return 0;
+	if (hub && !odd)
+		return 1;
+	if (dev->base_class == CLASS_HUB)
+		*offset = odd ? odd->offset : OFFSET_DEVICE_CLASS;
+	else
+		*offset = hub->offset;
+	return -1;
+}
 
-	if (hub && !odd) {
-		out->verdict = GK_VERDICT_HUB;
-		out->reason = GK_REASON_HUB;
-		out->config = cfg->value;
-	} else if (dev->base_class == CLASS_HUB) {
-		refuse(out, GK_REASON_BAD_DESCRIPTOR,
-		       odd ? odd->offset : OFFSET_DEVICE_CLASS);
-	} else {
-		refuse(out, GK_REASON_BAD_DESCRIPTOR, hub->offset);
-	}
-	return 1;
+static enum gk_reason why_refused(const struct gk_rule_verdict *v, int served)
+{
+	if (!served || v->target == GK_RULE_ALLOW)
+		return GK_REASON_NO_ROLE;
+	return v->rule < 0 ? GK_REASON_NO_RULE : GK_REASON_RULE;
 }
 
 void gk_policy_judge(const struct gk_usb_device *dev, int parse_err,
-		     struct gk_judgement *out)
+		     const struct gk_rules *rules,
+		     const struct gk_rule_device *facts, struct gk_judgement *out)
 {
 	const struct gk_usb_config *cfg = &dev->first;
-	unsigned granted = 0;
+	struct gk_rule_verdict v;
+	uint16_t offset = 0;
+	int hub;
 
 	memset(out, 0, sizeof(*out));
+	out->rule = -1;
 	if (parse_err) {
 		refuse(out, GK_REASON_BAD_DESCRIPTOR, dev->error_offset);
 		return;
 	}
-	if (judge_hub(dev, out))
+	hub = is_hub(dev, &offset);
+	if (hub < 0) {
+		refuse(out, GK_REASON_BAD_DESCRIPTOR, offset);
 		return;
-
-	for (unsigned i = 0; i < GK_USB_INTERFACES && i < cfg->interfaces; i++) {
+	}
+	for (unsigned i = 0; i < GK_USB_INTERFACES && i < cfg->interfaces; i++)
 		out->asked |= role_asked(&cfg->interface[i]);
-		out->role[i] = role_granted(&cfg->interface[i]);
-		out->granted |= out->role[i];
-		if (out->role[i] != 0)
-			granted++;
-	}
-	if (granted == 0) {
-		refuse(out, GK_REASON_NO_ROLE, 0);
+	gk_rules_judge(rules, facts, &v);
+	out->rule = v.rule;
+	out->target = v.target;
+	/* Only what is a hub by its structure is powered as one. */
+	if (v.verdict == GK_VERDICT_REFUSED || (v.verdict == GK_VERDICT_HUB) != hub) {
+		refuse(out, why_refused(&v, hub || out->asked != 0), 0);
 		return;
 	}
-	out->verdict =
-		granted == cfg->interfaces ? GK_VERDICT_ADMITTED : GK_VERDICT_PARTLY;
-	out->reason = GK_REASON_KEYBOARD;
+	out->verdict = v.verdict;
+	out->reason = hub ? GK_REASON_HUB : GK_REASON_ADMITTED;
+	out->granted = v.granted;
 	out->config = cfg->value;
+	memcpy(out->role, v.role, sizeof(out->role));
+}
+
+int gk_reason_refuses(uint16_t reason)
+{
+	if (reason >= GK_REASON_NO_ROLE && reason <= GK_REASON_CONFIGURE)
+		return 1;
+	return reason == GK_REASON_WORKER ||
+	       (reason >= GK_REASON_RULE && reason <= GK_REASON_NO_RULE);
 }
 
 const char *gk_reason_text(uint16_t reason)
@@ -121,8 +151,8 @@ const char *gk_reason_text(uint16_t reason)
 	switch ((enum gk_reason)reason) {
 	case GK_REASON_NONE:
 		return "no reason given";
-	case GK_REASON_KEYBOARD:
-		return "a keyboard";
+	case GK_REASON_ADMITTED:
+		return "allowed";
 	case GK_REASON_HUB:
 		return "a hub";
 	case GK_REASON_NO_ROLE:
@@ -143,6 +173,24 @@ const char *gk_reason_text(uint16_t reason)
 		return "its worker ended, plug it in again";
 	case GK_REASON_QUIESCED:
 		return "given up for the handoff";
+	case GK_REASON_RULE:
+		return "blocked by a rule";
+	case GK_REASON_HID:
+		return "its HID report descriptor is broken";
+	case GK_REASON_FLOOD:
+		return "it types faster than anyone can";
+	case GK_REASON_HANG:
+		return "it keeps its worker busy, plug it in again";
+	case GK_REASON_STORM:
+		return "plugged in too often, leave it out for a while";
+	case GK_REASON_NO_RULE:
+		return "no rule allows it";
+	case GK_REASON_UNPINNED:
+		return "not one of the pinned keyboards";
+	case GK_REASON_SECOND:
+		return "there is a keyboard already";
+	case GK_REASON_CHALLENGE:
+		return "it has to type the number on the screen";
 	}
 	return "unknown reason";
 }

@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What is admitted, decided from a device's own parsed descriptors. Pure.
- * In this form the rules are built in: a boot-protocol keyboard interface
- * (03:01:01, HID 1.11 4.2 and 4.3) gets the role `keyboard`; a hub is powered
- * so that what is behind it can be looked at; nothing else is admitted.
+ * What is admitted: first what the descriptors say of themselves (a device that
+ * breaks the standard or hides a hub is refused whatever the rules say), then
+ * the rules, then what each interface can be. Pure: the supervisor and
+ * `gatekeeper inspect` come to the same answer.
  */
 #ifndef GK_POLICY_H
 #define GK_POLICY_H
 
 #include "link.h"
+#include "rules.h"
 #include "usb_desc.h"
 
 /* Why; stable numbers, they travel in DEVICE and GONE. */
 enum gk_reason {
 	GK_REASON_NONE = 0,
-	GK_REASON_KEYBOARD = 1,		/* admitted: a keyboard */
+	GK_REASON_ADMITTED = 1,		/* it has a role */
 	GK_REASON_HUB = 2,		/* a hub, powered */
 	GK_REASON_NO_ROLE = 3,		/* refused: nothing here the gate serves */
 	GK_REASON_BAD_DESCRIPTOR = 4,	/* refused: breaks the standard, see offset */
@@ -25,7 +26,17 @@ enum gk_reason {
 	GK_REASON_UNPLUGGED = 9,	/* gone: unplugged */
 	GK_REASON_WORKER = 10,		/* gone: its worker ended; plug it in again */
 	GK_REASON_QUIESCED = 11,	/* gone: given up for the handoff */
-	GK_REASON_MAX = 11,
+	GK_REASON_RULE = 12,		/* refused: a block or reject rule */
+	GK_REASON_HID = 13,		/* refused: its report descriptor; see offset */
+	GK_REASON_FLOOD = 14,		/* refused: too many keys a second */
+	GK_REASON_HANG = 15,		/* refused: its worker hung or span */
+	GK_REASON_STORM = 16,		/* refused: plugged in and out too often */
+	GK_REASON_NO_RULE = 17,		/* refused: no rule allows it */
+	GK_REASON_MAX = 17,
+	/* dom0's own, never on the link: it does not let these keyboards count. */
+	GK_REASON_UNPINNED = 32,
+	GK_REASON_SECOND = 33,
+	GK_REASON_CHALLENGE = 34,
 };
 
 struct gk_judgement {
@@ -34,15 +45,40 @@ struct gk_judgement {
 	uint16_t offset;	/* byte in the descriptors, for BAD_DESCRIPTOR */
 	uint8_t asked, granted;	/* enum gk_role bits */
 	uint8_t config;		/* bConfigurationValue to set, 0: none */
-	/* Per interface of that configuration, by index in gk_usb_config. */
-	uint8_t role[GK_USB_INTERFACES];	/* 0 or one enum gk_role */
+	enum gk_rule_target target;	/* of the rule that decided */
+	int rule;		/* its index, -1: none did */
+	/* Per interface of that configuration, by index in gk_usb_config: of
+	 * gk_rule_interface.fits what is granted. */
+	uint8_t role[GK_USB_INTERFACES];
 };
 
-/* gk_policy_judge: never fails; a parse error in `parsed` is a refusal.
- * parse_err is what gk_usb_parse() returned; dev is valid only if it was 0.
- * Only the device's first configuration is considered. */
+/*
+ * gk_policy_fits: enum gk_role bits that an interface can have by its class
+ * triple (HID 1.11 4.2, 4.3; CCID 1.10 4.1) and its endpoints. Several: a HID
+ * interface whose report descriptor decides.
+ */
+uint8_t gk_policy_fits(const struct gk_usb_interface *itf);
+
+/*
+ * gk_policy_device: of a parsed device what rules look at; interfaces fit what
+ * gk_policy_fits() says. All else is unknown: the caller fills it in, and
+ * narrows `fits` when it knows more.
+ */
+void gk_policy_device(struct gk_rule_device *out, const struct gk_usb_device *dev);
+
+/*
+ * gk_policy_judge: never fails; a parse error is a refusal. parse_err is what
+ * gk_usb_parse() returned; dev and facts are valid only if it was 0. Only the
+ * device's first configuration is considered. Where an interface fits several
+ * roles the answer is what could become of it at best; that with narrower fits
+ * grants no more.
+ */
 void gk_policy_judge(const struct gk_usb_device *dev, int parse_err,
-		     struct gk_judgement *out);
+		     const struct gk_rules *rules,
+		     const struct gk_rule_device *facts, struct gk_judgement *out);
+
+/* gk_reason_refuses: whether DEVICE may carry it with the verdict refused. */
+int gk_reason_refuses(uint16_t reason);
 
 /* gk_reason_text: "a keyboard", "no role for it" ..., for a person. */
 const char *gk_reason_text(uint16_t reason);

@@ -1035,11 +1035,6 @@ static int rule_applies(const struct gk_rules *r, const struct gk_rule *rule,
 	return 1;
 }
 
-static int is_one_bit(uint8_t v)
-{
-	return v != 0 && (v & (v - 1)) == 0;
-}
-
 static void grant(const struct gk_rule *rule, const struct gk_rule_device *d,
 		  struct gk_rule_verdict *out)
 {
@@ -1052,11 +1047,9 @@ static void grant(const struct gk_rule *rule, const struct gk_rule_device *d,
 			hubs++;
 			continue;
 		}
-		if (!is_one_bit(itf->fits) || !(itf->fits & rule->roles))
-			continue;
-		out->role[i] = itf->fits;
-		out->granted |= itf->fits;
-		granted++;
+		out->role[i] = itf->fits & rule->roles;
+		out->granted |= out->role[i];
+		granted += out->role[i] != 0;
 	}
 	if (hubs > 0 && hubs == d->interfaces)
 		out->verdict = GK_VERDICT_HUB;
@@ -1088,7 +1081,7 @@ void gk_rules_judge(const struct gk_rules *r, const struct gk_rule_device *d,
 }
 
 enum gk_keyboard_answer gk_keyboard_decide(const struct gk_rules *r,
-					   const struct gk_keyboard *k)
+					   const struct gk_keyboard_facts *k)
 {
 	int pinned = 0;
 

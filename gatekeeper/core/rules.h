@@ -139,8 +139,8 @@ struct gk_rule_text {
 
 struct gk_rule_interface {
 	uint8_t base_class, sub_class, protocol;
-	uint8_t fits;	/* the one enum gk_role bit it can have, or 0. By what the
-			 * parsers say of it, not by the rules. */
+	uint8_t fits;	/* enum gk_role bits, by what the parsers say of it, not
+			 * by the rules. Several: one of them, not known yet. */
 };
 
 /*
@@ -179,7 +179,7 @@ struct gk_rule_verdict {
 	enum gk_verdict verdict;
 	int rule;		/* index of the rule that decided, -1: none did */
 	uint8_t granted;	/* enum gk_role bits */
-	uint8_t role[GK_USB_INTERFACES];	/* one bit of granted, or 0 */
+	uint8_t role[GK_USB_INTERFACES];	/* of fits, those that are granted */
 };
 
 /* gk_rules_judge: the first rule that applies decides. Never fails. */
@@ -194,7 +194,7 @@ enum gk_keyboard_answer {
 	GK_KEYBOARD_SECOND = 3,	/* refused while there is another */
 };
 
-struct gk_keyboard {
+struct gk_keyboard_facts {
 	struct gk_rule_text port;	/* as in gk_rule_device */
 	uint8_t sha256[GK_SHA256];	/* of the raw descriptors */
 	uint8_t seen;	/* this port and hash have typed a number before */
@@ -205,7 +205,7 @@ struct gk_keyboard {
 /* gk_keyboard_decide: port and hash together are the identity. A pinned
  * keyboard is never asked. */
 enum gk_keyboard_answer gk_keyboard_decide(const struct gk_rules *r,
-					   const struct gk_keyboard *k);
+					   const struct gk_keyboard_facts *k);
 
 /* For people: "allow", "not one of the pinned keyboards". */
 const char *gk_rule_target_text(enum gk_rule_target target);

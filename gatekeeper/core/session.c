@@ -152,6 +152,8 @@ int gk_session_frame(struct gk_session *s, const struct gk_frame *f, uint64_t no
 	switch ((enum gk_link_type)f->type) {
 	case GK_LINK_LED:
 	case GK_LINK_QUIESCE:
+	case GK_LINK_FOUND:
+	case GK_LINK_GRANT:
 		return GK_ERR_DIRECTION;
 	case GK_LINK_HELLO:
 		return on_hello(s, &f->u.hello);

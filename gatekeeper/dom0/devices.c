@@ -196,6 +196,8 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 	case GK_LINK_PING:
 	case GK_LINK_LED:
 	case GK_LINK_QUIESCE:
+	case GK_LINK_FOUND:
+	case GK_LINK_GRANT:
 		break;
 	}
 	return 0;

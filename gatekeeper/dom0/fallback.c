@@ -257,16 +257,28 @@ static void look_at_device(struct fallback *f, const char *name)
 {
 	static struct gk_usb_device dev;
 	static char raw[GK_USB_RAW_MAX + 1];
+	static struct gk_rules rules;
+	struct gk_rule_device facts;
+	struct gk_rules_note note;
 	struct gk_judgement j;
 	const char *kind;
 	ssize_t len;
 	int err;
 
+	if (!rules.rules && gk_rules_parse(gk_rules_default(),
+					   strlen(gk_rules_default()), &rules, &note))
+		return;
+
 	len = descriptors(name, raw, sizeof(raw));
 	if (len == GK_ERR_SYSTEM)
 		return;
 	err = gk_usb_parse(raw, len < 0 ? 0 : (size_t)len, &dev);
-	gk_policy_judge(&dev, err, &j);
+	gk_policy_device(&facts, &dev);
+	/* Boot keyboards only: nobody here reads a report descriptor. */
+	for (unsigned i = 0; i < facts.interfaces; i++)
+		if (facts.interface[i].fits != GK_ROLE_KEYBOARD)
+			facts.interface[i].fits = 0;
+	gk_policy_judge(&dev, err, &rules, &facts, &j);
 	kind = gk_class_text(dev.base_class || !dev.first.interfaces ?
 			     dev.base_class :
 			     dev.first.interface[0].base_class);

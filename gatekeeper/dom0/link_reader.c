@@ -338,6 +338,8 @@ static void read_parent(struct reader *r)
 		case GK_LINK_KEY:
 		case GK_LINK_QUIESCED:
 		case GK_LINK_LOG:
+		case GK_LINK_FOUND:
+		case GK_LINK_GRANT:
 			say("a %s of gatekeeperd dropped",
 			    gk_link_type_name(f.type));
 			break;

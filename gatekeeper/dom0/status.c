@@ -50,7 +50,7 @@ uint8_t gk_device_class(const struct gk_link_device *d)
 	/* 0 and ef: look at the interfaces (USB class codes, base classes). */
 	if (d->device_class != 0 && d->device_class != 0xef)
 		return d->device_class;
-	return d->interfaces ? d->classes[0] : d->device_class;
+	return d->interfaces ? d->shown[0].base_class : d->device_class;
 }
 
 static void put_time(struct gk_json *j, const char *key, int64_t ms)

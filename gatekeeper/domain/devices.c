@@ -71,6 +71,7 @@ static struct {
 	/* Static, not on the stack: the gate's stack is small and this is not. */
 	uint8_t raw[GK_USB_RAW_MAX];
 	struct gk_usb_device parsed;
+	struct gk_rules rules;
 	struct gk_present present[GK_INVENTORY_MAX];
 } st;
 
@@ -89,7 +90,12 @@ static uint32_t id_of(const struct device *d)
 
 void gk_devices_init(const struct gk_devices_ops *ops)
 {
+	struct gk_rules_note note;
+
 	st.ops = ops;
+	if (gk_rules_parse(gk_rules_default(), strlen(gk_rules_default()), &st.rules,
+			   &note) < 0)
+		gk_kmsg(3, "no rules");
 	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
 		st.dev[i].sock = -1;
 }
@@ -155,6 +161,7 @@ static void refuse(struct device *d, enum gk_reason reason)
 static void judge(struct device *d)
 {
 	struct gk_usb_device *p = &st.parsed;
+	struct gk_rule_device facts;
 	int n, err;
 
 	memset(&d->info, 0, sizeof(d->info));
@@ -165,13 +172,14 @@ static void judge(struct device *d)
 		memset(p, 0, sizeof(*p));
 	else
 		gk_sha256(st.raw, (size_t)n, d->info.sha256);
-	gk_policy_judge(p, err, &d->verdict);
+	gk_policy_device(&facts, p);
+	gk_policy_judge(p, err, &st.rules, &facts, &d->verdict);
 	d->info.vid = p->vid;
 	d->info.pid = p->pid;
 	d->info.device_class = p->base_class;
 	d->info.interfaces = p->first.interfaces;
 	for (unsigned i = 0; i < GK_SHOWN_INTERFACES && i < p->first.interfaces; i++)
-		d->info.classes[i] = p->first.interface[i].base_class;
+		d->info.shown[i].base_class = p->first.interface[i].base_class;
 	d->info.asked = d->verdict.asked;
 	d->info.granted = d->verdict.granted;
 	d->info.verdict = (uint8_t)d->verdict.verdict;
@@ -458,6 +466,8 @@ static void from_worker(struct device *d, struct gk_frame *f)
 	case GK_LINK_LED:
 	case GK_LINK_QUIESCE:
 	case GK_LINK_QUIESCED:
+	case GK_LINK_FOUND:
+	case GK_LINK_GRANT:
 		return;
 	}
 }

@@ -179,6 +179,8 @@ static void from_dom0(const struct gk_frame *f)
 	case GK_LINK_KEY:
 	case GK_LINK_QUIESCED:
 	case GK_LINK_LOG:
+	case GK_LINK_FOUND:
+	case GK_LINK_GRANT:
 		return;
 	}
 }

@@ -40,9 +40,10 @@ static void device(uint32_t id, uint8_t port, uint8_t class)
 	f.u.dev.pid = 0x0001;
 	f.u.dev.asked = f.u.dev.granted = keyboard ? GK_ROLE_KEYBOARD : 0;
 	f.u.dev.verdict = keyboard ? GK_VERDICT_ADMITTED : GK_VERDICT_REFUSED;
-	f.u.dev.reason = keyboard ? GK_REASON_KEYBOARD : GK_REASON_NO_ROLE;
+	f.u.dev.reason = keyboard ? GK_REASON_ADMITTED : GK_REASON_NO_ROLE;
 	f.u.dev.interfaces = 1;
-	f.u.dev.classes[0] = class;
+	f.u.dev.shown[0].base_class = class;
+	f.u.dev.shown[0].role = f.u.dev.granted;
 	put(&f);
 }
 

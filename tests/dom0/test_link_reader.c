@@ -222,8 +222,9 @@ static struct gk_frame keyboard(uint32_t id, uint32_t generation)
 	f.u.dev.asked = f.u.dev.granted = GK_ROLE_KEYBOARD;
 	f.u.dev.verdict = GK_VERDICT_ADMITTED;
 	f.u.dev.interfaces = 1;
-	f.u.dev.classes[0] = 3;
-	f.u.dev.reason = GK_REASON_KEYBOARD;
+	f.u.dev.shown[0].base_class = 3;
+	f.u.dev.shown[0].role = GK_ROLE_KEYBOARD;
+	f.u.dev.reason = GK_REASON_ADMITTED;
 	return f;
 }
 
@@ -475,7 +476,7 @@ static struct gk_frame refused_device(void)
 	f.u.dev.asked = f.u.dev.granted = 0;
 	f.u.dev.verdict = GK_VERDICT_REFUSED;
 	f.u.dev.reason = GK_REASON_NO_ROLE;
-	f.u.dev.classes[0] = 8;
+	f.u.dev.shown[0] = (struct gk_link_interface){ .base_class = 8 };
 	return f;
 }
 
@@ -523,7 +524,8 @@ static const struct {
 	{ "version 0", KEYBOARD, 0, 0 },
 	{ "version 2", KEYBOARD, 0, 2 },
 	{ "type 0", KEYBOARD, 1, 0 },
-	{ "type 10", KEYBOARD, 1, 10 },
+	{ "type 12", KEYBOARD, 1, 12 },
+	{ "FOUND, which is the worker's", KEY_OF_1, 1, GK_LINK_FOUND },
 	{ "type 255", KEYBOARD, 1, 255 },
 	{ "payload one shorter", KEY_OF_1, 2, 3 },
 	{ "payload one longer", KEY_OF_1, 2, 5 },

@@ -114,11 +114,11 @@ static struct gk_session_device a_device(uint32_t id, uint8_t class,
 	d.info.vid = 0x046d;
 	d.info.pid = 0x00ff;
 	d.info.interfaces = 1;
-	d.info.classes[0] = class;
+	d.info.shown[0].base_class = class;
 	d.info.verdict = (uint8_t)verdict;
 	if (verdict == GK_VERDICT_ADMITTED) {
 		d.info.asked = d.info.granted = GK_ROLE_KEYBOARD;
-		d.info.reason = GK_REASON_KEYBOARD;
+		d.info.reason = GK_REASON_ADMITTED;
 	} else {
 		d.info.reason = GK_REASON_NO_ROLE;
 	}
@@ -223,7 +223,7 @@ static void what_to_call_a_device(void **state)
 
 	(void)state;
 	assert_int_equal(gk_device_class(&d), 9);
-	d = (struct gk_link_device){ .interfaces = 2, .classes = { 8, 3 } };
+	d = (struct gk_link_device){ .interfaces = 2, .shown = { { .base_class = 8 }, { .base_class = 3 } } };
 	assert_int_equal(gk_device_class(&d), 8);
 	d.device_class = 0xef;
 	assert_int_equal(gk_device_class(&d), 8);

@@ -39,6 +39,8 @@ static struct gk_frame frame(const uint8_t *b)
 	case GK_LINK_QUIESCED:
 	case GK_LINK_PING:
 	case GK_LINK_LOG:
+	case GK_LINK_FOUND:
+	case GK_LINK_GRANT:
 		break;
 	}
 	return f;

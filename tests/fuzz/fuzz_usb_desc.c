@@ -38,9 +38,10 @@ static void check_judged(const struct gk_usb_device *d, const struct gk_judgemen
 			hubs++;
 		if (j->role[i] == 0)
 			continue;
-		MUST(i < d->first.interfaces && j->role[i] == GK_ROLE_KEYBOARD);
-		MUST(itf->base_class == 3 && itf->sub_class == 1 && itf->protocol == 1);
-		MUST(itf->in.address != 0 && itf->in.max_packet >= 8);
+		MUST(i < d->first.interfaces && !(j->role[i] & ~gk_policy_fits(itf)));
+		MUST(!(j->role[i] & GK_ROLE_POINTER));
+		MUST(itf->base_class == 3 || itf->base_class == 0x0b);
+		MUST(itf->base_class != 3 || itf->in.address != 0);
 	}
 	MUST(j->granted == 0 || (hubs == 0 && d->base_class != 9));
 	MUST(j->verdict != GK_VERDICT_HUB || (hubs == 1 && d->first.interfaces == 1));
@@ -62,10 +63,14 @@ static void tell(const struct gk_usb_device *d, const struct gk_judgement *j)
 	f.u.dev.pid = d->pid;
 	f.u.dev.device_class = d->base_class;
 	f.u.dev.interfaces = d->first.interfaces;
-	for (unsigned i = 0; i < GK_SHOWN_INTERFACES && i < d->first.interfaces; i++)
-		f.u.dev.classes[i] = d->first.interface[i].base_class;
+	for (unsigned i = 0; i < GK_SHOWN_INTERFACES && i < d->first.interfaces; i++) {
+		f.u.dev.shown[i].base_class = d->first.interface[i].base_class;
+		f.u.dev.shown[i].role = j->role[i] & (uint8_t)-j->role[i];
+		f.u.dev.granted |= f.u.dev.shown[i].role;
+	}
+	for (unsigned i = GK_SHOWN_INTERFACES; i < d->first.interfaces; i++)
+		f.u.dev.granted |= j->role[i] & (uint8_t)-j->role[i];
 	f.u.dev.asked = j->asked;
-	f.u.dev.granted = j->granted;
 	f.u.dev.verdict = (uint8_t)j->verdict;
 	f.u.dev.reason = (uint16_t)j->reason;
 	f.u.dev.offset = j->offset;
@@ -74,9 +79,16 @@ static void tell(const struct gk_usb_device *d, const struct gk_judgement *j)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	static struct gk_rules rules;
+	struct gk_rule_device facts;
+	struct gk_rules_note note;
 	struct gk_usb_device d;
 	struct gk_judgement j;
 	int err;
+
+	if (!rules.rules)
+		MUST(!gk_rules_parse(gk_rules_default(), strlen(gk_rules_default()),
+				     &rules, &note));
 
 	memset(&d, 0xee, sizeof(d));
 	memset(&j, 0xee, sizeof(j));
@@ -88,7 +100,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		check_parsed(&d, size);
 	}
-	gk_policy_judge(&d, err, &j);
+	gk_policy_device(&facts, &d);
+	gk_policy_judge(&d, err, &rules, &facts, &j);
 	if (err)
 		MUST(j.verdict == GK_VERDICT_REFUSED && j.granted == 0);
 	check_judged(&d, &j);

@@ -87,14 +87,17 @@ static void print_device(const struct gk_usb_device *d, const struct gk_judgemen
 			       itf->in.interval);
 		if (itf->hid_report_len)
 			printf(" report %u", itf->hid_report_len);
-		printf(" (%s)%s\n", gk_class_text(itf->base_class),
-		       j->role[i] == GK_ROLE_KEYBOARD ? " -> keyboard" : "");
+		printf(" (%s)", gk_class_text(itf->base_class));
+		print_roles(" for", j->role[i]);
 	}
 }
 
 static int run_desc(FILE *f)
 {
 	static uint8_t raw[RAW];
+	static struct gk_rules rules;
+	struct gk_rule_device facts;
+	struct gk_rules_note note;
 	struct gk_usb_device d;
 	struct gk_judgement j;
 	char line[LINE];
@@ -104,8 +107,11 @@ static int run_desc(FILE *f)
 	while (fgets(line, sizeof(line), f))
 		if (hex_line(line, raw, sizeof(raw), &len) < 0)
 			return -1;
+	if (gk_rules_parse(gk_rules_default(), strlen(gk_rules_default()), &rules, &note))
+		return -1;
 	err = gk_usb_parse(raw, len, &d);
-	gk_policy_judge(&d, err, &j);
+	gk_policy_device(&facts, &d);
+	gk_policy_judge(&d, err, &rules, &facts, &j);
 	if (err)
 		printf("error: %s at byte %u of %zu\n", gk_strerror(err), d.error_offset,
 		       len);
@@ -113,8 +119,9 @@ static int run_desc(FILE *f)
 		print_device(&d, &j);
 	print_roles("asked", j.asked);
 	print_roles("granted", j.granted);
-	printf("verdict: %s, %s; configuration %u, offset %u\n", verdict_text(j.verdict),
-	       gk_reason_text((uint16_t)j.reason), j.config, j.offset);
+	printf("verdict: %s, %s; rule %d; configuration %u, offset %u\n",
+	       verdict_text(j.verdict), gk_reason_text((uint16_t)j.reason), j.rule,
+	       j.config, j.offset);
 	return 0;
 }
 

@@ -4,7 +4,7 @@
 #include "core/link.h"
 #include "core/policy.h"
 
-enum { TYPES = GK_LINK_LOG, SIDES = GK_SIDE_SUPERVISOR + 1 };
+enum { TYPES = GK_LINK_GRANT, SIDES = GK_SIDE_SUPERVISOR + 1 };
 
 /* One good frame of each type, in the direction between the domains. */
 static struct gk_frame sample(uint8_t type)
@@ -31,9 +31,11 @@ static struct gk_frame sample(uint8_t type)
 		f.u.dev.granted = GK_ROLE_KEYBOARD;
 		f.u.dev.verdict = GK_VERDICT_PARTLY;
 		f.u.dev.interfaces = 2;
-		f.u.dev.classes[0] = 3;
-		f.u.dev.classes[1] = 3;
-		f.u.dev.reason = GK_REASON_KEYBOARD;
+		f.u.dev.shown[0] = (struct gk_link_interface){ 0, 3, 1, 1,
+							       GK_ROLE_KEYBOARD };
+		f.u.dev.shown[1] = (struct gk_link_interface){ 1, 3, 1, 2, 0 };
+		f.u.dev.rule = GK_LINK_BUILTIN | 12;
+		f.u.dev.reason = GK_REASON_ADMITTED;
 		for (unsigned i = 0; i < GK_SHA256; i++)
 			f.u.dev.sha256[i] = (uint8_t)(0x40 + i);
 		break;
@@ -68,6 +70,15 @@ static struct gk_frame sample(uint8_t type)
 		f.u.log.len = 4;
 		memcpy(f.u.log.text, " ~Hi", 4);
 		break;
+	case GK_LINK_FOUND:
+		f.u.found.interface = 3;
+		f.u.found.reason = GK_REASON_HID;
+		f.u.found.offset = 0x0102;
+		break;
+	case GK_LINK_GRANT:
+		f.u.grant.interface = 3;
+		f.u.grant.role = GK_ROLE_FIDO;
+		break;
 	}
 	return f;
 }
@@ -75,11 +86,16 @@ static struct gk_frame sample(uint8_t type)
 /* The side that sends it between the domains. */
 static enum gk_link_side sender(uint8_t type)
 {
+	if (type == GK_LINK_FOUND)
+		return GK_SIDE_WORKER;
+	if (type == GK_LINK_GRANT)
+		return GK_SIDE_SUPERVISOR;
 	return type == GK_LINK_LED || type == GK_LINK_QUIESCE ? GK_SIDE_DOM0
 							      : GK_SIDE_GATE;
 }
 
-static const unsigned lengths[TYPES + 1] = { 0, 24, 64, 4, 4, 4, 4, 4, 12, 124 };
+static const unsigned lengths[TYPES + 1] = { 0,  24, 100, 4,   4, 4,
+					      4, 4,  12,  124, 8, 4 };
 
 static size_t encoded(uint8_t type, uint8_t buf[GK_LINK_FRAME_MAX])
 {
@@ -96,6 +112,7 @@ static void the_table(void **state)
 	static const char *const names[TYPES + 1] = {
 		"?",   "HELLO",	  "DEVICE",   "GONE", "KEY",
 		"LED", "QUIESCE", "QUIESCED", "PING", "LOG",
+		"FOUND", "GRANT",
 	};
 
 	(void)state;
@@ -123,10 +140,14 @@ static void wire_format(void **state)
 				   0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa,
 				   0xab, 0xac, 0xad, 0xae, 0xaf, 4,    3,    2,	   1 } },
 		{ GK_LINK_DEVICE,
-		  { 1,	  2,	64,   0,    2,	  0,	0,    0,    9,	  0,	0,
+		  { 1,	  2,	100,  0,    2,	  0,	0,    0,    9,	  0,	0,
 		    0,	  0x28, 1,    3,    4,	  1,	255,  0,    0,	  0,	0,
-		    0x6d, 0x04, 0x1c, 0xc3, 9,	  1,	2,    0,    2,	  0,	3,
-		    3,	  0,	0,    0,    0,	  0,	0,    1,    0,	  0,	0,
+		    0x6d, 0x04, 0x1c, 0xc3, 9,	  1,	2,    0,    2,	  0,
+		    0,	  3,	1,    1,    1,	  1,	3,    1,    2,	  0,
+		    0,	  0,	0,    0,    0,	  0,	0,    0,    0,	  0,
+		    0,	  0,	0,    0,    0,	  0,	0,    0,    0,	  0,
+		    0,	  0,	0,    0,    0,	  0,	0,    0,    0,	  0,
+		    1,	  0,	0,    0,    12,	  0x80, 0,    0,
 		    0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4a,
 		    0x4b, 0x4c, 0x4d, 0x4e, 0x4f, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55,
 		    0x56, 0x57, 0x58, 0x59, 0x5a, 0x5b, 0x5c, 0x5d, 0x5e, 0x5f } },
@@ -142,6 +163,9 @@ static void wire_format(void **state)
 		    1, 0, 0,  0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11 } },
 		{ GK_LINK_LOG, { 1, 9, 124, 0, 0, 0, 0,	  0,   0,   0,
 				 0, 0, 6,   4, 0, 0, ' ', '~', 'H', 'i' } },
+		{ GK_LINK_FOUND, { 1, 10, 8, 0, 0, 0, 0,  0, 0, 0,
+				   0, 0,  3, 0, 13, 0, 2, 1, 0, 0 } },
+		{ GK_LINK_GRANT, { 1, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 2, 0, 0 } },
 	};
 
 	(void)state;
@@ -221,7 +245,7 @@ static void bad_bytes(void **state)
 		{ GK_LINK_KEY, 0, 2, GK_ERR_VERSION },
 		{ GK_LINK_KEY, 0, 255, GK_ERR_VERSION },
 		{ GK_LINK_KEY, 1, 0, GK_ERR_TYPE },
-		{ GK_LINK_KEY, 1, 10, GK_ERR_TYPE },
+		{ GK_LINK_KEY, 1, 12, GK_ERR_TYPE },
 		{ GK_LINK_KEY, 1, 255, GK_ERR_TYPE },
 		{ GK_LINK_KEY, 2, 3, GK_ERR_LENGTH },
 		{ GK_LINK_KEY, 2, 5, GK_ERR_LENGTH },
@@ -269,18 +293,23 @@ static void bad_bytes(void **state)
 		{ GK_LINK_DEVICE, 30, 1, GK_ERR_VALUE },
 		{ GK_LINK_DEVICE, 30, 33, GK_ERR_VALUE },
 		{ GK_LINK_DEVICE, 31, 1, GK_ERR_VALUE },
-		{ GK_LINK_DEVICE, 34, 8, GK_ERR_VALUE },
-		{ GK_LINK_DEVICE, 39, 8, GK_ERR_VALUE },
-		{ GK_LINK_DEVICE, 40, GK_REASON_NONE, GK_ERR_VALUE },
-		{ GK_LINK_DEVICE, 40, GK_REASON_HUB, GK_ERR_VALUE },
-		{ GK_LINK_DEVICE, 40, GK_REASON_BAD_DESCRIPTOR, GK_ERR_VALUE },
-		{ GK_LINK_DEVICE, 41, 1, GK_ERR_VALUE },
-		{ GK_LINK_DEVICE, 42, 1, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 36, 3, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 36, 0, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 41, 8, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 42, 8, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 71, 8, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 72, GK_REASON_NONE, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 72, GK_REASON_HUB, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 72, GK_REASON_BAD_DESCRIPTOR, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 73, 1, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 74, 1, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 78, 1, GK_ERR_VALUE },
+		{ GK_LINK_DEVICE, 79, 1, GK_ERR_VALUE },
 		/* The small ones */
 		{ GK_LINK_GONE, 12, GK_REASON_NONE, GK_ERR_VALUE },
-		{ GK_LINK_GONE, 12, GK_REASON_KEYBOARD, GK_ERR_VALUE },
+		{ GK_LINK_GONE, 12, GK_REASON_ADMITTED, GK_ERR_VALUE },
 		{ GK_LINK_GONE, 12, GK_REASON_TOO_MANY, GK_ERR_VALUE },
-		{ GK_LINK_GONE, 12, GK_REASON_MAX + 1, GK_ERR_VALUE },
+		{ GK_LINK_GONE, 12, GK_REASON_QUIESCED + 1, GK_ERR_VALUE },
 		{ GK_LINK_GONE, 13, 1, GK_ERR_VALUE },
 		{ GK_LINK_GONE, 14, 1, GK_ERR_VALUE },
 		{ GK_LINK_GONE, 15, 0x80, GK_ERR_VALUE },
@@ -402,8 +431,13 @@ static void encode_is_as_strict(void **state)
 		FIELD(GK_LINK_DEVICE, u.dev.verdict, 4),
 		FIELD(GK_LINK_DEVICE, u.dev.verdict, GK_VERDICT_REFUSED),
 		FIELD(GK_LINK_DEVICE, u.dev.interfaces, 33),
-		FIELD(GK_LINK_DEVICE, u.dev.classes[2], 8),
-		FIELD(GK_LINK_DEVICE, u.dev.reason, GK_REASON_MAX + 1),
+		FIELD(GK_LINK_DEVICE, u.dev.shown[2].role, 1),
+		FIELD(GK_LINK_DEVICE, u.dev.shown[2].number, 1),
+		FIELD(GK_LINK_DEVICE, u.dev.shown[7].base_class, 8),
+		FIELD(GK_LINK_DEVICE, u.dev.shown[0].role, 0),
+		FIELD(GK_LINK_DEVICE, u.dev.shown[0].role, 3),
+		FIELD(GK_LINK_DEVICE, u.dev.shown[1].role, GK_ROLE_POINTER),
+		FIELD(GK_LINK_DEVICE, u.dev.reason, GK_REASON_UNPINNED),
 		FIELD(GK_LINK_DEVICE, u.dev.offset, 1),
 		FIELD(GK_LINK_GONE, u.gone.reason, GK_REASON_NONE),
 		FIELD(GK_LINK_GONE, u.gone.reason, 0x0109),
@@ -468,9 +502,11 @@ static void bounds_are_legal(void **state)
 		FIELD(GK_LINK_DEVICE, u.dev.path.port[0], 255),
 		FIELD(GK_LINK_DEVICE, u.dev.interfaces, 32),
 		FIELD(GK_LINK_DEVICE, u.dev.asked, GK_ROLE_ALL),
-		FIELD(GK_LINK_DEVICE, u.dev.classes[1], 255),
+		FIELD(GK_LINK_DEVICE, u.dev.shown[1].base_class, 255),
+		FIELD(GK_LINK_DEVICE, u.dev.shown[1].role, 1),
+		FIELD(GK_LINK_DEVICE, u.dev.rule, 0xffff),
 		FIELD(GK_LINK_GONE, u.gone.reason, GK_REASON_CHANGED),
-		FIELD(GK_LINK_GONE, u.gone.reason, GK_REASON_MAX),
+		FIELD(GK_LINK_GONE, u.gone.reason, GK_REASON_QUIESCED),
 		FIELD(GK_LINK_KEY, u.key.code, 1),
 		FIELD(GK_LINK_KEY, u.key.code, 255),
 		FIELD(GK_LINK_KEY, u.key.value, 0),
@@ -512,7 +548,7 @@ static void every_depth_and_length(void **state)
 	for (uint8_t depth = 0; depth < 20; depth++) {
 		struct gk_frame f = sample(GK_LINK_DEVICE);
 		uint8_t buf[GK_LINK_FRAME_MAX];
-		int want = depth >= 1 && depth <= GK_PORT_DEPTH ? 76 : GK_ERR_VALUE;
+		int want = depth >= 1 && depth <= GK_PORT_DEPTH ? 112 : GK_ERR_VALUE;
 
 		f.u.dev.path.depth = depth;
 		for (uint8_t i = 0; i < GK_PORT_DEPTH; i++)
@@ -541,13 +577,13 @@ static void verdicts(void **state)
 		uint16_t reason, offset;
 		int ok;
 	} cases[] = {
-		{ GK_VERDICT_ADMITTED, 1, 1, 1, GK_REASON_KEYBOARD, 0, 1 },
-		{ GK_VERDICT_ADMITTED, 1, 1, 0, GK_REASON_KEYBOARD, 0, 0 },
-		{ GK_VERDICT_ADMITTED, 1, 0, 1, GK_REASON_KEYBOARD, 0, 0 },
+		{ GK_VERDICT_ADMITTED, 1, 1, 1, GK_REASON_ADMITTED, 0, 1 },
+		{ GK_VERDICT_ADMITTED, 1, 1, 0, GK_REASON_ADMITTED, 0, 0 },
+		{ GK_VERDICT_ADMITTED, 1, 0, 1, GK_REASON_ADMITTED, 0, 0 },
 		{ GK_VERDICT_ADMITTED, 1, 1, 1, GK_REASON_NO_ROLE, 0, 0 },
-		{ GK_VERDICT_ADMITTED, 1, 1, 1, GK_REASON_KEYBOARD, 7, 0 },
-		{ GK_VERDICT_PARTLY, 1, 1, 2, GK_REASON_KEYBOARD, 0, 1 },
-		{ GK_VERDICT_PARTLY, 1, 1, 1, GK_REASON_KEYBOARD, 0, 0 },
+		{ GK_VERDICT_ADMITTED, 1, 1, 1, GK_REASON_ADMITTED, 7, 0 },
+		{ GK_VERDICT_PARTLY, 1, 1, 2, GK_REASON_ADMITTED, 0, 1 },
+		{ GK_VERDICT_PARTLY, 1, 1, 1, GK_REASON_ADMITTED, 0, 0 },
 		{ GK_VERDICT_PARTLY, 1, 1, 2, GK_REASON_HUB, 0, 0 },
 		{ GK_VERDICT_HUB, 0, 0, 1, GK_REASON_HUB, 0, 1 },
 		{ GK_VERDICT_HUB, 1, 1, 1, GK_REASON_HUB, 0, 0 },
@@ -565,7 +601,7 @@ static void verdicts(void **state)
 		{ GK_VERDICT_REFUSED, 0, 0, 1, GK_REASON_UNPLUGGED, 0, 0 },
 		{ GK_VERDICT_REFUSED, 0, 0, 1, GK_REASON_QUIESCED, 0, 0 },
 		{ GK_VERDICT_REFUSED, 0, 0, 1, GK_REASON_NONE, 0, 0 },
-		{ GK_VERDICT_REFUSED, 0, 0, 1, GK_REASON_KEYBOARD, 0, 0 },
+		{ GK_VERDICT_REFUSED, 0, 0, 1, GK_REASON_ADMITTED, 0, 0 },
 	};
 
 	(void)state;
@@ -574,10 +610,12 @@ static void verdicts(void **state)
 		uint8_t buf[GK_LINK_FRAME_MAX];
 		int n;
 
-		memset(f.u.dev.classes, 0, sizeof(f.u.dev.classes));
+		memset(f.u.dev.shown, 0, sizeof(f.u.dev.shown));
 		f.u.dev.verdict = cases[i].verdict;
 		f.u.dev.asked = cases[i].asked;
 		f.u.dev.granted = cases[i].granted;
+		if (cases[i].interfaces)
+			f.u.dev.shown[0].role = cases[i].granted;
 		f.u.dev.interfaces = cases[i].interfaces;
 		f.u.dev.reason = cases[i].reason;
 		f.u.dev.offset = cases[i].offset;
@@ -591,10 +629,11 @@ static void only_the_right_side_sends_it(void **state)
 	static const uint8_t may[TYPES + 1][SIDES] = {
 		/*		      gate dom0 worker supervisor */
 		[GK_LINK_HELLO] = { 1, 1, 0, 0 },    [GK_LINK_DEVICE] = { 1, 0, 0, 0 },
-		[GK_LINK_GONE] = { 1, 0, 1, 0 },     [GK_LINK_KEY] = { 1, 0, 1, 0 },
+		[GK_LINK_GONE] = { 1, 0, 0, 0 },     [GK_LINK_KEY] = { 1, 0, 1, 0 },
 		[GK_LINK_LED] = { 0, 1, 0, 1 },	     [GK_LINK_QUIESCE] = { 0, 1, 0, 1 },
 		[GK_LINK_QUIESCED] = { 1, 0, 0, 0 }, [GK_LINK_PING] = { 1, 1, 1, 1 },
-		[GK_LINK_LOG] = { 1, 0, 1, 0 },
+		[GK_LINK_LOG] = { 1, 0, 1, 0 },      [GK_LINK_FOUND] = { 0, 0, 1, 0 },
+		[GK_LINK_GRANT] = { 0, 0, 0, 1 },
 	};
 
 	(void)state;
@@ -628,7 +667,8 @@ static void a_worker_names_no_device(void **state)
 	} cases[] = {
 		{ GK_LINK_KEY, GK_SIDE_WORKER },
 		{ GK_LINK_LOG, GK_SIDE_WORKER },
-		{ GK_LINK_GONE, GK_SIDE_WORKER },
+		{ GK_LINK_FOUND, GK_SIDE_WORKER },
+		{ GK_LINK_GRANT, GK_SIDE_SUPERVISOR },
 		{ GK_LINK_PING, GK_SIDE_WORKER },
 		{ GK_LINK_LED, GK_SIDE_SUPERVISOR },
 		{ GK_LINK_QUIESCE, GK_SIDE_SUPERVISOR },

@@ -500,7 +500,9 @@ static const struct judged {
 	{ "allow", &disk, ALLOW, REFUSED, 0, { 0 } },
 	{ "allow", &reader, ALLOW, ADMITTED, 0, { S } },
 	{ "allow", &mouse, ALLOW, REFUSED, 0, { 0 } },
-	{ "allow", &undecided, ALLOW, REFUSED, 0, { 0 } },
+	{ "allow", &undecided, ALLOW, ADMITTED, 0, { K | F } },
+	{ "allow role fido", &undecided, ALLOW, ADMITTED, 0, { F } },
+	{ "allow role smartcard", &undecided, ALLOW, REFUSED, 0, { 0 } },
 	{ "allow", &nothing, ALLOW, REFUSED, 0, { 0 } },
 	{ "allow", &hub, ALLOW, GK_VERDICT_HUB, 0, { 0 } },
 	{ "allow role keyboard", &hub, ALLOW, GK_VERDICT_HUB, 0, { 0 } },
@@ -646,9 +648,10 @@ static void from_descriptors(void **state)
 
 	(void)state;
 	assert_int_equal(gk_usb_parse(sample_mixed, sizeof(sample_mixed), &usb), GK_OK);
-	gk_policy_judge(&usb, GK_OK, &j);
+	parse(gk_rules_default());
 	memset(&d, 0xee, sizeof(d));
-	gk_rule_device_init(&d, &usb, j.role);
+	gk_policy_device(&d, &usb);
+	gk_policy_judge(&usb, GK_OK, &rules, &d, &j);
 	assert_int_equal(d.vid, usb.vid);
 	assert_int_equal(d.pid, usb.pid);
 	assert_int_equal(d.interfaces, usb.first.interfaces);
@@ -693,7 +696,7 @@ static void keyboards(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct gk_keyboard k = { .seen = rows[i].seen,
+		struct gk_keyboard_facts k = { .seen = rows[i].seen,
 					 .others = rows[i].others };
 		enum gk_keyboard_answer a;
 
