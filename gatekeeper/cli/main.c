@@ -15,8 +15,8 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{ "status", gk_cmd_status,
-	  "status [--json]\n"
-	  "      what the gate does, its devices, its times" },
+	  "status [--log] [--json]\n"
+	  "      what the gate does, its devices, its times; what it let in and refused" },
 	{ "wait", gk_cmd_wait,
 	  "wait [--timeout SECONDS] [--json]\n"
 	  "      until the gate is ready (0) or will not be (1)" },
