@@ -122,11 +122,12 @@ $(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_%,$(wildcard tes
 $(T)/gk-usb-device: LIBS = $(shell pkg-config --libs $(REDIR))
 $(T)/bench: $(B)/obj/tests/bench/core.o $(B)/libgkcore.a
 $(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
-$(T)/test_redir: $(B)/obj/tests/devices/test_redir.o
-$(T)/test_redir: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
+$(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
+	$(B)/obj/tests/devices/test_host.o $(B)/libgkcore.a
+$(T)/test_redir $(T)/test_hostile: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
 $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
 $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
-		$(T)/bench:
+		$(T)/test_hostile $(T)/bench:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -184,7 +185,7 @@ $(CONFORMANCE):
 
 TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(UNIT) $(DOM0_TESTS) \
 	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
-	$(T)/gk-usb-device $(T)/test_redir
+	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile
 
 .PHONY: deps check check-run vm-check demo asan fuzz cover bench campaign
 deps:
