@@ -134,7 +134,36 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -Igatekeeper -Itests/fuzz -o $@ \
 		$(filter %.c,$^)
 
-TEST_PROGRAMS := $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+# A worker that was taken over: all objects of the real one, and hooks in them.
+# `unsealed`: without its system-call filter, to see what the rest of the jail holds.
+EVIL := $(T)/takeover/worker
+evil_objs = $(1:%=$(B)/obj/tests/takeover/worker/%.o)
+$(call evil_objs,evil evil-unsealed attempts attempts_link test_jail): \
+	ALL_CFLAGS += -I/usr/include/libusb-1.0
+$(call evil_objs,test_jail): $(call bpf,domain/supervisor)
+$(call evil_objs,evil-unsealed): tests/takeover/worker/evil.c
+	$(call say,CC $< (unsealed))
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -DGK_UNSEALED -fPIE -c -o $@ $<
+$(EVIL)/sealed: $(call evil_objs,evil)
+$(EVIL)/unsealed: $(call evil_objs,evil-unsealed)
+$(EVIL)/sealed $(EVIL)/unsealed: $(call domain_objs,$(DOMAIN_WORKER)) \
+		$(call evil_objs,attempts attempts_link) $(JAIL) $(B)/libgkcore.a
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -Wl,--wrap=gk_worker_send \
+		-Wl,--wrap=gk_sandbox_seal -o $@ $^ -lusb-1.0 -lpthread
+$(EVIL)/%.image: $(B)/gate/init $(B)/gate/supervisor $(EVIL)/%
+	$(call say,IMAGE $@)
+	$(Q)$(IMAGE)/build-image $@ $^
+EVIL_IMAGES := $(EVIL)/sealed.image $(EVIL)/unsealed.image
+$(EVIL)/test_jail: $(call evil_objs,test_jail attempts) \
+		$(call domain_objs,sandbox reduce) $(JAIL)
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lcmocka
+
+TEST_PROGRAMS := $(EVIL)/test_jail $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir
 
 .PHONY: deps check check-run vm-check demo asan fuzz
@@ -149,7 +178,7 @@ check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 
 # All boot scenarios. SCENARIOS="name ..." runs some.
 vm-check: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(EVIL_IMAGES)
 	$(Q)tests/vm/run $(SCENARIOS)
 
 demo: deps
@@ -221,4 +250,4 @@ install: all
 clean:
 	rm -rf $(B)
 
--include $(wildcard $(B)/obj/*/*/*.d $(B)/obj/*/*.d)
+-include $(wildcard $(B)/obj/*/*/*/*.d $(B)/obj/*/*/*.d $(B)/obj/*/*.d)
