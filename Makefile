@@ -139,51 +139,9 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -Igatekeeper -Itests/fuzz -o $@ \
 		$(filter %.c,$^)
 
-# A gate that has been taken over; tests/takeover/gate/README.md.
-EVIL := tests/takeover/gate
-# gatekeeperd's own code without its main().
-$(B)/obj/gatekeeperd_main.o: $(B)/obj/gatekeeper/dom0/main.o
-	$(Q)objcopy --redefine-sym main=gatekeeperd_main $< $@
-$(T)/takeover/campaign: $(call objs,$(EVIL)/campaign.c $(EVIL)/attack.c) \
-	$(B)/obj/gatekeeperd_main.o $(B)/libgkdom0.a $(B)/libgkcore.a
-$(T)/takeover/campaign: LIBS := -lxenstore
-$(T)/takeover/campaign:
-	$(call say,LD $@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+include tests/takeover/takeover.mk tests/conformance/conformance.mk
 
-$(T)/takeover/gate-supervisor: $(call objs,$(EVIL)/supervisor.c $(EVIL)/attack.c) \
-	$(B)/libgkcore.a
-$(T)/takeover/gate-supervisor: LIBS := -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
-	-lxentoollog -lxentoolcore
-$(T)/takeover/witness: $(call objs,$(EVIL)/witness.c)
-$(T)/takeover/gate-supervisor $(T)/takeover/witness:
-	$(call say,LD $@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
-$(T)/takeover/gate-image: $(B)/gate/init $(T)/takeover/gate-supervisor $(B)/gate/worker \
-		$(IMAGE)/build-image
-	$(call say,IMAGE $@)
-	$(Q)$(IMAGE)/build-image $@ $(filter $(B)/%,$^)
-# The list of keys, for the scenario.
-$(T)/takeover/keys: $(T)/takeover/campaign
-	$(Q)$< --keys > $@
-TAKEN_OVER_GATE := $(T)/takeover/gate-image $(T)/takeover/witness $(T)/takeover/keys
-
-# The conformance test, and our supervisor on a socket for it.
-$(T)/conformance/conformance: $(B)/obj/tests/conformance/conformance.o $(B)/libgkcore.a
-$(T)/conformance/worker: $(B)/obj/tests/conformance/worker.o $(B)/libgkcore.a
-$(T)/conformance/supervisor: $(call domain_objs,$(filter-out link_vchan spawn reduce,\
-		$(DOMAIN_SUPERVISOR))) $(call objs,tests/conformance/socket_stream.c \
-		tests/conformance/plain_start.c) $(B)/libgkcore.a
-$(T)/conformance/supervisor: LIBS := -lcrypto
-CONFORMANCE := $(addprefix $(T)/conformance/,conformance worker supervisor)
-$(CONFORMANCE):
-	$(call say,LD $@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
-
-TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(UNIT) $(DOM0_TESTS) \
+TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
 	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile
 
@@ -199,7 +157,8 @@ check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 
 # All boot scenarios. SCENARIOS="name ..." runs some.
 vm-check: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(TAKEN_OVER_GATE)
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(TAKEN_OVER_GATE) \
+		$(TAKEN_OVER_WORKER)
 	$(Q)tests/vm/run $(SCENARIOS)
 
 demo: deps
