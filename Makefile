@@ -137,13 +137,12 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) $(FUZZ_CFLAGS) -Igatekeeper \
-		-Itests/fuzz -o $@ $(filter %.c,$^) $(FUZZ_LIBS)
+		-Itests/fuzz -o $@ $(filter %.c,$^)
 # The supervisor as it is; what it asks of the kernel stands in the fuzzer.
 $(T)/replay/supervisor $(T)/fuzz/supervisor: \
-	$(addprefix gatekeeper/domain/,devices.c digest.c judge.c storm.c) \
+	$(addprefix gatekeeper/domain/,devices.c judge.c storm.c) \
 	$(wildcard gatekeeper/domain/*.h)
 $(T)/replay/supervisor $(T)/fuzz/supervisor: FUZZ_CFLAGS := -I/usr/include/libusb-1.0
-$(T)/replay/supervisor $(T)/fuzz/supervisor: FUZZ_LIBS := -lcrypto
 
 include tests/takeover/takeover.mk tests/conformance/conformance.mk
 
@@ -193,7 +192,7 @@ $(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(CORE) \
 	$(Q)mkdir -p $(@D)
 	$(Q)clang $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -DGK_LIBFUZZER $(FUZZ_CFLAGS) -Igatekeeper \
-		-Itests/fuzz -o $@ $(filter %.c,$^) $(FUZZ_LIBS)
+		-Itests/fuzz -o $@ $(filter %.c,$^)
 fuzz: deps
 	$(Q)$(MAKE) --no-print-directory $(FUZZERS)
 	$(Q)tests/fuzz/run $(SECONDS) $(FUZZERS)
