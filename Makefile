@@ -93,6 +93,10 @@ REDIR := libusbredirparser-0.5
 UNIT := $(patsubst tests/unit/%.c,$(T)/unit/%,$(wildcard tests/unit/test_*.c))
 DOM0_TESTS := $(patsubst tests/dom0/%.c,$(T)/dom0/%,$(wildcard tests/dom0/*.c))
 HANDOFF_TESTS := $(patsubst tests/handoff/%.c,$(T)/handoff/%,$(wildcard tests/handoff/test_*.c))
+# Not core alone: gatekeeperd; some of its files are replaced or included there.
+FUZZ_INCLUDES := $(DAEMON_MAIN) gatekeeper/dom0/paths.c
+FUZZ_DAEMON := $(filter-out $(LINK_READER) $(FUZZ_INCLUDES) $(addprefix gatekeeper/dom0/,\
+	loop.c clock.c log.c),$(wildcard gatekeeper/dom0/*.c)) $(wildcard handoff/*.c)
 REPLAYS := $(patsubst tests/fuzz/fuzz_%.c,$(T)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 
@@ -115,8 +119,11 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 		$(wildcard gatekeeper/core/*.h)
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -Igatekeeper -Itests/fuzz -o $@ \
-		$(filter %.c,$^)
+	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -I. -Igatekeeper -Itests/fuzz -o $@ \
+		$(filter-out $(FUZZ_INCLUDES),$(filter %.c,$^)) $(LIBS)
+$(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: $(FUZZ_DAEMON) $(FUZZ_INCLUDES) \
+	$(wildcard gatekeeper/dom0/*.h)
+$(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: LIBS := -lxenstore
 
 # A gate that has been taken over; tests/takeover/gate/README.md.
 EVIL := tests/takeover/gate
@@ -204,7 +211,8 @@ $(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c $(CORE)
 	$(call say,CLANG $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)clang $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -Igatekeeper -Itests/fuzz -o $@ $^
+		-fno-sanitize-recover=all -I. -Igatekeeper -Itests/fuzz -o $@ \
+		$(filter-out $(FUZZ_INCLUDES),$(filter %.c,$^)) $(LIBS)
 fuzz: deps
 	$(Q)$(MAKE) --no-print-directory $(FUZZERS)
 	$(Q)for f in $(FUZZERS); do \
