@@ -321,6 +321,7 @@ static void make_machine(void)
 		MUST(mkdir(path, 0700) == 0);
 	}
 	put_in("sys/bus/pci/devices/0000:00:14.0/class", "0x0c0330\n", 9, 0);
+	put_in("sys/bus/pci/devices/0000:00:14.0/driver_override", "pciback\n", 8, 0);
 	snprintf(path, sizeof(path),
 		 "%s/sys/bus/pci/devices/0000:00:14.0/driver", top);
 	MUST(symlink("../../drivers/pciback", path) == 0);
@@ -671,6 +672,7 @@ static void begin(struct input *in)
 		MUST(gk_loop_add(f.d.loop, keys[1], EPOLLIN, on_uinput, &f.d) == 0);
 	}
 	gk_gate_begin(&f.d);
+	MUST(f.d.controllers == 1);
 	if (how & 0x80)
 		return;
 	/* Most of what is worth seeing is seen of a gate that is up. */
