@@ -96,7 +96,7 @@ $(B)/gatekeeperd: LIBS := -lxenstore
 $(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(JAIL) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore
 $(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c) $(B)/libgkdom0.a $(B)/libgkcore.a
-$(B)/gatekeeper: LIBS := -lxenstore
+$(B)/gatekeeper: LIBS := -lxenstore -lcrypto
 $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper:
 	$(call say,LD $@)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
