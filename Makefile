@@ -43,9 +43,9 @@ $(B)/obj/gatekeeper/domain/reduce.o: $(call bpf,domain/supervisor)
 $(B)/obj/gatekeeper/dom0/link_sandbox.o: $(call bpf,dom0/link_reader)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
-DOMAIN_SUPERVISOR := supervisor devices digest hostdrivers inventory \
-	link_server log oom reduce uevent
-DOMAIN_WORKER := worker worker_keyboard sandbox udev_absent
+DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge \
+	link_server link_vchan log oom reduce spawn storm uevent
+DOMAIN_WORKER := worker worker_look worker_keyboard clock sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
 STATIC := -static-pie -Wl,--gc-sections
 
@@ -59,8 +59,9 @@ $(B)/gate/%:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
-$(B)/obj/gatekeeper/domain/%.o: ALL_CFLAGS += -ffunction-sections -fdata-sections \
-	-I/usr/include/libusb-1.0
+$(B)/obj/gatekeeper/domain/%.o: ALL_CFLAGS += -ffunction-sections -fdata-sections
+$(B)/obj/gatekeeper/domain/%.o $(B)/obj/tests/conformance/%.o: \
+	ALL_CFLAGS += -I/usr/include/libusb-1.0
 
 IMAGE := gatekeeper/domain/image
 $(B)/gate-kernel: $(IMAGE)/kernel.config $(IMAGE)/build-kernel
@@ -119,10 +120,14 @@ $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/hand
 $(T)/golden: $(B)/obj/tests/golden/golden.o $(B)/libgkcore.a
 $(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_%,$(wildcard tests/devices/*.c)))
 $(T)/gk-usb-device: LIBS = $(shell pkg-config --libs $(REDIR))
-$(T)/test_redir: $(B)/obj/tests/devices/test_redir.o
-$(T)/test_redir: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
+$(T)/bench: $(B)/obj/tests/bench/core.o $(B)/libgkcore.a
+$(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
+$(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
+	$(B)/obj/tests/devices/test_host.o $(B)/libgkcore.a
+$(T)/test_redir $(T)/test_hostile: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
 $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
-$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir:
+$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
+		$(T)/test_hostile $(T)/bench:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -134,39 +139,13 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -Igatekeeper -Itests/fuzz -o $@ \
 		$(filter %.c,$^)
 
-# A worker that was taken over: all objects of the real one, and hooks in them.
-# `unsealed`: without its system-call filter, to see what the rest of the jail holds.
-EVIL := $(T)/takeover/worker
-evil_objs = $(1:%=$(B)/obj/tests/takeover/worker/%.o)
-$(call evil_objs,evil evil-unsealed attempts attempts_link test_jail): \
-	ALL_CFLAGS += -I/usr/include/libusb-1.0
-$(call evil_objs,test_jail): $(call bpf,domain/supervisor)
-$(call evil_objs,evil-unsealed): tests/takeover/worker/evil.c
-	$(call say,CC $< (unsealed))
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -DGK_UNSEALED -fPIE -c -o $@ $<
-$(EVIL)/sealed: $(call evil_objs,evil)
-$(EVIL)/unsealed: $(call evil_objs,evil-unsealed)
-$(EVIL)/sealed $(EVIL)/unsealed: $(call domain_objs,$(DOMAIN_WORKER)) \
-		$(call evil_objs,attempts attempts_link) $(JAIL) $(B)/libgkcore.a
-	$(call say,LD $@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -Wl,--wrap=gk_worker_send \
-		-Wl,--wrap=gk_sandbox_seal -o $@ $^ -lusb-1.0 -lpthread
-$(EVIL)/%.image: $(B)/gate/init $(B)/gate/supervisor $(EVIL)/%
-	$(call say,IMAGE $@)
-	$(Q)$(IMAGE)/build-image $@ $^
-EVIL_IMAGES := $(EVIL)/sealed.image $(EVIL)/unsealed.image
-$(EVIL)/test_jail: $(call evil_objs,test_jail attempts) \
-		$(call domain_objs,sandbox reduce) $(JAIL)
-	$(call say,LD $@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lcmocka
+include tests/takeover/takeover.mk tests/conformance/conformance.mk
 
-TEST_PROGRAMS := $(EVIL)/test_jail $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
-	$(T)/gk-usb-device $(T)/test_redir
+TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
+	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile
 
-.PHONY: deps check check-run vm-check demo asan fuzz
+.PHONY: deps check check-run vm-check demo asan fuzz cover bench campaign
 deps:
 	$(Q)tests/deps
 
@@ -178,7 +157,8 @@ check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 
 # All boot scenarios. SCENARIOS="name ..." runs some.
 vm-check: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(EVIL_IMAGES)
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(TAKEN_OVER_GATE) \
+		$(TAKEN_OVER_WORKER)
 	$(Q)tests/vm/run $(SCENARIOS)
 
 demo: deps
@@ -190,21 +170,36 @@ asan: deps
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan CFLAGS='-O1 -g $(SAN)' \
 		LDFLAGS='$(SAN)' HARDEN= check-run
 
-# Coverage-guided fuzzing of each parser: make fuzz SECONDS=600
+# The gate that has been taken over, at length: make campaign MESSAGES=n SEED=n
+MESSAGES ?= 1000000
+SEED ?= 1
+campaign: deps
+	$(Q)$(MAKE) --no-print-directory $(B)/gatekeeper-link $(T)/takeover/campaign
+	$(Q)$(T)/takeover/campaign --link $(B)/gatekeeper-link --seed $(SEED) \
+		--messages $(MESSAGES)
+
+# Coverage-guided fuzzing, one target after the other: make fuzz SECONDS=600
 SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(T)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c $(CORE)
+$(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(CORE) \
+		$(wildcard gatekeeper/core/*.h)
 	$(call say,CLANG $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)clang $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -Igatekeeper -Itests/fuzz -o $@ $^
+		-fno-sanitize-recover=all -DGK_LIBFUZZER -Igatekeeper -Itests/fuzz \
+		-o $@ $(filter %.c,$^) $(FUZZ_LIBS)
 fuzz: deps
 	$(Q)$(MAKE) --no-print-directory $(FUZZERS)
-	$(Q)for f in $(FUZZERS); do \
-		echo "== $$f: $(SECONDS) s"; mkdir -p $$f.corpus; \
-		$$f -max_total_time=$(SECONDS) -print_final_stats=1 $$f.corpus \
-			tests/fuzz/corpus/$${f##*/} || exit 1; \
-	done
+	$(Q)tests/fuzz/run $(SECONDS) $(FUZZERS)
+
+# Lines of core/ that unit tests, golden pairs and the fuzzers' corpus run.
+cover: deps
+	$(Q)tests/cover $(B)/cover
+
+# How fast, beside yardsticks measured in the same run; build/bench/report.json.
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all $(T)/bench
+	$(Q)tests/bench/run $(B)
 
 # ---- install -----------------------------------------------------------------
 D := $(DESTDIR)$(PREFIX)
