@@ -248,6 +248,8 @@ install: all
 		$(D)/lib/systemd/system/xenstored.service.d/20-gatekeeper.conf
 	[ -e $(DESTDIR)/etc/gatekeeper/gatekeeper.conf ] || \
 		install -m 0644 gatekeeper/dom0/gatekeeper.conf $(DESTDIR)/etc/gatekeeper/
+	[ -e $(DESTDIR)/etc/gatekeeper/rules.conf ] || \
+		install -m 0644 gatekeeper/dom0/rules.conf $(DESTDIR)/etc/gatekeeper/
 	for page in $(MAN); do \
 		dir=$(D)/share/man/man$${page##*.}; \
 		install -d $$dir && install -m 0644 $$page $$dir/ || exit 1; \
