@@ -44,7 +44,7 @@ $(B)/obj/gatekeeper/dom0/link_sandbox.o: $(call bpf,dom0/link_reader)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
 DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge \
-	link_server log oom reduce spawn storm uevent
+	link_server link_vchan log oom reduce spawn storm uevent
 DOMAIN_WORKER := worker worker_look worker_keyboard clock sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
 STATIC := -static-pie -Wl,--gc-sections
@@ -59,8 +59,9 @@ $(B)/gate/%:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
-$(B)/obj/gatekeeper/domain/%.o: ALL_CFLAGS += -ffunction-sections -fdata-sections \
-	-I/usr/include/libusb-1.0
+$(B)/obj/gatekeeper/domain/%.o: ALL_CFLAGS += -ffunction-sections -fdata-sections
+$(B)/obj/gatekeeper/domain/%.o $(B)/obj/tests/conformance/%.o: \
+	ALL_CFLAGS += -I/usr/include/libusb-1.0
 
 IMAGE := gatekeeper/domain/image
 $(B)/gate-kernel: $(IMAGE)/kernel.config $(IMAGE)/build-kernel
@@ -138,10 +139,13 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -Igatekeeper -Itests/fuzz -o $@ \
 		$(filter %.c,$^)
 
-TEST_PROGRAMS := $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+include tests/takeover/takeover.mk tests/conformance/conformance.mk
+
+TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
+	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile
 
-.PHONY: deps check check-run vm-check demo asan fuzz cover bench
+.PHONY: deps check check-run vm-check demo asan fuzz cover bench campaign
 deps:
 	$(Q)tests/deps
 
@@ -153,7 +157,8 @@ check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 
 # All boot scenarios. SCENARIOS="name ..." runs some.
 vm-check: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(TAKEN_OVER_GATE) \
+		$(TAKEN_OVER_WORKER)
 	$(Q)tests/vm/run $(SCENARIOS)
 
 demo: deps
@@ -164,6 +169,14 @@ demo: deps
 asan: deps
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan CFLAGS='-O1 -g $(SAN)' \
 		LDFLAGS='$(SAN)' HARDEN= check-run
+
+# The gate that has been taken over, at length: make campaign MESSAGES=n SEED=n
+MESSAGES ?= 1000000
+SEED ?= 1
+campaign: deps
+	$(Q)$(MAKE) --no-print-directory $(B)/gatekeeper-link $(T)/takeover/campaign
+	$(Q)$(T)/takeover/campaign --link $(B)/gatekeeper-link --seed $(SEED) \
+		--messages $(MESSAGES)
 
 # Coverage-guided fuzzing, one target after the other: make fuzz SECONDS=600
 SECONDS ?= 60
@@ -232,4 +245,4 @@ install: all
 clean:
 	rm -rf $(B)
 
--include $(wildcard $(B)/obj/*/*/*.d $(B)/obj/*/*.d)
+-include $(wildcard $(B)/obj/*/*/*/*.d $(B)/obj/*/*/*.d $(B)/obj/*/*.d)

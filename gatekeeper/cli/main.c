@@ -27,7 +27,8 @@ static const struct {
 	  "sys_usb_config\n      in gatekeeper.conf, or to none (release), "
 	  "if not told" },
 	{ "inspect", gk_cmd_inspect,
-	  "inspect [--json] FILE | --hid-report FILE | --replay FILE\n"
+	  "inspect [--json] [--rules FILE] [--report N=FILE]... FILE\n"
+	  "inspect [--json] --hid-report FILE | --replay FILE\n"
 	  "      judge a device by its descriptors (sysfs `descriptors`); what a HID\n"
 	  "      report descriptor could be; the keys of a hid-recorder file" },
 	{ "rules", gk_cmd_rules,

@@ -40,7 +40,9 @@ const char *gk_devices_kind(const struct gk_link_device *i)
 {
 	static char text[40];
 
-	if (i->asked & GK_ROLE_KEYBOARD)
+	/* The gate had let it in as one; what it refuses need not be what it
+	 * says. */
+	if (i->reason >= GK_REASON_UNPINNED)
 		return "keyboard";
 	snprintf(text, sizeof(text), "%s device", gk_class_text(gk_device_class(i)));
 	return text;

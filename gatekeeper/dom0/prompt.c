@@ -91,7 +91,7 @@ static void summary(void *ctx)
 			continue;
 		gk_devices_port(d, &view, port);
 		add(text, "%s%s on %s", refused++ ? ", " : "; refused: ",
-		    view.asked & GK_ROLE_KEYBOARD ? "keyboard" :
+		    view.reason >= GK_REASON_UNPINNED ? "keyboard" :
 		    gk_class_text(gk_device_class(&view)), port);
 	}
 	gk_screen_say(&d->screen, LOG_INFO, "%s", text);

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "link_server.h"
 
-#include <libxenvchan.h>
 #include <string.h>
 
+#include "link_stream.h"
 #include "log.h"
 
-#define XS_PATH "data/gatekeeper"
-
 enum {
-	/* Both rings in the one shared page: sizes that libxenvchan calls small. */
-	RING_FROM_DOM0 = 1024,
-	RING_TO_DOM0 = 2048,
 	/*
 	 * Frames handled in one go, so that nobody can keep us here. Far more
 	 * than the ring holds: to stop earlier would be to sleep on data, as
@@ -23,18 +18,13 @@ enum {
 int gk_link_server_start(struct gk_link_server *s)
 {
 	memset(s, 0, sizeof(*s));
-	s->vchan = libxenvchan_server_init(NULL, 0, XS_PATH, RING_FROM_DOM0,
-					   RING_TO_DOM0);
-	if (!s->vchan)
-		return GK_ERR_SYSTEM;
-	s->vchan->blocking = 0;
-	s->vchan->server_persist = -1;	/* a signed bit-field */
-	return GK_OK;
+	return gk_stream_open();
 }
 
 int gk_link_server_fd(const struct gk_link_server *s)
 {
-	return libxenvchan_fd_for_select(s->vchan);
+	(void)s;
+	return gk_stream_fd();
 }
 
 static void session_over(struct gk_link_server *s, const char *why)
@@ -51,7 +41,7 @@ static void flush(struct gk_link_server *s)
 	while (s->count) {
 		unsigned i = s->head;
 		/* All or nothing, so a reader that restarts finds whole frames. */
-		int n = libxenvchan_send(s->vchan, s->queue[i], s->queue_len[i]);
+		int n = gk_stream_send(s->queue[i], s->queue_len[i]);
 
 		if (n < 0)
 			session_over(s, "cannot send");
@@ -98,7 +88,7 @@ static int fill(struct gk_link_server *s, unsigned want)
 
 	if (s->in_len >= want)
 		return 1;
-	n = libxenvchan_read(s->vchan, s->in + s->in_len, want - s->in_len);
+	n = gk_stream_read(s->in + s->in_len, want - s->in_len);
 	if (n > 0)
 		s->in_len += (unsigned)n;
 	return s->in_len >= want;
@@ -125,12 +115,12 @@ static int next_frame(struct gk_link_server *s, struct gk_frame *f)
  * A frame that cannot be read loses the place in the stream: throw away what
  * has arrived. A client that starts anew speaks after that.
  */
-static void drain(struct gk_link_server *s)
+static void drain(void)
 {
 	uint8_t sink[256];
 
-	for (int i = 0; i < RING_FROM_DOM0 / 16; i++)
-		if (libxenvchan_read(s->vchan, sink, sizeof(sink)) <= 0)
+	for (int i = 0; i < GK_RING_FROM_DOM0 / 16; i++)
+		if (gk_stream_read(sink, sizeof(sink)) <= 0)
 			break;
 }
 
@@ -140,8 +130,7 @@ void gk_link_server_service(struct gk_link_server *s,
 	struct gk_frame f;
 	int r = 0;
 
-	libxenvchan_wait(s->vchan);
-	if (libxenvchan_is_open(s->vchan) != 1)
+	if (!gk_stream_wake())
 		session_over(s, "dom0 has closed it");
 	flush(s);
 	for (int i = 0; i < FRAMES_A_TURN; i++) {
@@ -152,6 +141,6 @@ void gk_link_server_service(struct gk_link_server *s,
 	}
 	if (r < 0) {
 		session_over(s, gk_strerror(r));
-		drain(s);
+		drain();
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The gate's end of the link: the vchan server, its send queue and its framing.
+ * The gate's end of the link: its send queue and its framing, over the vchan
+ * server of link_stream.h.
  * It keeps no device state. One client (dom0's link reader) at a time; a client
  * may go and another come, which then says HELLO.
  */
@@ -11,8 +12,6 @@
 
 #include "core/link.h"
 
-struct libxenvchan;
-
 enum {
 	/*
 	 * Frames waiting for dom0. dom0 reads within microseconds; a queue this
@@ -22,7 +21,6 @@ enum {
 };
 
 struct gk_link_server {
-	struct libxenvchan *vchan;
 	int open;		/* dom0 said HELLO, and is still there */
 	uint8_t in[GK_LINK_FRAME_MAX];	/* a frame not yet complete */
 	unsigned in_len;

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A gate domain that somebody else has taken over."""
+import json
+import re
+
+from harness import gate, paths
+from harness.registry import scenario
+from harness.test import Test
+
+BUILT = paths.TOP / "build/tests/takeover"
+IMAGE = BUILT / "gate-image"
+WITNESS = BUILT / "witness"
+KEYS = BUILT / "keys"
+RESTARTS = 7            # so that each of the acts of its supervisor.c gets its turn
+ENTER = {28, 96}
+GROWTH_KIB = 256        # gatekeeperd over all of it; a reader in its life
+
+# What each act has to end with, as the journal of dom0 has it, in this order.
+ENDS = (
+    r"broke the protocol: KEY, decoding",
+    r"broke the protocol: ",
+    r"broke the protocol: \S+, in its header",
+    r"broke the protocol: \S+, in this session: more of something than",
+    r"broke the protocol: HELLO, in this session",
+    r"broke the protocol: QUIESCED, in this session",
+    r"gatekeeper-link: ",
+    r"gatekeeper-link: ",
+)
+# dom0's kernel lines that every start and end of a gate brings, and those of the boot.
+OF_A_GATE = re.compile(r"xen[-_]?pciback|pciback |xen_pciback|pci 0000:|xen-blkback")
+FROM_A_GATE = re.compile(r"(?i)gnttab|grant|evtchn|event channel|vchan|BUG|WARNING|Oops|"
+                         r"Call Trace|sysrq|uinput|soft lockup|hung task|"
+                         r"input: (?!USB Gatekeeper keyboard|AT Translated|.*PS/2|Power)")
+
+
+def witness(t):
+    return json.loads(t.guest.output("cat /run/gk-witness.json"))
+
+
+def memory(t, seen):
+    daemon = [p for p in seen["processes"] if p["name"] == "gatekeeperd"]
+    readers = [p for p in seen["processes"] if p["name"] == "gatekeeper-link"]
+    t.check(len(daemon) == 1, f"gatekeeperd: {daemon}")
+    t.check(len(readers) >= RESTARTS, f"{len(readers)} readers were seen")
+    # The first sample may be of a process that is still being started.
+    grown = daemon[0]["most"] - daemon[0]["first"]
+    t.metrics["gatekeeperd_rss_kib"] = daemon[0]["last"]
+    t.metrics["gatekeeperd_grown_kib"] = grown
+    t.metrics["reader_rss_kib"] = max(p["most"] for p in readers)
+    t.metrics["readers"] = len(readers)
+    forging = max(readers, key=lambda p: p["last"])
+    t.metrics["reader_grown_kib"] = forging["most"] - forging["last"]
+    t.check(daemon[0]["most"] - daemon[0]["last"] < GROWTH_KIB and
+            daemon[0]["last"] < 8192, f"gatekeeperd's memory: {daemon}")
+    t.check(all(p["most"] < 8192 for p in readers), f"the readers' memory: {readers}")
+
+
+@scenario("taken-over-gate", timeout=420, needs=(IMAGE, WITNESS, KEYS))
+def taken_over_gate(t: Test):
+    """A gate that says anything at all: keys of the list and nothing else, then the end."""
+    allowed = set(json.loads(KEYS.read_text()))
+    t.boot(ps2=True, devices=("usb-kbd,id=kbd,bus=xhci0.0,port=1",), timeout=60,
+           initramfs=t.initramfs_with({
+               "usr/lib/gatekeeper/gate-image": IMAGE.read_bytes(),
+               "usr/bin/gk-witness": WITNESS.read_bytes(),
+               "etc/gatekeeper/gatekeeper.conf": f"restarts = {RESTARTS}\n".encode()}))
+    t.wait_initramfs()
+    t.early("setsid gk-witness /run/gk-witness.json >/dev/null 2>&1 </dev/null &")
+    t.wait_prompt()
+    t.say("the gate forges keyboards and keys")
+    t.screen.wait(r"USB Gatekeeper: the gate broke the\s+link's\s+protocol; "
+                  r"it\s+is\s+started\s+again", t.left(150))
+    t.qmp.screenshot(t.out / "broken.png")
+    t.say("dom0 has closed the link, and says so; the next acts")
+    t.screen.wait(rf"{RESTARTS}\s+restarts\s+did\s+not\s+help", t.left(240))
+    t.qmp.screenshot(t.out / "given-up.png")
+    t.say(f"given up after {RESTARTS} restarts; the PS/2 keyboard")
+    # What the gate has typed is at the prompt: that is no passphrase.
+    mark = t.vm.side.mark()
+    t.type("\n")
+    t.events.wait("prompt", t.left(60), mark)
+    t.sleep(1.5)
+    t.unlock()
+    t.wait_agent()
+    judge(t, allowed)
+
+
+def judge(t, allowed):
+    now = gate.status(t)
+    t.check(now["state"] == "failed", f"the gate is {now['state']}")
+    t.check(now["restarts"] == RESTARTS, f"{now['restarts']} restarts")
+
+    seen = witness(t)
+    (t.out / "witness.json").write_text(json.dumps(seen))
+    t.check(seen["keyboard"], "the witness did not find the virtual keyboard")
+    t.check(set(seen["can"]) == allowed,
+            f"the virtual keyboard's keys are not the list: {set(seen['can']) ^ allowed}")
+    t.check(set(seen["seen"]) <= allowed, f"keys: {set(seen['seen']) - allowed}")
+    t.check(not seen["other"], f"{seen['other']} events that are no keys")
+    t.check(not seen["down"], f"keys still down: {seen['down']}")
+    missing = allowed - set(seen["seen"]) - ENTER
+    t.check(not missing, f"keys that never came, so that this shows nothing: {missing}")
+    t.metrics["forged_key_events"] = seen["events"]
+    t.metrics["keys_seen"] = len(seen["seen"])
+    memory(t, seen)
+
+    journal = t.guest.output("journalctl -b --no-pager -o cat -t gatekeeperd -t gatekeeper "
+                             "-u gatekeeperd.service", 60)
+    (t.out / "gatekeeperd.txt").write_text(journal)
+    acts = re.split(r"(?m)^.*link connected at .*$", journal)[1:]
+    t.check(len(acts) == len(ENDS), f"{len(acts)} sessions")
+    for number, (text, end) in enumerate(zip(acts, ENDS), 1):
+        said = re.findall(end + r".*", text)
+        t.check(said, f"act {number} did not end with {end!r}: {text[-600:]!r}")
+        t.say(f"act {number}: {said[0]}")
+    forged = re.search(r"forged frames 0*(\d+)", journal)
+    t.check(forged, "the gate did not come to the end of its forgeries")
+    t.metrics["forged_frames"] = int(forged[1])
+
+    t.collect()
+    lines = [line for line in (t.dmesg or "").splitlines()
+             if FROM_A_GATE.search(line) and not OF_A_GATE.search(line)]
+    (t.out / "suspicious.txt").write_text("\n".join(lines) + "\n")
+    late = [line for line in lines if float(re.match(r"\[ *([\d.]+)\]", line)[1]) >
+            prompt_s(t)]
+    t.check(not late, f"dom0's kernel log: {late[:5]}")
+
+
+def prompt_s(t):
+    return t.events.first("prompt")[0] / 1000
