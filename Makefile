@@ -11,7 +11,7 @@ WARN := -Wall -Wextra -Wconversion -Wshadow -Wvla -Wformat=2 -Wswitch-enum \
 	-Wmissing-prototypes
 HARDEN := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 CFLAGS ?= -O2 -g
-ALL_CFLAGS := $(CSTD) $(WARN) $(HARDEN) -Igatekeeper -I. -MMD -MP $(CFLAGS)
+ALL_CFLAGS := $(CSTD) $(WARN) $(HARDEN) -Igatekeeper -I$(B)/gen -I. -MMD -MP $(CFLAGS)
 ALL_LDFLAGS := -Wl,-z,relro,-z,now $(LDFLAGS)
 
 ifneq ($(V),1)
@@ -26,25 +26,42 @@ all:
 CORE := $(wildcard gatekeeper/core/*.c)
 CORE_PIC := $(CORE:%.c=$(B)/obj/%.o)
 
+# ---- jails: lists of system calls become BPF programs, at build time ----------
+JAIL := $(B)/obj/gatekeeper/jail/drop.o
+bpf = $(B)/gen/$(1)_filter.h
+$(B)/gk-filter: gatekeeper/jail/filter.c $(wildcard gatekeeper/*/*.seccomp.h) \
+		gatekeeper/domain/worker_fd.h
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) -O1 -Igatekeeper -o $@ $< -lseccomp
+$(B)/gen/%_filter.h: $(B)/gk-filter
+	$(call say,FILTER $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(B)/gk-filter $(notdir $*) > $@.part && mv $@.part $@
+$(B)/obj/gatekeeper/domain/sandbox.o: $(call bpf,domain/worker)
+$(B)/obj/gatekeeper/domain/reduce.o: $(call bpf,domain/supervisor)
+$(B)/obj/gatekeeper/dom0/link_sandbox.o: $(call bpf,dom0/link_reader)
+
 # ---- the gate domain: static, because its initramfs holds nothing else -------
-DOMAIN_SUPERVISOR := supervisor devices digest hostdrivers inventory \
-	link_server link_vchan log oom uevent
-DOMAIN_WORKER := worker worker_keyboard sandbox udev_absent
+DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge \
+	link_server link_vchan log oom reduce spawn storm uevent
+DOMAIN_WORKER := worker worker_look worker_keyboard clock sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
 STATIC := -static-pie -Wl,--gc-sections
 
 $(B)/gate/init: $(call domain_objs,init log)
-$(B)/gate/supervisor: $(call domain_objs,$(DOMAIN_SUPERVISOR)) $(B)/libgkcore.a
+$(B)/gate/supervisor: $(call domain_objs,$(DOMAIN_SUPERVISOR)) $(JAIL) $(B)/libgkcore.a
 $(B)/gate/supervisor: LIBS := -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
 	-lxentoollog -lxentoolcore -lcrypto
-$(B)/gate/worker: $(call domain_objs,$(DOMAIN_WORKER)) $(B)/libgkcore.a
+$(B)/gate/worker: $(call domain_objs,$(DOMAIN_WORKER)) $(JAIL) $(B)/libgkcore.a
 $(B)/gate/worker: LIBS := -lusb-1.0
 $(B)/gate/%:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
-$(B)/obj/gatekeeper/domain/%.o: ALL_CFLAGS += -ffunction-sections -fdata-sections \
-	-I/usr/include/libusb-1.0
+$(B)/obj/gatekeeper/domain/%.o: ALL_CFLAGS += -ffunction-sections -fdata-sections
+$(B)/obj/gatekeeper/domain/%.o $(B)/obj/tests/conformance/%.o: \
+	ALL_CFLAGS += -I/usr/include/libusb-1.0
 
 IMAGE := gatekeeper/domain/image
 $(B)/gate-kernel: $(IMAGE)/kernel.config $(IMAGE)/build-kernel
@@ -76,8 +93,8 @@ $(B)/libgkdom0.a: $(call objs,$(filter-out $(LINK_READER) $(DAEMON_MAIN),$(wildc
 	gatekeeper/dom0/*.c)) handoff/*.c)
 $(B)/gatekeeperd: $(call objs,$(DAEMON_MAIN)) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeperd: LIBS := -lxenstore
-$(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(B)/libgkdom0.a $(B)/libgkcore.a
-$(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore -lseccomp
+$(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(JAIL) $(B)/libgkdom0.a $(B)/libgkcore.a
+$(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore
 $(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper: LIBS := -lxenstore
 $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper:
@@ -107,10 +124,14 @@ $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/hand
 $(T)/golden: $(B)/obj/tests/golden/golden.o $(B)/libgkcore.a
 $(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_%,$(wildcard tests/devices/*.c)))
 $(T)/gk-usb-device: LIBS = $(shell pkg-config --libs $(REDIR))
-$(T)/test_redir: $(B)/obj/tests/devices/test_redir.o
-$(T)/test_redir: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
+$(T)/bench: $(B)/obj/tests/bench/core.o $(B)/libgkcore.a
+$(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
+$(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
+	$(B)/obj/tests/devices/test_host.o $(B)/libgkcore.a
+$(T)/test_redir $(T)/test_hostile: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
 $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
-$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir:
+$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
+		$(T)/test_hostile $(T)/bench:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -159,9 +180,9 @@ TAKEN_OVER_GATE := $(T)/takeover/gate-image $(T)/takeover/witness $(T)/takeover/
 # The conformance test, and our supervisor on a socket for it.
 $(T)/conformance/conformance: $(B)/obj/tests/conformance/conformance.o $(B)/libgkcore.a
 $(T)/conformance/worker: $(B)/obj/tests/conformance/worker.o $(B)/libgkcore.a
-$(T)/conformance/supervisor: $(call domain_objs,$(filter-out link_vchan,\
-		$(DOMAIN_SUPERVISOR))) $(B)/obj/tests/conformance/socket_stream.o \
-		$(B)/libgkcore.a
+$(T)/conformance/supervisor: $(call domain_objs,$(filter-out link_vchan spawn reduce,\
+		$(DOMAIN_SUPERVISOR))) $(call objs,tests/conformance/socket_stream.c \
+		tests/conformance/plain_start.c) $(B)/libgkcore.a
 $(T)/conformance/supervisor: LIBS := -lcrypto
 CONFORMANCE := $(addprefix $(T)/conformance/,conformance worker supervisor)
 $(CONFORMANCE):
@@ -169,10 +190,11 @@ $(CONFORMANCE):
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
 
-TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
-	$(T)/gk-usb-device $(T)/test_redir
+TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(UNIT) $(DOM0_TESTS) \
+	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile
 
-.PHONY: deps check check-run vm-check demo asan fuzz campaign
+.PHONY: deps check check-run vm-check demo asan fuzz cover bench campaign
 deps:
 	$(Q)tests/deps
 
@@ -204,22 +226,28 @@ campaign: deps
 	$(Q)$(T)/takeover/campaign --link $(B)/gatekeeper-link --seed $(SEED) \
 		--messages $(MESSAGES)
 
-# Coverage-guided fuzzing of each parser: make fuzz SECONDS=600
+# Coverage-guided fuzzing, one target after the other: make fuzz SECONDS=600
 SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(T)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-$(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c $(CORE)
+$(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(CORE) \
+		$(wildcard gatekeeper/core/*.h)
 	$(call say,CLANG $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)clang $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -I. -Igatekeeper -Itests/fuzz -o $@ \
-		$(filter-out $(FUZZ_INCLUDES),$(filter %.c,$^)) $(LIBS)
+		-fno-sanitize-recover=all -DGK_LIBFUZZER -I. -Igatekeeper -Itests/fuzz \
+		-o $@ $(filter-out $(FUZZ_INCLUDES),$(filter %.c,$^)) $(LIBS)
 fuzz: deps
 	$(Q)$(MAKE) --no-print-directory $(FUZZERS)
-	$(Q)for f in $(FUZZERS); do \
-		echo "== $$f: $(SECONDS) s"; mkdir -p $$f.corpus; \
-		$$f -max_total_time=$(SECONDS) -print_final_stats=1 $$f.corpus \
-			tests/fuzz/corpus/$${f##*/} || exit 1; \
-	done
+	$(Q)tests/fuzz/run $(SECONDS) $(FUZZERS)
+
+# Lines of core/ that unit tests, golden pairs and the fuzzers' corpus run.
+cover: deps
+	$(Q)tests/cover $(B)/cover
+
+# How fast, beside yardsticks measured in the same run; build/bench/report.json.
+bench: deps
+	$(Q)$(MAKE) --no-print-directory all $(T)/bench
+	$(Q)tests/bench/run $(B)
 
 # ---- install -----------------------------------------------------------------
 D := $(DESTDIR)$(PREFIX)

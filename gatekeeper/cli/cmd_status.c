@@ -20,24 +20,112 @@ static void print_controllers(const char *json)
 	}
 }
 
+/* A member as text, "" for null. */
+static void member(const char *s, const char *key, char *out, size_t cap)
+{
+	if (!gk_cli_member(s, key, out, cap) || !strcmp(out, "null"))
+		out[0] = '\0';
+}
+
+/* Where the next object that begins with this member begins; the end if none.
+ * A quote never stands inside a string. */
+static const char *next(const char *s, const char *end, const char *begin)
+{
+	const char *at = strstr(s, begin);
+
+	return at && at < end ? at : end;
+}
+
+static void print_interfaces(const char *s, const char *end)
+{
+	char number[8], class[16], role[16], verdict[16];
+
+	for (s = next(s, end, "{\"number\":"); s < end;
+	     s = next(s + 1, end, "{\"number\":")) {
+		member(s, "number", number, sizeof(number));
+		member(s, "class", class, sizeof(class));
+		member(s, "role", role, sizeof(role));
+		member(s, "verdict", verdict, sizeof(verdict));
+		printf("  interface %s (%s): %s%s%s\n", number, class, verdict,
+		       role[0] ? " as " : "", role);
+	}
+}
+
+/* Why, of a device or of a line of the log. */
+static void print_reason(const char *s)
+{
+	char class[64], verdict[16], reason[128], offset[16], rule[32];
+	int refused;
+
+	member(s, "class", class, sizeof(class));
+	member(s, "verdict", verdict, sizeof(verdict));
+	member(s, "reason", reason, sizeof(reason));
+	member(s, "offset", offset, sizeof(offset));
+	member(s, "rule", rule, sizeof(rule));
+	refused = !strcmp(verdict, "refused");
+	printf("%s: %s", verdict, reason);
+	if (refused && strcmp(offset, "0"))
+		printf(" at byte %s", offset);
+	if (refused)
+		printf(" (%s)", class);
+	if (rule[0])
+		printf(", rule %s", rule);
+	putchar('\n');
+}
+
 static void print_devices(const char *json)
 {
+	static const char begin[] = "{\"port\":";
 	const char *s = strstr(json, "\"devices\":["), *end;
-	char port[64], vid[8], pid[8], class[64], verdict[16], reason[128];
+	char port[64], vid[8], pid[8], number[16];
 
 	end = s ? strstr(s, "\"times_ms\"") : NULL;
-	while (s && (s = gk_cli_member(s, "port", port, sizeof(port))) &&
-	       s < end) {
-		gk_cli_member(s, "vid", vid, sizeof(vid));
-		gk_cli_member(s, "pid", pid, sizeof(pid));
-		gk_cli_member(s, "class", class, sizeof(class));
-		gk_cli_member(s, "verdict", verdict, sizeof(verdict));
-		gk_cli_member(s, "reason", reason, sizeof(reason));
-		printf("port %s (%s:%s): %s: %s%s%s%s\n", port, vid, pid,
-		       verdict, reason,
-		       strcmp(verdict, "refused") ? "" : " (",
-		       strcmp(verdict, "refused") ? "" : class,
-		       strcmp(verdict, "refused") ? "" : ")");
+	if (!end)
+		return;
+	for (s = next(s, end, begin); s < end; s = next(s + 1, end, begin)) {
+		const char *after = next(s + 1, end, begin);
+
+		member(s, "port", port, sizeof(port));
+		member(s, "vid", vid, sizeof(vid));
+		member(s, "pid", pid, sizeof(pid));
+		member(s, "number_to_type", number, sizeof(number));
+		printf("port %s (%s:%s): ", port, vid, pid);
+		print_reason(s);
+		if (number[0])
+			printf("  type %s and Enter on it\n", number);
+		print_interfaces(next(s, after, "\"interfaces\":["), after);
+	}
+}
+
+static void print_rules(const char *json)
+{
+	const char *s = strstr(json, "\"rules\":{");
+	char in_force[64], error[256];
+
+	if (!s)
+		return;
+	member(s, "in_force", in_force, sizeof(in_force));
+	member(s, "rules_error", error, sizeof(error));
+	printf("rules: %s\n", error[0] ? error : in_force);
+}
+
+static void print_log(const char *json)
+{
+	static const char begin[] = "{\"ms\":";
+	const char *s = strstr(json, "\"log\":["), *end;
+	char ms[24], port[64], vid[8], pid[8];
+
+	if (!s)
+		return;
+	end = s + strlen(s);
+	for (s = next(s, end, begin); s < end; s = next(s + 1, end, begin)) {
+		member(s, "ms", ms, sizeof(ms));
+		member(s, "port", port, sizeof(port));
+		member(s, "vid", vid, sizeof(vid));
+		member(s, "pid", pid, sizeof(pid));
+		printf("%10.3f s  port %s (%s:%s): ", strtod(ms, NULL) / 1000, port,
+		       vid, pid);
+		print_reason(s);
 	}
 }
 
@@ -62,6 +150,7 @@ static void print_text(const char *json)
 		printf("cause: %s\n", cause);
 	print_controllers(json);
 	print_devices(json);
+	print_rules(json);
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
 		if (gk_cli_member(json, times[i], value, sizeof(value)) &&
 		    strcmp(value, "null"))
@@ -69,7 +158,7 @@ static void print_text(const char *json)
 }
 
 struct answer {
-	int json, seen;
+	int json, log, seen;
 };
 
 static void on_line(void *ctx, const char *line)
@@ -79,6 +168,8 @@ static void on_line(void *ctx, const char *line)
 	a->seen = 1;
 	if (a->json)
 		puts(line);
+	else if (a->log)
+		print_log(line);
 	else
 		print_text(line);
 }
@@ -88,10 +179,14 @@ int gk_cmd_status(int argc, char **argv)
 	struct answer a = { 0 };
 	int err;
 
-	if (argc == 2 && !strcmp(argv[1], "--json"))
-		a.json = 1;
-	else if (argc != 1)
-		return gk_cli_usage("status [--json]");
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json"))
+			a.json = 1;
+		else if (!strcmp(argv[i], "--log"))
+			a.log = 1;
+		else
+			return gk_cli_usage("status [--json] [--log]");
+	}
 	err = gk_cli_request("status", STATUS_MS, on_line, &a);
 	if (!err && a.seen)
 		return GK_EXIT_DONE;

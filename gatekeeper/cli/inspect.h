@@ -12,8 +12,24 @@
 #include "core/hid_report.h"
 #include "dom0/json.h"
 
+/* A HID report descriptor that belongs to an interface of the device. */
+struct gk_inspect_report {
+	unsigned interface;	/* bInterfaceNumber */
+	const char *file;
+};
+
+enum { GK_INSPECT_REPORTS = 32 };
+
+/* What descriptors do not say and rules may ask for; NULL: not known. */
+struct gk_inspect_more {
+	const char *rules;	/* a file, NULL: those in force here */
+	const char *port, *serial, *name;
+	struct gk_inspect_report report[GK_INSPECT_REPORTS];
+	unsigned reports;
+};
+
 /* A device's descriptors, as sysfs has them or as `lsusb -v` prints them. */
-int gk_inspect_usb(const char *file, int json);
+int gk_inspect_usb(const char *file, int json, const struct gk_inspect_more *more);
 /* A HID report descriptor, raw. */
 int gk_inspect_hid_report(const char *file, int json);
 /* A recording of hid-recorder: the key events it yields. */

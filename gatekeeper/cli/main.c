@@ -15,8 +15,8 @@ static const struct {
 	const char *help;
 } commands[] = {
 	{ "status", gk_cmd_status,
-	  "status [--json]\n"
-	  "      what the gate does, its devices, its times" },
+	  "status [--log] [--json]\n"
+	  "      what the gate does, its devices, its times; what it let in and refused" },
 	{ "wait", gk_cmd_wait,
 	  "wait [--timeout SECONDS] [--json]\n"
 	  "      until the gate is ready (0) or will not be (1)" },
@@ -27,7 +27,8 @@ static const struct {
 	  "sys_usb_config\n      in gatekeeper.conf, or to none (release), "
 	  "if not told" },
 	{ "inspect", gk_cmd_inspect,
-	  "inspect [--json] FILE | --hid-report FILE | --replay FILE\n"
+	  "inspect [--json] [--rules FILE] [--report N=FILE]... FILE\n"
+	  "inspect [--json] --hid-report FILE | --replay FILE\n"
 	  "      judge a device by its descriptors (sysfs `descriptors`); what a HID\n"
 	  "      report descriptor could be; the keys of a hid-recorder file" },
 	{ "rules", gk_cmd_rules,

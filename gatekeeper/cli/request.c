@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "dom0/clock.h"
 #include "dom0/paths.h"
+#include "dom0/status.h"
 
 static int left(uint64_t end)
 {
@@ -47,7 +48,7 @@ static int connect_control(void)
 int gk_cli_request(const char *request, unsigned timeout_ms,
 		   void (*fn)(void *ctx, const char *line), void *ctx)
 {
-	static char buf[64 << 10];
+	static char buf[GK_STATUS_MAX + 1024];
 	uint64_t end = gk_now_ms() + timeout_ms;
 	int fd = connect_control(), ret = GK_ERR_SYSTEM;
 	size_t len = 0;

@@ -44,7 +44,8 @@ uint8_t gk_policy_fits(const struct gk_usb_interface *itf)
 
 	if (itf->base_class == CLASS_SMARTCARD)
 		return itf->sub_class == 0 && itf->protocol == CCID_BULK ? asked : 0;
-	if (itf->in.address == 0)
+	/* The largest packet there is (USB 2.0 9.6.6). */
+	if (itf->in.address == 0 || itf->in.max_packet > 1024)
 		return 0;
 	if (asked == GK_ROLE_KEYBOARD)
 		return itf->in.max_packet >= BOOT_REPORT ? asked : 0;

@@ -4,14 +4,14 @@
 #include "cursor.h"
 #include "usb_desc.h"
 
-/* bDescriptorType (USB 2.0 table 9-5, IAD ECN, HID 1.11 7.1). */
+/* bDescriptorType (USB 2.0 table 9-5, IAD ECN, HID 1.11 7.1, CCID 1.10 5.1). */
 enum {
 	DT_DEVICE = 0x01,
 	DT_CONFIG = 0x02,
 	DT_INTERFACE = 0x04,
 	DT_ENDPOINT = 0x05,
 	DT_INTERFACE_ASSOCIATION = 0x0b,
-	DT_HID = 0x21,
+	DT_CLASS = 0x21, /* HID's and CCID's alike */
 	DT_HID_REPORT = 0x22,
 };
 
@@ -27,13 +27,16 @@ enum {
 	LEN_INTERFACE_ASSOCIATION = 8,
 	LEN_HID = 9,	  /* with its one mandatory report descriptor */
 	HID_ENTRIES = 83, /* (255 - 6) / 3 */
+	LEN_CCID = 54,
 };
 
 enum {
 	CLASS_HID = 0x03,
+	CLASS_SMARTCARD = 0x0b,
 	ENDPOINT_IN = 0x80,
 	ENDPOINT_RESERVED = 0x70,
 	TRANSFER_TYPE = 0x03,
+	TRANSFER_BULK = 0x02,
 	TRANSFER_INTERRUPT = 0x03,
 };
 
@@ -55,8 +58,11 @@ struct config_walk {
 	uint8_t alt_class; /* bInterfaceClass */
 	uint8_t endpoints_want, endpoints_have;
 	uint32_t endpoints_seen; /* bitmap: number, + 16 for IN */
-	int hid_seen;
+	int hid_seen, ccid_seen;
 	size_t alt_at;
+	/* As they came; checked when all interfaces are known. */
+	struct gk_usb_association pending[GK_USB_ASSOCIATIONS];
+	unsigned pendings;
 };
 
 static int fail(struct walk *w, size_t at, int err)
@@ -163,6 +169,7 @@ static int get_interface(struct walk *w, struct config_walk *c, size_t at,
 	c->endpoints_have = 0;
 	c->endpoints_seen = 0;
 	c->hid_seen = 0;
+	c->ccid_seen = 0;
 	c->alt_at = at;
 
 	itf = &c->cfg->interface[slot];
@@ -177,11 +184,24 @@ static int get_interface(struct walk *w, struct config_walk *c, size_t at,
 	return GK_OK;
 }
 
+/* Where an endpoint of that kind is kept; NULL: such are not. */
+static struct gk_usb_endpoint *endpoint_slot(struct gk_usb_interface *itf,
+					     const struct gk_usb_endpoint *ep)
+{
+	int in = (ep->address & ENDPOINT_IN) != 0;
+
+	if ((ep->attributes & TRANSFER_TYPE) == TRANSFER_INTERRUPT)
+		return in ? &itf->in : &itf->out;
+	if ((ep->attributes & TRANSFER_TYPE) == TRANSFER_BULK)
+		return in ? &itf->bulk_in : &itf->bulk_out;
+	return NULL;
+}
+
 static int get_endpoint(struct walk *w, struct config_walk *c, size_t at, uint8_t length)
 {
 	struct gk_reader *r = &w->r;
 	struct gk_usb_endpoint ep;
-	struct gk_usb_endpoint *in;
+	struct gk_usb_endpoint *kept;
 	uint32_t bit;
 
 	if (length < LEN_ENDPOINT)
@@ -201,10 +221,9 @@ static int get_endpoint(struct walk *w, struct config_walk *c, size_t at, uint8_
 	c->endpoints_seen |= bit;
 	c->endpoints_have++;
 
-	in = &c->cfg->interface[c->index].in;
-	if (c->alt == 0 && in->address == 0 && (ep.address & ENDPOINT_IN) != 0 &&
-	    (ep.attributes & TRANSFER_TYPE) == TRANSFER_INTERRUPT)
-		*in = ep;
+	kept = endpoint_slot(&c->cfg->interface[c->index], &ep);
+	if (c->alt == 0 && kept && kept->address == 0)
+		*kept = ep;
 	return GK_OK;
 }
 
@@ -244,6 +263,92 @@ static int get_hid(struct walk *w, struct config_walk *c, size_t at, uint8_t len
 	return GK_OK;
 }
 
+/*
+ * CCID 1.10 5.1. It stands between interface and endpoints; O2Micro's OZ776 and
+ * its like put it behind the last endpoint, so either place will do. With two of
+ * them there is no telling which one the device means.
+ */
+static void get_ccid(struct walk *w, struct config_walk *c, uint8_t length)
+{
+	struct gk_usb_ccid *kept = &c->cfg->interface[c->index].ccid;
+	struct gk_reader *r = &w->r;
+	struct gk_usb_ccid d;
+	int again = c->ccid_seen;
+
+	c->ccid_seen = 1;
+	if (c->alt != 0)
+		return;
+	memset(kept, 0, sizeof(*kept));
+	if (again || length != LEN_CCID)
+		return;
+	memset(&d, 0, sizeof(d));
+	d.bcd_ccid = gk_get_u16(r);
+	d.max_slot = gk_get_u8(r);
+	d.voltages = gk_get_u8(r);
+	d.protocols = gk_get_u32(r);
+	d.default_clock = gk_get_u32(r);
+	d.max_clock = gk_get_u32(r);
+	gk_skip(r, 1); /* bNumClockSupported */
+	d.data_rate = gk_get_u32(r);
+	d.max_data_rate = gk_get_u32(r);
+	gk_skip(r, 1); /* bNumDataRatesSupported */
+	d.max_ifsd = gk_get_u32(r);
+	gk_skip(r, 8); /* dwSynchProtocols, dwMechanical */
+	d.features = gk_get_u32(r);
+	d.max_message = gk_get_u32(r);
+	d.class_get_response = gk_get_u8(r);
+	d.class_envelope = gk_get_u8(r);
+	d.lcd_layout = gk_get_u16(r);
+	d.pin_support = gk_get_u8(r);
+	d.max_busy_slots = gk_get_u8(r);
+	d.present = 1;
+	if (d.max_message >= GK_CCID_MESSAGE_MIN && d.max_message <= GK_CCID_MESSAGE_MAX)
+		*kept = d;
+}
+
+/* IAD ECN 9.6.4. It stands before its interfaces, so it is only noted here. */
+static int get_association(struct walk *w, struct config_walk *c, size_t at,
+			   uint8_t length)
+{
+	struct gk_reader *r = &w->r;
+	struct gk_usb_association a;
+
+	if (length < LEN_INTERFACE_ASSOCIATION)
+		return fail(w, at, GK_ERR_LENGTH);
+	a.first = gk_get_u8(r);
+	a.count = gk_get_u8(r);
+	a.base_class = gk_get_u8(r);
+	a.sub_class = gk_get_u8(r);
+	a.protocol = gk_get_u8(r);
+	if (c->pendings < GK_USB_ASSOCIATIONS)
+		c->pending[c->pendings++] = a;
+	return GK_OK;
+}
+
+static int in_association(const struct gk_usb_association *a, uint8_t number)
+{
+	return number >= a->first && number - a->first < a->count;
+}
+
+/* Keeps an association if all its interfaces are there and free. */
+static void keep_association(struct gk_usb_config *cfg,
+			     const struct gk_usb_association *a)
+{
+	unsigned free = 0;
+
+	for (unsigned i = 0; i < GK_USB_INTERFACES && i < cfg->interfaces; i++)
+		if (in_association(a, cfg->interface[i].number) &&
+		    cfg->interface[i].association == 0)
+			free++;
+	if (free == 0 || free != a->count)
+		return;
+	/* Each one kept took an interface, so there is room for this one. */
+	cfg->association[cfg->associations++] = *a;
+	for (unsigned i = 0; i < GK_USB_INTERFACES && i < cfg->interfaces; i++)
+		if (in_association(a, cfg->interface[i].number))
+			cfg->interface[i].association = cfg->associations;
+}
+
 static int get_descriptor(struct walk *w, struct config_walk *c, size_t at,
 			  uint8_t length, uint8_t type)
 {
@@ -257,13 +362,13 @@ static int get_descriptor(struct walk *w, struct config_walk *c, size_t at,
 	case DT_ENDPOINT:
 		return get_endpoint(w, c, at, length);
 	case DT_INTERFACE_ASSOCIATION:
-		if (length < LEN_INTERFACE_ASSOCIATION)
-			return fail(w, at, GK_ERR_LENGTH);
-		return GK_OK;
-	case DT_HID:
-		/* The number is the class's: in CCID or DFU it is another thing. */
+		return get_association(w, c, at, length);
+	case DT_CLASS:
+		/* The number is the class's: in DFU it is another thing. */
 		if (c->inside && c->alt_class == CLASS_HID)
 			return get_hid(w, c, at, length);
+		if (c->inside && c->alt_class == CLASS_SMARTCARD)
+			get_ccid(w, c, length);
 		return GK_OK;
 	default:
 		return GK_OK;
@@ -349,6 +454,8 @@ static int get_config(struct walk *w, struct gk_usb_config *cfg)
 	for (unsigned i = 0; i < GK_USB_INTERFACES && i < cfg->interfaces; i++)
 		if ((c.alt_seen[i][0] & 1) == 0)
 			return fail(w, start + 4, GK_ERR_VALUE);
+	for (unsigned i = 0; i < GK_USB_ASSOCIATIONS && i < c.pendings; i++)
+		keep_association(cfg, &c.pending[i]);
 	return GK_OK;
 }
 

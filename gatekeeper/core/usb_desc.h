@@ -2,8 +2,8 @@
 /*
  * USB descriptors from raw bytes: what sysfs's `descriptors` file holds, the
  * device descriptor and then each configuration with all that belongs to it
- * (USB 2.0 9.5, 9.6; IAD: USB ECN 2003; HID 1.11 6.2.1; SuperSpeed companion:
- * USB 3.2 9.6.7). Parse, don't repair. Pure; no allocation; loops are bounded
+ * (USB 2.0 9.5, 9.6; IAD: USB ECN 2003; HID 1.11 6.2.1; CCID 1.10 5.1; SuperSpeed
+ * companion: USB 3.2 9.6.7). Parse, don't repair. Pure; no allocation; loops are bounded
  * by the caps below.
  */
 #ifndef GK_USB_DESC_H
@@ -24,6 +24,19 @@ enum {
 	GK_USB_ALTSETTINGS = 128,	/* in a configuration, all interfaces */
 	GK_USB_ENDPOINTS = 30,		/* in an alternate setting (USB 2.0 9.6.6) */
 	GK_USB_DESCRIPTORS = 4096,	/* in all; a descriptor is >= 2 bytes */
+	/* Each has an interface of its own, so more of them cannot be good. */
+	GK_USB_ASSOCIATIONS = GK_USB_INTERFACES,
+};
+
+/*
+ * dwMaxCCIDMessageLength: a header and data. CCID 1.10 5.1 asks for 261 bytes of
+ * data at least, 65,544 at most (an extended APDU). Old SCM readers say 253, so
+ * what is asked for here is that the shortest APDU with an Le fits, nothing more.
+ */
+enum {
+	GK_CCID_HEADER = 10,
+	GK_CCID_MESSAGE_MIN = GK_CCID_HEADER + 5,
+	GK_CCID_MESSAGE_MAX = GK_CCID_HEADER + 65544,
 };
 
 struct gk_usb_endpoint {
@@ -33,18 +46,46 @@ struct gk_usb_endpoint {
 	uint8_t interval;	/* bInterval as it stands */
 };
 
+/* A smartcard reader's class descriptor, CCID 1.10 table 5.1-1. */
+struct gk_usb_ccid {
+	uint8_t present;	/* 1: there, and as it should be; 0: the rest is 0 */
+	uint8_t max_slot;	/* bMaxSlotIndex: slots - 1 */
+	uint8_t voltages;	/* bVoltageSupport: 1 is 5 V, 2 is 3 V, 4 is 1.8 V */
+	uint16_t bcd_ccid;
+	uint32_t protocols;	/* dwProtocols: bit 0 is T=0, bit 1 is T=1 */
+	uint32_t default_clock, max_clock;	/* kHz */
+	uint32_t data_rate, max_data_rate;	/* bit/s */
+	uint32_t max_ifsd;	/* dwMaxIFSD, for T=1 */
+	uint32_t features;	/* dwFeatures; bits 16-18: level of exchange */
+	uint32_t max_message;	/* GK_CCID_MESSAGE_MIN .. _MAX, with the header */
+	uint8_t class_get_response, class_envelope;
+	uint16_t lcd_layout;	/* wLcdLayout: lines << 8 | columns, 0: none */
+	uint8_t pin_support;	/* bPINSupport: 1 verify, 2 modify */
+	uint8_t max_busy_slots;	/* bMaxCCIDBusySlots */
+};
+
 /* An interface: its alternate setting 0. Others are counted, not kept. */
 struct gk_usb_interface {
 	uint8_t number;		/* bInterfaceNumber */
 	uint8_t alternates;	/* alternate settings seen, >= 1 */
 	uint8_t base_class, sub_class, protocol;
 	uint8_t endpoints;	/* bNumEndpoints, each was there */
-	/* The interrupt IN endpoint, if any: address 0 else. */
-	struct gk_usb_endpoint in;
+	/* The first endpoint of each kind, if any: address 0 else. in and out are
+	 * interrupt endpoints. */
+	struct gk_usb_endpoint in, out, bulk_in, bulk_out;
 	/* HID class descriptor (HID 1.11 6.2.1), if it is there. */
 	uint16_t hid_report_len;	/* wDescriptorLength of the report descriptor, 0: none */
 	uint8_t hid_country;
+	/* CCID class descriptor, of an interface of class 0x0b. */
+	struct gk_usb_ccid ccid;
+	uint8_t association;	/* 1 + index in gk_usb_config.association, 0: none */
 	uint16_t offset;	/* of its descriptor in the raw bytes */
+};
+
+/* Interfaces first .. first + count - 1 are one function (IAD ECN 9.6.4). */
+struct gk_usb_association {
+	uint8_t first, count;	/* bFirstInterface, bInterfaceCount: all are there */
+	uint8_t base_class, sub_class, protocol;	/* bFunctionClass ... */
 };
 
 struct gk_usb_config {
@@ -53,6 +94,8 @@ struct gk_usb_config {
 	uint8_t max_power;	/* bMaxPower as it stands */
 	uint8_t interfaces;	/* used below, ascending numbers not required */
 	struct gk_usb_interface interface[GK_USB_INTERFACES];
+	uint8_t associations;	/* used below */
+	struct gk_usb_association association[GK_USB_ASSOCIATIONS];
 };
 
 struct gk_usb_device {
@@ -74,9 +117,13 @@ struct gk_usb_device {
  * same interface+alternate twice, an endpoint number 0 or the same endpoint
  * twice in an alternate setting, more than the caps. Unknown descriptor types
  * inside a configuration are skipped by their length (class-specific ones are
- * legal there: USB 2.0 9.5). Returns GK_OK or GK_ERR_SHORT, _LENGTH, _VALUE,
- * _LIMIT, _TRAILING; out->error_offset says where. *out is fully initialised
- * in every case.
+ * legal there: USB 2.0 9.5). What only one role or nobody relies on does not
+ * condemn a device: a CCID descriptor that is not 54 bytes, that is there twice or
+ * whose dwMaxCCIDMessageLength is out of bounds is as good as none (ccid.present
+ * 0); so is an association of no interface, of one that is not there, or of one
+ * that an earlier association has (it is left out). Returns GK_OK or
+ * GK_ERR_SHORT, _LENGTH, _VALUE, _LIMIT, _TRAILING; out->error_offset says where.
+ * *out is fully initialised in every case.
  * Linux serves sysfs `descriptors` with each configuration cut to what was
  * really read; a hostile device can make them inconsistent.
  */

@@ -4,6 +4,7 @@
  *   domain.c       the gate domain's life: create, connect, lost, again
  *   link_client.c  the link reader process and its packets
  *   devices.c      what a frame of the gate means: keys, lights, messages
+ *   keyboards.c    which keyboards count
  *   handover.c     a handoff: check, quiesce, run
  *   control.c      the control socket
  *   fallback.c     dom0-hid
@@ -18,8 +19,11 @@
 #include "core/policy.h"
 #include "core/session.h"
 #include "dom0/controllers.h"
+#include "dom0/events.h"
 #include "dom0/gate_config.h"
+#include "dom0/gate_rules.h"
 #include "dom0/keyboard.h"
+#include "dom0/keyboards.h"
 #include "dom0/loop.h"
 #include "dom0/options.h"
 #include "dom0/screen.h"
@@ -75,7 +79,7 @@ struct gk_daemon {
 	struct gk_loop *loop;
 	struct gk_options opt;
 	struct gk_screen screen;
-	struct gk_keyboard keyboard;
+	struct gk_virtual_keyboard keyboard;
 	unsigned keyboard_tries;
 	struct gk_timer keyboard_timer;
 	int in_initrd;
@@ -105,6 +109,11 @@ struct gk_daemon {
 	unsigned link_child;
 	int session_begun;	/* session has its nonce */
 	struct gk_session session;
+	struct gk_gate_rules rules;	/* those of the gate that runs */
+	struct gk_keyboards keyboards;
+	struct gk_events events;
+	struct gk_timer events_timer;
+	char violation[GK_CAUSE_MAX];	/* what the reader said of it, "" */
 	uint64_t noise_window;	/* bound of what the gate can put in the log */
 	unsigned noise;
 
@@ -120,8 +129,13 @@ struct gk_daemon {
 	int fallback_ready;
 };
 
-/* main.c */
-/* gk_daemon_status: a view on d for status.h; valid as long as d is. */
+/* daemon.c */
+/* gk_daemon_name: argv[0], which is kept; gk_daemon_ordinary_name: takes the
+ * '@' from it, in the process's own memory. */
+void gk_daemon_name(char *argv0);
+void gk_daemon_ordinary_name(void);
+/* gk_daemon_status: a view on d for status.h; valid until d changes or the next
+ * call. */
 void gk_daemon_status(struct gk_daemon *d, struct gk_status *s);
 /* gk_daemon_publish: state.json, and ready or failed, as d is now. */
 void gk_daemon_publish(struct gk_daemon *d);
@@ -151,6 +165,12 @@ void gk_link_send(struct gk_daemon *d, const struct gk_frame *f);
 /* gk_devices_frame: 0, or an error: the link is no good. */
 int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 	GK_MUST_CHECK;
+/* gk_devices_load: the events of before, when gatekeeperd was started again. */
+void gk_devices_load(struct gk_daemon *d);
+/* gk_devices_decided: what became of the device in this slot: says so. */
+void gk_devices_decided(struct gk_daemon *d, int slot);
+/* gk_devices_kind: "keyboard", "storage device"; valid until the next call. */
+const char *gk_devices_kind(const struct gk_link_device *i);
 /* gk_devices_lights: the lock lights to every admitted keyboard, or to the
  * one with this id. */
 void gk_devices_lights(struct gk_daemon *d, uint32_t id);

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <string.h>
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/policy.h"
 #include "dom0/clock.h"
 #include "dom0/daemon.h"
 #include "dom0/log.h"
+#include "dom0/paths.h"
 
 /* Lines in the log that the gate can cause, in ten seconds. */
 enum { NOISE_MS = 10000, NOISE_LINES = 200 };
+
+/* From an event to its line in the file. */
+enum { EVENTS_MS = 200 };
 
 static int quiet(struct gk_daemon *d)
 {
@@ -31,10 +36,32 @@ static int is_keyboard(const struct gk_link_device *d)
 	       (d->granted & GK_ROLE_KEYBOARD);
 }
 
+const char *gk_devices_kind(const struct gk_link_device *i)
+{
+	static char text[40];
+
+	/* The gate had let it in as one; what it refuses need not be what it
+	 * says. */
+	if (i->reason >= GK_REASON_UNPINNED)
+		return "keyboard";
+	snprintf(text, sizeof(text), "%s device", gk_class_text(gk_device_class(i)));
+	return text;
+}
+
 void gk_devices_all_up(struct gk_daemon *d)
 {
 	if (d->keyboard.fd >= 0 && gk_keyboard_sync(&d->keyboard, NULL) < 0)
 		gk_log(LOG_ERR, "keys could not be released");
+}
+
+/* What is held may have changed by more than one key. */
+static void sync_keys(struct gk_daemon *d)
+{
+	uint8_t held[GK_KEY_BYTES];
+
+	gk_keyboards_held(d, held);
+	if (gk_keyboard_sync(&d->keyboard, held) < 0 && d->keyboard.fd >= 0)
+		gk_log(LOG_ERR, "the virtual keyboard does not take keys");
 }
 
 void gk_devices_lights(struct gk_daemon *d, uint32_t id)
@@ -61,14 +88,81 @@ void gk_devices_port(struct gk_daemon *d, const struct gk_link_device *i,
 	gk_port_text(no ? no : i->path.controller, &i->path, text);
 }
 
-static void say_device(struct gk_daemon *d, const struct gk_link_device *i)
+static void write_events(void *ctx)
 {
-	const char *class = gk_class_text(gk_device_class(i));
-	char port[GK_PORT_TEXT], where[40] = "";
+	static char text[GK_EVENTS_TEXT];
+	struct gk_daemon *d = ctx;
+	char path[GK_PATH_MAX];
 
-	if (quiet(d))
-		return;
+	gk_events_text(&d->events, text);
+	if (gk_run_path(path, "events") || gk_file_replace(path, text, 0600))
+		gk_log(LOG_ERR, "cannot write %s/events: %s", gk_run_dir,
+		       strerror(errno));
+}
+
+static void note_event(struct gk_daemon *d, const struct gk_link_device *i,
+		       uint8_t what, uint16_t reason)
+{
+	int gone = what == GK_EVENT_GONE;
+	struct gk_event e = {
+		.ms = (int64_t)gk_now_ms(), .what = what, .vid = i->vid,
+		.pid = i->pid, .base_class = gk_device_class(i),
+		.reason = reason, .offset = gone ? 0 : i->offset,
+		.rule = gone ? 0 : i->rule,
+	};
+
+	gk_devices_port(d, i, e.port);
+	gk_events_add(&d->events, &e);
+	/* Not once for each of a storm's. */
+	if (!d->events_timer.at)
+		gk_timer_set(d->loop, &d->events_timer, EVENTS_MS, write_events, d);
+}
+
+void gk_devices_load(struct gk_daemon *d)
+{
+	static char text[GK_EVENTS_TEXT];
+	char path[GK_PATH_MAX];
+
+	if (gk_run_path(path, "events") == 0 &&
+	    gk_file_read(path, text, sizeof(text)) > 0)
+		gk_events_parse(&d->events, text);
+}
+
+static void say_refused(struct gk_daemon *d, const struct gk_link_device *i,
+			const char *port)
+{
+	char where[48] = "";
+
+	if (i->reason == GK_REASON_BAD_DESCRIPTOR || i->reason == GK_REASON_HID)
+		snprintf(where, sizeof(where), " (byte %u)", i->offset);
+	else if (i->reason == GK_REASON_RULE && i->rule & GK_LINK_BUILTIN)
+		snprintf(where, sizeof(where), " (built in, line %u)",
+			 i->rule & (GK_LINK_BUILTIN - 1));
+	else if (i->reason == GK_REASON_RULE)
+		snprintf(where, sizeof(where), " (rules.conf, line %u)", i->rule);
+	gk_screen_say(&d->screen, LOG_NOTICE,
+		      "%s on port %s (%04x:%04x) refused: %s%s",
+		      gk_devices_kind(i), port, i->vid, i->pid,
+		      gk_reason_text(i->reason), where);
+}
+
+static void say_device(struct gk_daemon *d, int slot, const struct gk_link_device *i)
+{
+	const struct gk_counted *c = &d->keyboards.slot[slot];
+	char port[GK_PORT_TEXT];
+
 	gk_devices_port(d, i, port);
+	if (c->counts == GK_COUNTS_ASKED) {
+		gk_log(LOG_NOTICE, "keyboard on port %s (%04x:%04x) is new: it is "
+		       "asked for a number", port, i->vid, i->pid);
+		return;
+	}
+	if (c->counts == GK_COUNTS_REFUSED && c->reason == GK_REASON_CHALLENGE) {
+		gk_screen_say(&d->screen, LOG_NOTICE, "keyboard on port %s "
+			      "(%04x:%04x) refused: it did not type the number; "
+			      "plug it in again", port, i->vid, i->pid);
+		return;
+	}
 	switch ((enum gk_verdict)i->verdict) {
 	case GK_VERDICT_HUB:
 		gk_log(LOG_INFO, "hub on port %s (%04x:%04x)", port, i->vid,
@@ -77,29 +171,33 @@ static void say_device(struct gk_daemon *d, const struct gk_link_device *i)
 	case GK_VERDICT_ADMITTED:
 	case GK_VERDICT_PARTLY:
 		gk_screen_say(&d->screen, LOG_NOTICE,
-			      "%s on port %s (%04x:%04x) admitted%s",
-			      is_keyboard(i) ? "keyboard" : class, port, i->vid,
+			      "%s on port %s (%04x:%04x) admitted%s%s%s",
+			      is_keyboard(i) ? "keyboard" :
+			      gk_class_text(gk_device_class(i)), port, i->vid,
 			      i->pid, i->verdict == GK_VERDICT_PARTLY ?
-			      " in part" : "");
+			      " in part" : "",
+			      c->counts == GK_COUNTS_REFUSED ?
+			      ", not as a keyboard: " : "",
+			      c->counts == GK_COUNTS_REFUSED ?
+			      gk_reason_text(c->reason) : "");
 		return;
 	case GK_VERDICT_REFUSED:
-		break;
+		say_refused(d, i, port);
+		return;
 	}
-	if (i->reason == GK_REASON_BAD_DESCRIPTOR)
-		snprintf(where, sizeof(where), " (byte %u)", i->offset);
-	gk_screen_say(&d->screen, LOG_NOTICE,
-		      "%s device on port %s (%04x:%04x) refused: %s%s", class,
-		      port, i->vid, i->pid, gk_reason_text(i->reason), where);
 }
 
-static void on_device(struct gk_daemon *d, const struct gk_frame *f)
+void gk_devices_decided(struct gk_daemon *d, int slot)
 {
-	/* What the one before it in this slot held is let go. */
-	if (gk_keyboard_sync(&d->keyboard, &d->session) < 0 &&
-	    d->keyboard.fd >= 0)
-		gk_log(LOG_ERR, "the virtual keyboard does not take keys");
-	say_device(d, &f->u.dev);
-	if (!is_keyboard(&f->u.dev))
+	const struct gk_session_device *s = &d->session.dev[slot];
+	struct gk_link_device view;
+
+	gk_keyboards_view(d, slot, &view);
+	if (!quiet(d)) {
+		note_event(d, &view, view.verdict, view.reason);
+		say_device(d, slot, &view);
+	}
+	if (!is_keyboard(&view))
 		return;
 	if (d->times.keyboard < 0 && d->keyboard.fd >= 0) {
 		d->times.keyboard = (int64_t)gk_now_ms();
@@ -107,7 +205,7 @@ static void on_device(struct gk_daemon *d, const struct gk_frame *f)
 		       (long long)d->times.keyboard);
 		gk_daemon_publish(d);
 	}
-	gk_devices_lights(d, f->device);
+	gk_devices_lights(d, s->id);
 }
 
 static void on_gone(struct gk_daemon *d, const struct gk_link_device *was,
@@ -115,11 +213,9 @@ static void on_gone(struct gk_daemon *d, const struct gk_link_device *was,
 {
 	char port[GK_PORT_TEXT];
 
-	if (gk_keyboard_sync(&d->keyboard, &d->session) < 0 &&
-	    d->keyboard.fd >= 0)
-		gk_log(LOG_ERR, "the virtual keyboard does not take keys");
 	if (quiet(d))
 		return;
+	note_event(d, was, GK_EVENT_GONE, reason);
 	gk_devices_port(d, was, port);
 	if (is_keyboard(was) && reason != GK_REASON_QUIESCED)
 		gk_screen_say(&d->screen, LOG_NOTICE,
@@ -128,6 +224,17 @@ static void on_gone(struct gk_daemon *d, const struct gk_link_device *was,
 	else
 		gk_log(LOG_INFO, "device on port %s (%04x:%04x) gone: %s", port,
 		       was->vid, was->pid, gk_reason_text(reason));
+}
+
+static void on_key(struct gk_daemon *d, int slot, const struct gk_link_key *key)
+{
+	uint8_t held[GK_KEY_BYTES];
+
+	if (!gk_keyboards_key(d, slot, key->code, key->value))
+		return;
+	gk_keyboards_held(d, held);
+	if (gk_keyboard_key(&d->keyboard, held, key->code) < 0 && !quiet(d))
+		gk_log(LOG_ERR, "the virtual keyboard does not take keys");
 }
 
 static void on_hello(struct gk_daemon *d, const struct gk_link_hello *h)
@@ -145,11 +252,17 @@ static void on_hello(struct gk_daemon *d, const struct gk_link_hello *h)
 	gk_gate_check_ready(d);
 }
 
+static int slot_of(struct gk_daemon *d, uint32_t id)
+{
+	struct gk_session_device *s = gk_session_find(&d->session, id);
+
+	return s ? (int)(s - d->session.dev) : -1;
+}
+
 int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 {
-	struct gk_session_device *slot;
 	struct gk_link_device was = { 0 };
-	int err;
+	int err, slot;
 
 	if (!d->session_begun) {
 		/* The reader made the nonce, and lets only its answer by. */
@@ -158,9 +271,9 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 		gk_session_init(&d->session, f->u.hello.nonce);
 		d->session_begun = 1;
 	}
-	slot = gk_session_find(&d->session, f->device);
-	if (slot)
-		was = slot->info;
+	slot = slot_of(d, f->device);
+	if (slot >= 0)
+		was = d->session.dev[slot].info;
 	/* The reader has bounded the rate where the frames came in; we read
 	 * them later, all at once perhaps. */
 	d->session.window_keys = 0;
@@ -173,16 +286,17 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 		on_hello(d, &f->u.hello);
 		break;
 	case GK_LINK_DEVICE:
-		on_device(d, f);
+		gk_keyboards_device(d, slot_of(d, f->device));
+		/* What the one before it in this slot held is let go. */
+		sync_keys(d);
 		break;
 	case GK_LINK_GONE:
 		on_gone(d, &was, f->u.gone.reason);
+		gk_keyboards_gone(d, slot);
+		sync_keys(d);
 		break;
 	case GK_LINK_KEY:
-		if (gk_keyboard_key(&d->keyboard, &d->session,
-				    f->u.key.code) < 0 && !quiet(d))
-			gk_log(LOG_ERR, "the virtual keyboard does not take "
-			       "keys");
+		on_key(d, slot, &f->u.key);
 		break;
 	case GK_LINK_QUIESCED:
 		gk_devices_all_up(d);

@@ -13,6 +13,7 @@
 #include "dom0/daemon.h"
 #include "dom0/log.h"
 #include "dom0/paths.h"
+#include "dom0/root.h"
 
 static void probe(struct gk_daemon *d);
 static void connect_link(struct gk_daemon *d);
@@ -271,6 +272,7 @@ static void create_done(void *ctx, const struct gk_child_end *end)
 
 	d->gate_child = 0;
 	d->times.create_done = (int64_t)gk_now_ms();
+	gk_gate_rules_given();
 	if (end->status == 0) {
 		gk_log(LOG_INFO, "xl create took %lld ms", (long long)
 		       (d->times.create_done - d->times.create_start));
@@ -306,14 +308,23 @@ static void create(struct gk_daemon *d)
 		.name = "xl create", .path = "xl", .argv = argv, .pass_fd = -1,
 		.deadline_ms = GK_XL_CREATE_MS, .done = create_done, .ctx = d,
 	};
-	char kernel[GK_PATH_MAX], image[GK_PATH_MAX];
+	char kernel[GK_PATH_MAX], image[GK_PATH_MAX], ramdisk[GK_PATH_MAX];
 
+	gk_root_follow();
 	if (gk_path(kernel, GK_GATE_KERNEL) || gk_path(image, GK_GATE_IMAGE) ||
 	    gk_gate_image_check(kernel, image, cause)) {
 		gk_gate_give_up(d, cause);
 		return;
 	}
-	if (gk_gate_config(&d->opt, d->controller, d->controllers, text,
+	gk_gate_rules_load(&d->rules);
+	if (d->rules.error[0])
+		gk_screen_say(&d->screen, LOG_ERR, "%s", d->rules.error);
+	if (gk_gate_rules_give(&d->rules, image, ramdisk)) {
+		gk_gate_give_up(d, "the gate's rules cannot be written to "
+				"/run/gatekeeper");
+		return;
+	}
+	if (gk_gate_config(&d->opt, ramdisk, d->controller, d->controllers, text,
 			   sizeof(text)) < 0 ||
 	    gk_run_path(path, "gate.cfg") ||
 	    gk_file_replace(path, text, 0600)) {
@@ -358,6 +369,8 @@ static void probe_done(void *ctx, const struct gk_child_end *end)
 		gk_log(LOG_INFO, "a gate domain runs already (id %d): "
 		       "connecting to it", d->xs.domid);
 		d->reconnect = 1;
+		if (!d->rules.loaded)
+			gk_gate_rules_kept(&d->rules);
 		connect_link(d);
 		return;
 	}

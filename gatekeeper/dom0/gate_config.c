@@ -44,8 +44,8 @@ static void add(struct text *t, const char *fmt, ...)
 		t->len += (size_t)n;
 }
 
-int gk_gate_config(const struct gk_options *o, const struct gk_controller *c,
-		   int n, char *buf, size_t cap)
+int gk_gate_config(const struct gk_options *o, const char *ramdisk,
+		   const struct gk_controller *c, int n, char *buf, size_t cap)
 {
 	struct text t = { .buf = buf, .cap = cap };
 
@@ -56,7 +56,7 @@ int gk_gate_config(const struct gk_options *o, const struct gk_controller *c,
 	add(&t, "type = \"pv\"\n");
 	add(&t, "name = \"%s\"\n", GK_GATE_NAME);
 	add(&t, "kernel = \"%s\"\n", GK_GATE_KERNEL);
-	add(&t, "ramdisk = \"%s\"\n", GK_GATE_IMAGE);
+	add(&t, "ramdisk = \"%s\"\n", ramdisk);
 	add(&t, "extra = \"%s%s\"\n", gate_cmdline,
 	    o->debug ? " gk.debug=1" : "");
 	/* Equal: a balloon costs seconds, and qmemman must find none. */

@@ -15,9 +15,10 @@
 enum { GK_GATE_CONFIG_MAX = 4096, GK_CAUSE_MAX = 200 };
 
 /* gk_gate_config: the text for `xl create`, its length; GK_ERR_VALUE for a
- * controller that is not one, GK_ERR_LIMIT. */
-int gk_gate_config(const struct gk_options *o, const struct gk_controller *c,
-		   int n, char *buf, size_t cap) GK_MUST_CHECK;
+ * controller that is not one, GK_ERR_LIMIT. ramdisk: the initramfs's path. */
+int gk_gate_config(const struct gk_options *o, const char *ramdisk,
+		   const struct gk_controller *c, int n, char *buf, size_t cap)
+	GK_MUST_CHECK;
 
 /*
  * gk_gate_image_check: before xl is asked: are kernel and image there, of a

@@ -10,8 +10,6 @@
 #include "dom0/keyboard.h"
 #include "dom0/paths.h"
 
-enum { CODES = 256 };
-
 static const uint16_t led_code[3] = { LED_NUML, LED_CAPSL, LED_SCROLLL };
 
 static int set_up(int fd)
@@ -25,7 +23,7 @@ static int set_up(int fd)
 	if (ioctl(fd, UI_SET_EVBIT, EV_KEY) < 0 ||
 	    ioctl(fd, UI_SET_EVBIT, EV_LED) < 0)
 		return -1;
-	for (uint16_t code = 1; code < CODES; code++)
+	for (uint16_t code = 1; code < GK_KEYS; code++)
 		if (gk_key_allowed(code) &&
 		    ioctl(fd, UI_SET_KEYBIT, (int)code) < 0)
 			return -1;
@@ -37,13 +35,13 @@ static int set_up(int fd)
 	return 0;
 }
 
-int gk_keyboard_open(struct gk_keyboard *k)
+int gk_keyboard_open(struct gk_virtual_keyboard *k)
 {
+	unsigned let_by = k->let_by;
 	char path[GK_PATH_MAX];
 	int fd;
 
-	memset(k, 0, sizeof(*k));
-	k->fd = -1;
+	*k = (struct gk_virtual_keyboard){ .fd = -1, .let_by = let_by };
 	if (gk_path(path, "/dev/uinput"))
 		return GK_ERR_SYSTEM;
 	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -58,7 +56,7 @@ int gk_keyboard_open(struct gk_keyboard *k)
 	return 0;
 }
 
-static int emit(struct gk_keyboard *k, uint16_t code, int down)
+static int emit(struct gk_virtual_keyboard *k, uint16_t code, int down)
 {
 	struct input_event ev[2] = {
 		{ .type = EV_KEY, .code = code, .value = down },
@@ -71,29 +69,30 @@ static int emit(struct gk_keyboard *k, uint16_t code, int down)
 	return 1;
 }
 
-int gk_keyboard_key(struct gk_keyboard *k, const struct gk_session *s,
+int gk_keyboard_key(struct gk_virtual_keyboard *k, const uint8_t *held,
 		    uint16_t code)
 {
+	static const uint8_t nothing[GK_KEY_BYTES];
 	int is, want;
 
 	if (k->fd < 0)
 		return GK_ERR_SYSTEM;
 	/* Checked by the reader and the session, and once more where it
 	 * counts. */
-	if (code >= CODES || !gk_key_allowed(code))
+	if (code >= GK_KEYS || !gk_key_allowed(code))
 		return 0;
-	is = k->down[code >> 3] >> (code & 7) & 1;
-	want = s && gk_session_key_down(s, code, 0);
+	is = gk_key_is_down(k->down, code);
+	want = gk_key_filter(&k->filter, held ? held : nothing, code, is, k->let_by);
 	return is == want ? 0 : emit(k, code, want);
 }
 
-int gk_keyboard_sync(struct gk_keyboard *k, const struct gk_session *s)
+int gk_keyboard_sync(struct gk_virtual_keyboard *k, const uint8_t *held)
 {
 	int changed = 0, err = 0;
 
 	/* One that cannot be lifted must not keep the others down. */
-	for (uint16_t code = 1; code < CODES; code++) {
-		int n = gk_keyboard_key(k, s, code);
+	for (uint16_t code = 1; code < GK_KEYS; code++) {
+		int n = gk_keyboard_key(k, held, code);
 
 		if (n < 0)
 			err = n;
@@ -103,7 +102,7 @@ int gk_keyboard_sync(struct gk_keyboard *k, const struct gk_session *s)
 	return err ? err : changed;
 }
 
-int gk_keyboard_read(struct gk_keyboard *k)
+int gk_keyboard_read(struct gk_virtual_keyboard *k)
 {
 	struct input_event ev[16];
 	uint8_t before = k->leds;

@@ -25,6 +25,7 @@ static void close_link(struct gk_daemon *d)
 	d->link_fd = -1;
 	d->session_begun = 0;
 	memset(&d->session, 0, sizeof(d->session));
+	gk_keyboards_reset(d);
 	gk_devices_all_up(d);
 }
 
@@ -63,8 +64,9 @@ static void on_packet(void *ctx, uint32_t events)
 			/* The reader had let it pass: it is not to be trusted
 			 * any more than the gate. */
 			snprintf(cause, sizeof(cause),
-				 "the link reader passed on what is not allowed "
-				 "(%s)", gk_strerror(err));
+				 "the link reader passed on a %s that is not "
+				 "allowed (%s)", gk_link_type_name(n > 1 ? buf[1] : 0),
+				 gk_strerror(err));
 			gk_link_stop(d);
 			gk_gate_lost(d, cause);
 			return;
@@ -75,6 +77,7 @@ static void on_packet(void *ctx, uint32_t events)
 /* Its stderr. One line of it is an event. */
 static void on_reader_line(void *ctx, const char *line)
 {
+	static const char violation[] = "gatekeeper-link: the gate broke the protocol: ";
 	struct gk_daemon *d = ctx;
 
 	if (!strcmp(line, "gatekeeper-link: connected")) {
@@ -87,10 +90,14 @@ static void on_reader_line(void *ctx, const char *line)
 		gk_xs_map_line(line, &d->xs);
 		return;
 	}
+	/* Its last line, then; the end of it tells the person. */
+	if (!strncmp(line, violation, sizeof(violation) - 1))
+		snprintf(d->violation, sizeof(d->violation), "%.150s",
+			 line + sizeof("gatekeeper-link: ") - 1);
 	gk_log(LOG_NOTICE, "%s", line);
 }
 
-static const char *end_cause(int status)
+static const char *end_cause(const struct gk_daemon *d, int status)
 {
 	if (status < 0 || WIFSIGNALED(status)) {
 		if (status >= 0 && WTERMSIG(status) == SIGALRM)
@@ -101,7 +108,8 @@ static const char *end_cause(int status)
 	}
 	switch ((enum gk_link_status)WEXITSTATUS(status)) {
 	case GK_LINK_EXIT_VIOLATION:
-		return "the gate broke the link's protocol";
+		return d->violation[0] ? d->violation :
+					 "the gate broke the protocol";
 	case GK_LINK_EXIT_SILENT:
 		return "the gate does not answer";
 	case GK_LINK_EXIT_CLOSED:
@@ -128,9 +136,9 @@ static void on_reader_end(void *ctx, const struct gk_child_end *end)
 	d->link_child = 0;
 	close_link(d);
 	if (ours)
-		gk_gate_reconnect(d, end_cause(end->status));
+		gk_gate_reconnect(d, end_cause(d, end->status));
 	else
-		gk_gate_lost(d, end_cause(end->status));
+		gk_gate_lost(d, end_cause(d, end->status));
 }
 
 int gk_link_start(struct gk_daemon *d, unsigned timeout_s)
@@ -152,6 +160,7 @@ int gk_link_start(struct gk_daemon *d, unsigned timeout_s)
 		return GK_ERR_LIMIT;
 	spec.path = program;
 	gk_link_stop(d);
+	d->violation[0] = '\0';
 	d->xs.maps = 0;
 	snprintf(domid, sizeof(domid), "%d", d->xs.domid);
 	snprintf(timeout, sizeof(timeout), "%u", timeout_s);

@@ -4,8 +4,7 @@
  * gate. It can open nothing, map nothing executable, start nothing and
  * connect to nothing; whatever is not here kills it.
  *
- * GK_ALLOW(name): any arguments. GK_ALLOW_ARG(name, n, value): only with
- * argument n equal to value.
+ * The forms of a line are explained in jail/filter.c.
  */
 
 /* The event channel's fd: read() takes an event, write() unmasks it; write()

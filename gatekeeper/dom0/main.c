@@ -25,97 +25,12 @@ enum { UINPUT_TRIES = 25, UINPUT_AGAIN_MS = 200 };
 
 static void open_keyboard(struct gk_daemon *d);
 
-void gk_daemon_status(struct gk_daemon *d, struct gk_status *s)
-{
-	*s = (struct gk_status){
-		.state = d->state,
-		.ready = d->ready,
-		.cause = d->cause[0] ? d->cause : NULL,
-		.domain = GK_GATE_NAME,
-		.domid = d->xs.domid,
-		.keyboard = d->keyboard.fd >= 0,
-		.restarts = d->restarts,
-		.memory_mib = d->opt.memory_mib,
-		.controller = d->controller,
-		.controllers = d->controllers,
-		.xs = &d->xs,
-		.session = d->session_begun ? &d->session : NULL,
-		.times = d->times,
-	};
-}
-
-static void put_file(const char *name, const char *text)
-{
-	char path[GK_PATH_MAX];
-
-	if (gk_run_path(path, name) || gk_file_replace(path, text, 0644))
-		gk_log(LOG_ERR, "cannot write %s/%s: %s", gk_run_dir, name,
-		       strerror(errno));
-}
-
 static void remove_file(const char *name)
 {
 	char path[GK_PATH_MAX];
 
 	if (gk_run_path(path, name) == 0)
 		unlink(path);
-}
-
-static int is_final_failure(const struct gk_daemon *d)
-{
-	return d->state == GK_GATE_FAILED || d->state == GK_GATE_DISABLED ||
-	       d->state == GK_GATE_NO_CONTROLLER ||
-	       (d->state == GK_GATE_FALLBACK && d->fallback_ready);
-}
-
-void gk_daemon_publish(struct gk_daemon *d)
-{
-	static char text[GK_STATUS_MAX];
-	struct gk_status s;
-
-	/* /run may have moved to the real root this very moment. */
-	gk_root_follow();
-	gk_daemon_status(d, &s);
-	if (gk_status_json(&s, text, sizeof(text) - 1) > 0) {
-		strcat(text, "\n");
-		put_file("state.json", text);
-	}
-	if (gk_status_short(&s, text, sizeof(text) - 1) < 0)
-		return;
-	strcat(text, "\n");
-	if (d->ready && d->state == GK_GATE_UP) {
-		put_file("ready", text);
-		remove_file("failed");
-	} else if (is_final_failure(d)) {
-		put_file("failed", text);
-		remove_file("ready");
-	}
-}
-
-static char *program_name;	/* argv[0], as it stands in our memory */
-
-/*
- * The '@' that systemd's switch of the root spares has done its work; at
- * shutdown it would only keep us, and with us the root file system, busy.
- */
-static void ordinary_name(void)
-{
-	if (program_name && program_name[0] == '@')
-		memmove(program_name, program_name + 1, strlen(program_name));
-}
-
-void gk_daemon_switched_root(struct gk_daemon *d)
-{
-	int moved = gk_root_follow();
-
-	ordinary_name();
-
-	d->in_initrd = 0;
-	/* From here on the screen belongs to the system. */
-	d->screen.on = d->opt.debug;
-	gk_log_open("gatekeeperd");
-	gk_log(LOG_INFO, "switch-root: %s", moved == 1 ? "followed" :
-	       moved == 0 ? "in the real root already" : "cannot follow");
 }
 
 /* --- the virtual keyboard --- */
@@ -278,8 +193,11 @@ static int run(void)
 	}
 	d.in_initrd = gk_root_is_initrd();
 	if (!d.in_initrd)
-		ordinary_name();
+		gk_daemon_ordinary_name();
+	d.keyboard.let_by = gk_options_let_by(&d.opt, !d.in_initrd);
 	gk_screen_init(&d.screen, d.loop, d.in_initrd || d.opt.debug);
+	gk_keyboards_load(&d);
+	gk_devices_load(&d);
 	if (!d.opt.enabled) {
 		gk_log(LOG_NOTICE, "switched off (rd.gatekeeper=0)");
 		d.state = GK_GATE_DISABLED;
@@ -330,7 +248,7 @@ int main(int argc, char **argv)
 	};
 	int c;
 
-	program_name = argv[0];
+	gk_daemon_name(argv[0]);
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
 		case 'r':

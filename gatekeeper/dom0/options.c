@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/key_filter.h"
 #include "dom0/options.h"
 #include "dom0/paths.h"
 
@@ -16,6 +17,8 @@ void gk_options_default(struct gk_options *o)
 		.memory_mib = 48,
 		.restarts = 3,
 		.restart_window_s = 600,
+		.vt_switching = GK_WHEN_AFTER_UNLOCK,
+		.ctrl_alt_del = GK_WHEN_NEVER,
 	};
 }
 
@@ -59,6 +62,17 @@ static int set_fallback(enum gk_fallback *out, const char *s)
 	return 0;
 }
 
+static int set_when(enum gk_when *out, const char *s)
+{
+	if (!strcmp(s, "never"))
+		*out = GK_WHEN_NEVER;
+	else if (!strcmp(s, "after-unlock"))
+		*out = GK_WHEN_AFTER_UNLOCK;
+	else
+		return -1;
+	return 0;
+}
+
 static int set_path(char *out, size_t cap, const char *s)
 {
 	if (*s != '/' || strlen(s) >= cap || strpbrk(s, " \t"))
@@ -82,6 +96,10 @@ static int set(struct gk_options *o, const char *key, const char *value)
 		return set_number(&o->restarts, value, 0, 20);
 	if (!strcmp(key, "restart_window"))
 		return set_number(&o->restart_window_s, value, 10, 86400);
+	if (!strcmp(key, "vt_switching"))
+		return set_when(&o->vt_switching, value);
+	if (!strcmp(key, "ctrl_alt_del"))
+		return set_when(&o->ctrl_alt_del, value);
 	if (!strcmp(key, "sys_usb_config"))
 		return set_path(o->sys_usb_config, sizeof(o->sys_usb_config),
 				value);
@@ -217,6 +235,17 @@ void gk_options_load(struct gk_options *o, struct gk_options_note *note)
 	if (!gk_path(path, "/proc/cmdline") &&
 	    gk_file_read(path, text, sizeof(text)) > 0)
 		gk_options_cmdline(o, text, note);
+}
+
+unsigned gk_options_let_by(const struct gk_options *o, int unlocked)
+{
+	unsigned bits = 0;
+
+	if (unlocked && o->vt_switching == GK_WHEN_AFTER_UNLOCK)
+		bits |= GK_KEYS_VT;
+	if (unlocked && o->ctrl_alt_del == GK_WHEN_AFTER_UNLOCK)
+		bits |= GK_KEYS_REBOOT;
+	return bits;
 }
 
 int gk_options_is_dom0_usb(const struct gk_options *o, const char *bdf)

@@ -14,6 +14,12 @@ enum gk_fallback {
 	GK_FALLBACK_DOM0_HID,
 };
 
+/* When combinations of keys that dom0 would act on are let by. */
+enum gk_when {
+	GK_WHEN_NEVER,
+	GK_WHEN_AFTER_UNLOCK,	/* the real root is there */
+};
+
 struct gk_options {
 	int enabled;		/* rd.gatekeeper=, default 1 */
 	int debug;		/* rd.gatekeeper.debug */
@@ -22,6 +28,8 @@ struct gk_options {
 	unsigned memory_mib;	/* memory=, 32..1024, default 48 */
 	unsigned restarts;	/* restarts=, 0..20, default 3 */
 	unsigned restart_window_s;	/* restart_window=, 10..86400, 600 */
+	enum gk_when vt_switching;	/* vt_switching=, after-unlock */
+	enum gk_when ctrl_alt_del;	/* ctrl_alt_del=, never */
 	char sys_usb_config[256];	/* sys_usb_config=, "" none */
 	char dom0_usb[256];	/* rd.qubes.dom0_usb=, as it stands */
 };
@@ -35,8 +43,8 @@ void gk_options_default(struct gk_options *o);
 
 /*
  * gk_options_conf: "key = value" lines, '#' starts a comment. Keys:
- * timeout, fallback, debug, memory, restarts, restart_window,
- * sys_usb_config (an absolute path without blanks).
+ * timeout, fallback, debug, memory, restarts, restart_window, vt_switching,
+ * ctrl_alt_del, sys_usb_config (an absolute path without blanks).
  * gk_options_cmdline: /proc/cmdline; words may hold "quoted parts", what is
  * not ours is passed over. A value that is not understood is left at what it
  * was, and noted (the first such only).
@@ -48,6 +56,10 @@ void gk_options_cmdline(struct gk_options *o, const char *text,
 
 /* gk_options_load: all three, from where they are. */
 void gk_options_load(struct gk_options *o, struct gk_options_note *note);
+
+/* gk_options_let_by: enum gk_key_combination bits, by whether the disk is
+ * unlocked. */
+unsigned gk_options_let_by(const struct gk_options *o, int unlocked);
 
 /* gk_options_is_dom0_usb: whether that controller was left to dom0 by
  * rd.qubes.dom0_usb= (a comma-separated list of BDFs, domain optional). */

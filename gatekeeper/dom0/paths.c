@@ -89,7 +89,11 @@ int gk_file_write(const char *path, const char *text)
 
 int gk_file_replace(const char *path, const char *text, mode_t mode)
 {
-	size_t len = strlen(text);
+	return gk_file_put(path, text, strlen(text), mode);
+}
+
+int gk_file_put(const char *path, const void *data, size_t len, mode_t mode)
+{
 	char tmp[GK_PATH_MAX];
 	int fd, n, ret = GK_ERR_SYSTEM;
 
@@ -100,7 +104,7 @@ int gk_file_replace(const char *path, const char *text, mode_t mode)
 		  mode);
 	if (fd < 0)
 		return GK_ERR_SYSTEM;
-	if (write(fd, text, len) == (ssize_t)len)
+	if (write(fd, data, len) == (ssize_t)len)
 		ret = 0;
 	if (close(fd) < 0)
 		ret = GK_ERR_SYSTEM;

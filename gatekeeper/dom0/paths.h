@@ -21,6 +21,7 @@
 #define GK_GATE_IMAGE	GK_LIB_DIR "/gate-image"
 #define GK_LINK_PROGRAM	GK_LIB_DIR "/gatekeeper-link"
 #define GK_CONF		"/etc/gatekeeper/gatekeeper.conf"
+#define GK_RULES_CONF	"/etc/gatekeeper/rules.conf"
 #define GK_GATE_NAME	"gatekeeper-gate"
 
 extern const char *gk_root_prefix;	/* "" */
@@ -46,8 +47,11 @@ ssize_t gk_file_line(const char *path, char *buf, size_t cap) GK_MUST_CHECK;
 /* gk_file_write: into an existing file (sysfs). */
 int gk_file_write(const char *path, const char *text) GK_MUST_CHECK;
 
-/* gk_file_replace: a file of this content and mode, all of it or none. */
+/* gk_file_replace: a file of this content and mode, all of it or none;
+ * gk_file_put: of bytes that may be zero. */
 int gk_file_replace(const char *path, const char *text, mode_t mode)
+	GK_MUST_CHECK;
+int gk_file_put(const char *path, const void *data, size_t len, mode_t mode)
 	GK_MUST_CHECK;
 
 /* gk_link_base: the last part of what a symbolic link points to. */

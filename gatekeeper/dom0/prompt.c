@@ -62,33 +62,43 @@ static void summary(void *ctx)
 {
 	struct gk_daemon *d = ctx;
 	char text[TEXT] = "", port[GK_PORT_TEXT];
-	unsigned keyboards = 0, refused = 0;
+	unsigned keyboards = 0, others = 0, refused = 0;
+	struct gk_link_device view;
 
 	/* dom0 drives the devices itself, and has said what it admitted. */
 	if (d->state == GK_GATE_FALLBACK)
 		return;
 
 	for (int i = 0; i < GK_LINK_DEVICES; i++) {
-		const struct gk_session_device *s = &d->session.dev[i];
+		enum gk_counts counts = d->keyboards.slot[i].counts;
 
-		if (!s->id || !(s->info.granted & GK_ROLE_KEYBOARD))
+		others += counts == GK_COUNTS_ASKED || counts == GK_COUNTS_REFUSED;
+		if (!d->session.dev[i].id || counts != GK_COUNTS_YES)
 			continue;
-		gk_devices_port(d, &s->info, port);
+		gk_devices_port(d, &d->session.dev[i].info, port);
 		add(text, "%s%s", keyboards++ ? ", " : "keyboard on port ", port);
 	}
 	if (!keyboards)
-		add(text, "%s", d->state == GK_GATE_UP ?
-		    "no USB keyboard is plugged in" : "no USB keyboard yet");
+		add(text, "%s", d->state != GK_GATE_UP ? "no USB keyboard yet" :
+		    others ? "no USB keyboard counts" :
+			     "no USB keyboard is plugged in");
 	for (int i = 0; i < GK_LINK_DEVICES; i++) {
-		const struct gk_session_device *s = &d->session.dev[i];
-
-		if (!s->id || s->info.verdict != GK_VERDICT_REFUSED)
+		if (!d->session.dev[i].id ||
+		    d->keyboards.slot[i].counts == GK_COUNTS_ASKED)
 			continue;
-		gk_devices_port(d, &s->info, port);
+		gk_keyboards_view(d, i, &view);
+		if (view.verdict != GK_VERDICT_REFUSED)
+			continue;
+		gk_devices_port(d, &view, port);
 		add(text, "%s%s on %s", refused++ ? ", " : "; refused: ",
-		    gk_class_text(gk_device_class(&s->info)), port);
+		    view.reason >= GK_REASON_UNPINNED ? "keyboard" :
+		    gk_class_text(gk_device_class(&view)), port);
 	}
 	gk_screen_say(&d->screen, LOG_INFO, "%s", text);
+	for (int i = 0; i < GK_LINK_DEVICES; i++)
+		gk_keyboards_ask(d, i);
+	if (d->rules.error[0])
+		gk_screen_say(&d->screen, LOG_INFO, "%s", d->rules.error);
 }
 
 static void look(void *ctx)

@@ -7,6 +7,7 @@
 
 #include "dom0/clock.h"
 #include "dom0/log.h"
+#include "dom0/paths.h"
 #include "dom0/screen.h"
 
 /* A tenth of a second in all: a console that was stopped holds up nothing. */
@@ -43,10 +44,12 @@ void gk_screen_init(struct gk_screen *s, struct gk_loop *l, int on)
  */
 static void to_console(const char *text)
 {
-	char line[GK_SCREEN_TEXT + 8];
+	char line[GK_SCREEN_TEXT + 8], path[GK_PATH_MAX];
 	int fd, n, done = 0;
 
-	fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+	if (gk_path(path, "/dev/console"))
+		return;
+	fd = open(path, O_WRONLY | O_APPEND | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	n = snprintf(line, sizeof(line), "\r\n%s\r\n", text);

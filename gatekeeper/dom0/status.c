@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/policy.h"
 #include "dom0/json.h"
@@ -92,23 +93,65 @@ static const char *verdict_name(uint8_t v)
 	return v < sizeof(names) / sizeof(names[0]) ? names[v] : "unknown";
 }
 
-static void put_roles(struct gk_json *j, const char *key, uint8_t roles)
+static const char *role_name(uint8_t role)
 {
 	static const char *const names[] = { "keyboard", "fido", "smartcard",
 					     "pointer" };
 
+	for (unsigned bit = 0; bit < 4; bit++)
+		if (role >> bit & 1)
+			return names[bit];
+	return NULL;
+}
+
+static void put_roles(struct gk_json *j, const char *key, uint8_t roles)
+{
 	gk_json_array(j, key);
 	for (unsigned bit = 0; bit < 4; bit++)
 		if (roles >> bit & 1)
-			gk_json_string(j, NULL, names[bit]);
+			gk_json_string(j, NULL, role_name((uint8_t)(1u << bit)));
 	gk_json_end_array(j);
 }
 
-static void put_device(struct gk_json *j, const struct gk_status *s,
-		       const struct gk_session_device *d)
+/* What the rule says, where its text is known here. */
+static const char *rule_text(const struct gk_gate_rules *r, uint16_t rule,
+			     char *buf, size_t cap)
 {
+	const char *text = gk_rules_default();
+
+	if (rule == 0)
+		return NULL;
+	if (rule & GK_LINK_BUILTIN)
+		gk_rule_line(text, strlen(text), rule & (GK_LINK_BUILTIN - 1), buf, cap);
+	else if (r && r->len)
+		gk_rule_line(r->text, r->len, rule, buf, cap);
+	else
+		return NULL;
+	return buf;
+}
+
+static void put_interface(struct gk_json *j, const struct gk_link_device *d,
+			  const struct gk_link_interface *i)
+{
+	int hub = d->verdict == GK_VERDICT_HUB;
+	char text[GK_RULE_PLACE];
+
+	gk_json_object(j, NULL);
+	gk_json_number(j, "number", i->number);
+	snprintf(text, sizeof(text), "%02x:%02x:%02x", i->base_class, i->sub_class,
+		 i->protocol);
+	gk_json_string(j, "class", text);
+	gk_json_string(j, "role", i->role ? role_name(i->role) : NULL);
+	gk_json_string(j, "verdict", i->role || hub ? "admitted" : "refused");
+	gk_json_string(j, "rule", gk_rule_place(d->rule, text));
+	gk_json_end_object(j);
+}
+
+static void put_device(struct gk_json *j, const struct gk_status *s, int slot)
+{
+	const struct gk_session_device *d = &s->session->dev[slot];
 	const struct gk_link_device *i = &d->info;
-	char text[GK_PORT_TEXT], hex[2 * GK_SHA256 + 1];
+	char text[GK_PORT_TEXT], hex[2 * GK_SHA256 + 1], line[160];
 	unsigned no = gk_xs_controller_no(s->xs, s->controller, s->controllers,
 					  i->path.controller);
 
@@ -126,11 +169,58 @@ static void put_device(struct gk_json *j, const struct gk_status *s,
 	gk_json_string(j, "verdict", verdict_name(i->verdict));
 	gk_json_string(j, "reason", gk_reason_text(i->reason));
 	gk_json_number(j, "offset", i->offset);
+	gk_json_string(j, "rule", gk_rule_place(i->rule, text));
+	gk_json_string(j, "rule_text", rule_text(s->rules, i->rule, line,
+						 sizeof(line)));
+	gk_json_string(j, "number_to_type", s->number[slot]);
 	put_roles(j, "asked", i->asked);
 	put_roles(j, "granted", i->granted);
 	for (int b = 0; b < GK_SHA256; b++)
 		snprintf(hex + 2 * b, 3, "%02x", i->sha256[b]);
 	gk_json_string(j, "sha256", hex);
+	gk_json_number(j, "interface_count", i->interfaces);
+	gk_json_array(j, "interfaces");
+	for (int n = 0; n < GK_SHOWN_INTERFACES && n < i->interfaces; n++)
+		put_interface(j, i, &i->shown[n]);
+	gk_json_end_array(j);
+	gk_json_end_object(j);
+}
+
+static void put_rules(struct gk_json *j, const struct gk_gate_rules *r)
+{
+	if (!r) {
+		gk_json_null(j, "rules");
+		return;
+	}
+	gk_json_object(j, "rules");
+	gk_json_string(j, "in_force", gk_rules_source_text(r->source));
+	gk_json_string(j, "rules_error", r->error[0] ? r->error : NULL);
+	if (r->where.line) {
+		gk_json_number(j, "line", r->where.line);
+		gk_json_number(j, "column", r->where.column);
+	} else {
+		gk_json_null(j, "line");
+		gk_json_null(j, "column");
+	}
+	gk_json_end_object(j);
+}
+
+static void put_event(struct gk_json *j, const struct gk_event *e)
+{
+	char text[GK_RULE_PLACE];
+
+	gk_json_object(j, NULL);
+	gk_json_number(j, "ms", e->ms);
+	gk_json_string(j, "port", e->port);
+	snprintf(text, sizeof(text), "%04x", e->vid);
+	gk_json_string(j, "vid", text);
+	snprintf(text, sizeof(text), "%04x", e->pid);
+	gk_json_string(j, "pid", text);
+	gk_json_string(j, "class", gk_class_text(e->base_class));
+	gk_json_string(j, "verdict", gk_event_name(e->what));
+	gk_json_string(j, "reason", gk_reason_text(e->reason));
+	gk_json_number(j, "offset", e->offset);
+	gk_json_string(j, "rule", gk_rule_place(e->rule, text));
 	gk_json_end_object(j);
 }
 
@@ -164,9 +254,14 @@ int gk_status_json(const struct gk_status *s, char *buf, size_t cap)
 	gk_json_array(&j, "devices");
 	for (int i = 0; s->session && i < GK_LINK_DEVICES; i++)
 		if (s->session->dev[i].id)
-			put_device(&j, s, &s->session->dev[i]);
+			put_device(&j, s, i);
 	gk_json_end_array(&j);
 	put_times(&j, &s->times);
+	put_rules(&j, s->rules);
+	gk_json_array(&j, "log");
+	for (unsigned i = 0; s->events && i < s->events->n; i++)
+		put_event(&j, gk_events_at(s->events, i));
+	gk_json_end_array(&j);
 	gk_json_end_object(&j);
 	return gk_json_finish(&j);
 }

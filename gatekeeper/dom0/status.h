@@ -11,6 +11,8 @@
 
 #include "core/session.h"
 #include "dom0/controllers.h"
+#include "dom0/events.h"
+#include "dom0/gate_rules.h"
 #include "dom0/xs.h"
 
 enum gk_gate_state {
@@ -57,11 +59,16 @@ struct gk_status {
 	const struct gk_controller *controller;
 	int controllers;
 	const struct gk_xs_answer *xs;
-	const struct gk_session *session;	/* NULL: none */
+	const struct gk_session *session;	/* NULL: none; as dom0 sees it */
+	/* Per device of it the number that it has to type, NULL: none. */
+	const char *number[GK_LINK_DEVICES];
+	const struct gk_gate_rules *rules;	/* NULL: not loaded yet */
+	const struct gk_events *events;		/* NULL: none */
 	struct gk_times times;
 };
 
-enum { GK_STATUS_MAX = 24 << 10 };
+/* 16 devices of at most 2.5 KiB each, 128 events of 300 bytes. */
+enum { GK_STATUS_MAX = 96 << 10 };
 
 /* gk_status_json: one line without its end; the length or GK_ERR_LIMIT. */
 int gk_status_json(const struct gk_status *s, char *buf, size_t cap)

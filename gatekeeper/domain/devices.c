@@ -2,86 +2,82 @@
 #include "devices.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "core/policy.h"
-#include "core/usb_desc.h"
-#include "digest.h"
+#include "clock.h"
+#include "core/keycode.h"
 #include "inventory.h"
+#include "judge.h"
 #include "log.h"
-#include "oom.h"
+#include "reduce.h"
+#include "spawn.h"
+#include "storm.h"
 #include "worker.h"
-
-#define WORKER "/worker"
 
 enum {
 	/* Frames taken from one worker in a turn, so that none starves others. */
 	FRAMES_A_TURN = 32,
 	/* LOG lines a device may cause in its life. */
 	LOGS_MAX = 20,
-	/* KEY frames a second. Nobody types 1,000 keys a second; a keyboard
-	 * that does is put out before dom0 would end the whole gate for it. */
-	KEYS_MAX = 2000,
+	/* A second: KEY frames, and frames of all types. A keyboard at 1,000
+	 * reports a second whose every report is a change stays below; nobody
+	 * types like one that does not. */
+	KEYS_MAX = 1500,
+	FRAMES_MAX = 3000,
+	RATE_MS = 1000,
 	/* Of one root port: a hub full of anything leaves room for others. */
 	PORT_DEVICES = 8,
 	/* From the verdict to a worker that serves, or a hub that is set up.
-	 * Longer than one unanswered control request takes (5 s). */
-	START_MS = 7000,
+	 * Longer than one unanswered control request takes (5 s), and than the
+	 * reading of some report descriptors of a slow device. */
+	START_MS = 10000,
 	/* An unplugged device ends its worker before sysfs shows it gone: wait
 	 * this long before the worker is blamed. */
 	BLAME_MS = 300,
+	/* The watchdog: a question each WATCH_MS, to be answered within as long
+	 * again; and a worker that uses the processor almost alone for BUSY_MAX
+	 * such times is spinning. One at 1,000 reports a second is far below. */
+	WATCH_MS = 2000,
+	BUSY_PERCENT = 90,
+	BUSY_MAX = 5,
+};
+
+enum stage {
+	STANDS,		/* refused, or a hub that is set up: nothing runs */
+	LOOKING,	/* set up, and its worker looks at what it is */
+	GRANTED,	/* the worker was told what it may serve */
+	SERVING,	/* dom0 was told */
 };
 
 struct device {
 	int used, seen;
 	struct gk_present at;
 	uint32_t generation;
-	struct gk_link_device info;
-	struct gk_judgement verdict;
+	struct gk_case c;
+	enum stage stage;
 	pid_t worker;		/* 0: none; kept until it is reaped */
 	int sock;		/* -1: none */
-	uint64_t start_ms;	/* being set up since then, 0: it is not */
+	uint64_t start_ms;	/* LOOKING since then */
 	uint64_t lost_ms;	/* when its socket closed, 0: it has not */
-	uint64_t window_ms;	/* of the rate of keys */
-	unsigned keys, logs;
-};
-
-/* How often something appeared at a port lately. */
-struct storm {
-	unsigned busnum;
-	struct gk_port_path path;
-	unsigned count;
-	uint64_t since_ms;
+	uint64_t window_ms;	/* of the rates */
+	unsigned keys, frames, logs;
+	uint64_t asked_ms, token;	/* the watchdog's last question */
+	int answered;
+	long cpu_ms;
+	unsigned busy;
 };
 
 static struct {
 	const struct gk_devices_ops *ops;
 	struct device dev[GK_LINK_DEVICES];
-	struct storm storm[GK_INVENTORY_MAX];
 	uint32_t generation;
-	int stopping;
-	/* Static, not on the stack: the gate's stack is small and this is not. */
-	uint8_t raw[GK_USB_RAW_MAX];
-	struct gk_usb_device parsed;
-	struct gk_rules rules;
+	int stopping, full;
 	struct gk_present present[GK_INVENTORY_MAX];
 } st;
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static uint32_t id_of(const struct device *d)
 {
@@ -90,12 +86,8 @@ static uint32_t id_of(const struct device *d)
 
 void gk_devices_init(const struct gk_devices_ops *ops)
 {
-	struct gk_rules_note note;
-
+	memset(&st, 0, sizeof(st));
 	st.ops = ops;
-	if (gk_rules_parse(gk_rules_default(), strlen(gk_rules_default()), &st.rules,
-			   &note) < 0)
-		gk_kmsg(3, "no rules");
 	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
 		st.dev[i].sock = -1;
 }
@@ -108,7 +100,7 @@ static void tell(const struct device *d)
 		.generation = d->generation,
 	};
 
-	f.u.dev = d->info;
+	f.u.dev = d->c.info;
 	st.ops->send(&f);
 }
 
@@ -124,198 +116,52 @@ static void tell_gone(const struct device *d, enum gk_reason reason)
 	st.ops->send(&f);
 }
 
+static void to_worker(struct device *d, struct gk_frame f)
+{
+	uint8_t buf[GK_LINK_FRAME_MAX];
+	int n;
+
+	f.device = 0;
+	f.generation = 0;
+	n = gk_link_encode(&f, GK_SIDE_SUPERVISOR, buf, sizeof(buf));
+	if (n > 0 && d->sock >= 0 &&
+	    send(d->sock, buf, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+		gk_kmsg(5, "%s: worker is busy", d->at.name);
+}
+
 static void worker_end(struct device *d)
 {
 	if (d->sock >= 0)
 		close(d->sock);
 	d->sock = -1;
-	if (d->worker > 0)
-		kill(d->worker, SIGKILL);
-	d->start_ms = 0;
+	gk_spawn_end(d->worker);
+	d->stage = STANDS;
 	d->lost_ms = 0;
 }
 
-/*
- * Writing to `authorized` configures the device, with its strings and all, and
- * waits for it: each request it leaves unanswered takes 5 s. So that is never
- * done here, but in children.
- */
-static void withdraw(const struct device *d)
+/* Its device is out until it is plugged in again. */
+static void put_out(struct device *d, enum gk_reason reason)
 {
-	pid_t pid = fork();
-
-	if (pid == 0)
-		_exit(gk_inventory_set(&d->at, "authorized", 0) < 0);
-	if (pid < 0)
-		gk_kmsg(4, "%s stays authorised", d->at.name);
+	worker_end(d);
+	gk_spawn_withdraw(&d->at);
+	/* The verdict on what it is may be there already. */
+	if (d->c.verdict != GK_VERDICT_REFUSED)
+		gk_judge_refuse(&d->c, reason);
+	d->generation = ++st.generation;
+	tell(d);
 }
 
-static void refuse(struct device *d, enum gk_reason reason)
-{
-	d->info.granted = 0;
-	d->info.verdict = GK_VERDICT_REFUSED;
-	d->info.reason = (uint16_t)reason;
-}
-
-/* Reads and judges; the raw bytes' digest is the device's identity. */
-static void judge(struct device *d)
-{
-	struct gk_usb_device *p = &st.parsed;
-	struct gk_rule_device facts;
-	int n, err;
-
-	memset(&d->info, 0, sizeof(d->info));
-	d->info.path = d->at.path;
-	n = gk_inventory_raw(&d->at, st.raw);
-	err = n < 0 ? n : gk_usb_parse(st.raw, (size_t)n, p);
-	if (n < 0)
-		memset(p, 0, sizeof(*p));
-	else
-		gk_sha256(st.raw, (size_t)n, d->info.sha256);
-	gk_policy_device(&facts, p);
-	gk_policy_judge(p, err, &st.rules, &facts, &d->verdict);
-	d->info.vid = p->vid;
-	d->info.pid = p->pid;
-	d->info.device_class = p->base_class;
-	d->info.interfaces = p->first.interfaces;
-	for (unsigned i = 0; i < GK_SHOWN_INTERFACES && i < p->first.interfaces; i++)
-		d->info.shown[i].base_class = p->first.interface[i].base_class;
-	d->info.asked = d->verdict.asked;
-	d->info.granted = d->verdict.granted;
-	d->info.verdict = (uint8_t)d->verdict.verdict;
-	d->info.reason = (uint16_t)d->verdict.reason;
-	d->info.offset = d->verdict.offset;
-}
-
-/* How a child that set a device up ends; a worker's own are in worker.h. */
-enum { SETUP_DONE = 0, SETUP_FAILED = 20, SETUP_CHANGED = 21 };
-
-/* In the child: authorised, in the configuration that was judged, and still
- * the same? */
-static int set_up(const struct device *d)
-{
-	uint8_t again[GK_SHA256];
-	int n;
-
-	if (gk_inventory_set(&d->at, "authorized", 1) < 0)
-		return SETUP_FAILED;
-	if (d->verdict.config &&
-	    gk_inventory_get(&d->at, "bConfigurationValue") != d->verdict.config &&
-	    gk_inventory_set(&d->at, "bConfigurationValue", d->verdict.config) < 0)
-		return SETUP_FAILED;
-	n = gk_inventory_raw(&d->at, st.raw);
-	if (n < 0)
-		return SETUP_FAILED;
-	gk_sha256(st.raw, (size_t)n, again);
-	if (memcmp(again, d->info.sha256, sizeof(again)) != 0)
-		return SETUP_CHANGED;
-	return SETUP_DONE;
-}
-
-/* The interfaces that the worker is for, as its arguments; how many. */
-static unsigned grant_args(const struct device *d, char arg[][12], unsigned max)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < st.parsed.first.interfaces &&
-	     i < GK_USB_INTERFACES && n + 3 <= max; i++) {
-		const struct gk_usb_interface *itf = &st.parsed.first.interface[i];
-
-		if (d->verdict.role[i] != GK_ROLE_KEYBOARD)
-			continue;
-		snprintf(arg[n++], 12, "%u", itf->number);
-		snprintf(arg[n++], 12, "%u", itf->in.address);
-		snprintf(arg[n++], 12, "%u", itf->in.max_packet);
-	}
-	return n;
-}
-
-static void worker_exec(const struct device *d, int sock)
-{
-	char arg[3 * GK_WORKER_GRANTS][12], uid[12];
-	char *argv[3 + 3 * GK_WORKER_GRANTS + 1] = {
-		(char *)"worker", (char *)"keyboard", uid,
-	};
-	char *const envp[] = { NULL };
-	unsigned n = grant_args(d, arg, 3 * GK_WORKER_GRANTS);
-	sigset_t none;
-	int usb;
-
-	for (unsigned i = 0; i < n; i++)
-		argv[3 + i] = arg[i];
-	snprintf(uid, sizeof(uid), "%u", GK_WORKER_UID + id_of(d));
-	usb = gk_inventory_open(&d->at);
-	/* Both are above 4 here: the supervisor's own fds come first. */
-	if (usb <= GK_WORKER_SOCK_FD || sock <= GK_WORKER_SOCK_FD ||
-	    dup2(usb, GK_WORKER_USB_FD) < 0 || dup2(sock, GK_WORKER_SOCK_FD) < 0)
-		_exit(SETUP_FAILED);
-	gk_oom_score(1000);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(WORKER, argv, envp);
-	_exit(GK_WORKER_USAGE);
-}
-
-/* A hub: set up by a child. A keyboard: set up by what then becomes its worker. */
 static int start(struct device *d)
 {
-	int sv[2], status;
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
-		       sv) < 0)
+	if (gk_spawn(&d->at, &d->c, (uid_t)(GK_WORKER_UID + id_of(d)), &d->sock,
+		     &d->worker) < 0)
 		return GK_ERR_SYSTEM;
-	pid = fork();
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		status = set_up(d);
-		if (status == SETUP_DONE && d->verdict.verdict != GK_VERDICT_HUB)
-			worker_exec(d, sv[1]);
-		_exit(status);
-	}
-	close(sv[1]);
-	if (pid < 0 || st.ops->watch(sv[0], (unsigned)(d - st.dev)) < 0) {
-		if (pid > 0)
-			kill(pid, SIGKILL);
-		close(sv[0]);
-		d->worker = pid > 0 ? pid : 0;
-		return GK_ERR_SYSTEM;
-	}
-	d->worker = pid;
-	d->sock = sv[0];
-	d->start_ms = now_ms();
-	return GK_OK;
-}
-
-/* 1 if too much has happened at this port lately. */
-static int storming(const struct gk_present *p)
-{
-	uint64_t now = now_ms();
-	struct storm *s = NULL, *oldest = &st.storm[0];
-
-	for (unsigned i = 0; i < GK_INVENTORY_MAX && !s; i++) {
-		if (st.storm[i].since_ms < oldest->since_ms)
-			oldest = &st.storm[i];
-		if (st.storm[i].count && st.storm[i].busnum == p->busnum &&
-		    memcmp(&st.storm[i].path, &p->path, sizeof(p->path)) == 0)
-			s = &st.storm[i];
-	}
-	if (!s) {
-		s = oldest;
-		s->busnum = p->busnum;
-		s->path = p->path;
-		s->count = 0;
-		s->since_ms = now;
-	}
-	if (now - s->since_ms > GK_STORM_WINDOW_MS) {
-		s->since_ms = now;
-		s->count = 0;
-	}
-	s->count++;
-	/* Only a quiet port gets a new window. */
-	if (s->count > GK_STORM_LIMIT)
-		s->since_ms = now;
-	return s->count > GK_STORM_LIMIT;
+	d->stage = LOOKING;
+	d->start_ms = gk_clock_ms();
+	if (st.ops->watch(d->sock, (unsigned)(d - st.dev)) == 0)
+		return GK_OK;
+	worker_end(d);
+	return GK_ERR_SYSTEM;
 }
 
 /* A free slot; not one whose worker is not reaped yet: its uid is in use. */
@@ -336,46 +182,74 @@ static struct device *free_slot(const struct gk_present *p)
 	return neighbours < PORT_DEVICES ? d : NULL;
 }
 
+/* There is no id to speak of it by: a line in the log, until there is room. */
+static void no_room(const struct gk_present *p)
+{
+	struct gk_frame f = { .type = GK_LINK_LOG };
+	char port[GK_PORT_TEXT];
+	int n;
+
+	if (st.full)
+		return;
+	st.full = 1;
+	gk_port_text(gk_inventory_controller_no(p->path.controller), &p->path, port);
+	f.u.log.level = 4;
+	n = snprintf(f.u.log.text, sizeof(f.u.log.text),
+		     "device on port %s left out: too many devices", port);
+	f.u.log.len = (uint8_t)n;
+	st.ops->send(&f);
+}
+
 static void appear(const struct gk_present *p)
 {
-	struct device *d = free_slot(p);
+	struct device *d;
 	enum gk_reason why = GK_REASON_NONE;
 
-	/* No slot, no message: there is no id to speak of it by. It stays
-	 * unauthorised and gets its turn when something else is unplugged. */
-	if (!d || st.stopping)
+	if (st.stopping)
 		return;
+	d = free_slot(p);
+	/* It stays unauthorised, and has its turn when another is unplugged. */
+	if (!d) {
+		no_room(p);
+		return;
+	}
 	memset(d, 0, sizeof(*d));
 	d->used = 1;
 	d->seen = 1;
 	d->sock = -1;
 	d->at = *p;
 	d->generation = ++st.generation;
-	judge(d);
-	if (storming(p))
-		why = GK_REASON_TOO_MANY;
-	else if (d->info.verdict == GK_VERDICT_HUB && p->path.depth > GK_HUB_DEPTH)
+	gk_judge(p, &d->c);
+	if (gk_storm(p, gk_clock_ms()))
+		why = GK_REASON_STORM;
+	else if (d->c.verdict == GK_VERDICT_HUB && p->path.depth > GK_HUB_DEPTH)
 		why = GK_REASON_TOO_DEEP;
-	else if (d->info.verdict != GK_VERDICT_REFUSED && start(d) < 0)
+	else if (d->c.verdict != GK_VERDICT_REFUSED && start(d) < 0)
 		why = GK_REASON_CONFIGURE;
 	if (why != GK_REASON_NONE)
-		refuse(d, why);
+		gk_judge_refuse(&d->c, why);
 	/* Else it is told of when it is set up, and its worker serves it. */
-	if (d->info.verdict == GK_VERDICT_REFUSED)
+	if (d->c.verdict == GK_VERDICT_REFUSED)
 		tell(d);
+}
+
+static int told(const struct device *d)
+{
+	return d->stage == STANDS || d->stage == SERVING;
 }
 
 static void vanish(struct device *d)
 {
 	pid_t worker = d->worker;
-	int told = !d->start_ms;
+	int was_told = told(d);
 
 	worker_end(d);
-	if (told)
+	if (was_told)
 		tell_gone(d, GK_REASON_UNPLUGGED);
 	memset(d, 0, sizeof(*d));
 	d->sock = -1;
 	d->worker = worker;
+	st.full = 0;
 }
 
 static int same(const struct gk_present *a, const struct gk_present *b)
@@ -411,38 +285,101 @@ void gk_devices_rescan(void)
 			appear(&st.present[i]);
 }
 
-/* A worker that ended, or that speaks nonsense: its device is out until it is
- * plugged in again. */
-static void put_out(struct device *d, enum gk_reason reason)
+/* --- what workers say --- */
+
+/* An interface is what it was found to be, cut to what it could be; the first
+ * answer counts. */
+static void on_found(struct device *d, const struct gk_link_found *f)
 {
-	worker_end(d);
-	withdraw(d);
-	refuse(d, reason);
-	d->generation = ++st.generation;
+	for (unsigned i = 0; i < d->c.candidates && i < GK_CANDIDATES; i++) {
+		struct gk_candidate *k = &d->c.candidate[i];
+
+		if (k->number != f->interface || k->found)
+			continue;
+		k->found = 1;
+		k->roles = f->roles & k->fits;
+		k->reason = f->reason;
+		k->offset = f->offset;
+		return;
+	}
+}
+
+static void grant(struct device *d)
+{
+	struct gk_frame f = { .type = GK_LINK_GRANT };
+	struct gk_frame go = { .type = GK_LINK_PING };
+
+	gk_judge_again(&d->at, &d->c);
+	if (d->c.verdict == GK_VERDICT_REFUSED) {
+		put_out(d, GK_REASON_NO_ROLE);
+		return;
+	}
+	d->stage = GRANTED;
+	for (unsigned i = 0; i < d->c.candidates; i++) {
+		const struct gk_candidate *k = &d->c.candidate[i];
+
+		if (k->role == 0)
+			continue;
+		f.u.grant.interface = k->number;
+		f.u.grant.role = k->role;
+		to_worker(d, f);
+	}
+	go.u.ping.reply = 1;
+	to_worker(d, go);
+}
+
+static void serve(struct device *d)
+{
+	d->stage = SERVING;
+	d->asked_ms = gk_clock_ms();
+	d->answered = 1;
+	d->cpu_ms = gk_spawn_cpu_ms(d->worker);
 	tell(d);
 }
 
-static void on_key(struct device *d, struct gk_frame *f)
+/* A worker's PING: it has looked (1), it serves (2), it is still there. */
+static void on_ping(struct device *d, const struct gk_link_ping *p)
 {
-	uint64_t now = now_ms();
+	if (d->stage == LOOKING && !p->reply)
+		grant(d);
+	else if (d->stage == GRANTED && !p->reply)
+		serve(d);
+	else if (d->stage == SERVING && p->reply && p->token == d->token)
+		d->answered = 1;
+}
 
-	if (d->start_ms || !(d->info.granted & GK_ROLE_KEYBOARD))
+static void on_key(struct device *d, const struct gk_frame *f)
+{
+	if (d->stage != SERVING || !(d->c.info.granted & GK_ROLE_KEYBOARD))
 		return;
-	if (now - d->window_ms >= 1000) {
+	if (++d->keys > KEYS_MAX) {
+		put_out(d, GK_REASON_FLOOD);
+		return;
+	}
+	/* dom0 looks at it again. */
+	if (gk_key_allowed(f->u.key.code))
+		st.ops->send(f);
+}
+
+static int too_fast(struct device *d)
+{
+	uint64_t now = gk_clock_ms();
+
+	if (now - d->window_ms >= RATE_MS) {
 		d->window_ms = now;
 		d->keys = 0;
+		d->frames = 0;
 	}
-	if (++d->keys > KEYS_MAX) {
-		gk_kmsg(4, "%s types %d keys a second", d->at.name, KEYS_MAX);
-		put_out(d, GK_REASON_WORKER);
-		return;
-	}
-	st.ops->send(f);
+	return ++d->frames > FRAMES_MAX;
 }
 
 /* Only what the role may say goes on, under the supervisor's own stamp. */
 static void from_worker(struct device *d, struct gk_frame *f)
 {
+	if (too_fast(d)) {
+		put_out(d, GK_REASON_FLOOD);
+		return;
+	}
 	f->device = id_of(d);
 	f->generation = d->generation;
 	switch ((enum gk_link_type)f->type) {
@@ -450,23 +387,23 @@ static void from_worker(struct device *d, struct gk_frame *f)
 		on_key(d, f);
 		return;
 	case GK_LINK_LOG:
-		if (!d->start_ms && d->logs++ < LOGS_MAX)
+		if (told(d) && d->logs++ < LOGS_MAX)
 			st.ops->send(f);
 		return;
 	case GK_LINK_PING:
-		/* It serves its device now. */
-		if (d->start_ms) {
-			d->start_ms = 0;
-			tell(d);
-		}
+		on_ping(d, &f->u.ping);
 		return;
+	case GK_LINK_FOUND:
+		if (d->stage == LOOKING)
+			on_found(d, &f->u.found);
+		return;
+	/* The codec lets a worker send none of these. */
 	case GK_LINK_HELLO:
 	case GK_LINK_DEVICE:
 	case GK_LINK_GONE:
 	case GK_LINK_LED:
 	case GK_LINK_QUIESCE:
 	case GK_LINK_QUIESCED:
-	case GK_LINK_FOUND:
 	case GK_LINK_GRANT:
 		return;
 	}
@@ -487,8 +424,8 @@ void gk_devices_worker_readable(unsigned slot)
 			close(d->sock);
 			d->sock = -1;
 			/* A hub's child is done; a worker should not be. */
-			if (d->verdict.verdict != GK_VERDICT_HUB)
-				d->lost_ms = now_ms();
+			if (d->c.verdict != GK_VERDICT_HUB)
+				d->lost_ms = gk_clock_ms();
 			return;
 		}
 		/* Letting go: dom0 has released the keys and hears no more. */
@@ -502,9 +439,34 @@ void gk_devices_worker_readable(unsigned slot)
 	}
 }
 
+/* 1: it has let a question unanswered, or does nothing but compute. */
+static int hangs(struct device *d, uint64_t now)
+{
+	struct gk_frame f = { .type = GK_LINK_PING };
+	uint64_t passed = now - d->asked_ms;
+	long cpu;
+
+	if (passed < WATCH_MS)
+		return 0;
+	if (!d->answered)
+		return 1;
+	cpu = gk_spawn_cpu_ms(d->worker);
+	if (cpu >= 0 && d->cpu_ms >= 0 &&
+	    (uint64_t)(cpu - d->cpu_ms) * 100 >= passed * BUSY_PERCENT)
+		d->busy++;
+	else
+		d->busy = 0;
+	d->cpu_ms = cpu;
+	d->asked_ms = now;
+	d->answered = 0;
+	f.u.ping.token = ++d->token;
+	to_worker(d, f);
+	return d->busy >= BUSY_MAX;
+}
+
 void gk_devices_tick(void)
 {
-	uint64_t now = now_ms();
+	uint64_t now = gk_clock_ms();
 
 	for (unsigned i = 0; i < GK_LINK_DEVICES && !st.stopping; i++) {
 		struct device *d = &st.dev[i];
@@ -512,10 +474,11 @@ void gk_devices_tick(void)
 		if (!d->used)
 			continue;
 		if (d->lost_ms && now - d->lost_ms >= BLAME_MS)
-			put_out(d, d->start_ms ? GK_REASON_CONFIGURE :
-						 GK_REASON_WORKER);
-		else if (d->start_ms && now - d->start_ms >= START_MS)
+			put_out(d, told(d) ? GK_REASON_WORKER : GK_REASON_CONFIGURE);
+		else if (!told(d) && now - d->start_ms >= START_MS)
 			put_out(d, GK_REASON_CONFIGURE);
+		else if (d->stage == SERVING && !d->lost_ms && hangs(d, now))
+			put_out(d, GK_REASON_HANG);
 	}
 }
 
@@ -527,13 +490,14 @@ static void child_of(struct device *d, int status)
 	if (!d->used || st.stopping)
 		return;
 	if (code != GK_WORKER_DONE)
-		gk_kmsg(4, "%s: its process ended, status %d", d->at.name, status);
-	if (code == SETUP_CHANGED)
+		gk_kmsg(4, "%s: its process %s (status %d)", d->at.name,
+			gk_child_end(status) ? gk_child_end(status) : "ended", code);
+	if (code == GK_SPAWN_CHANGED)
 		put_out(d, GK_REASON_CHANGED);
-	else if (code == SETUP_FAILED)
+	else if (code == GK_SPAWN_FAILED)
 		put_out(d, GK_REASON_CONFIGURE);
-	else if (d->verdict.verdict == GK_VERDICT_HUB && d->start_ms) {
-		d->start_ms = 0;
+	else if (d->c.verdict == GK_VERDICT_HUB && d->stage == LOOKING) {
+		d->stage = STANDS;
 		tell(d);
 	}
 }
@@ -551,7 +515,7 @@ int gk_devices_child_ended(pid_t pid, int status)
 
 void gk_devices_announce(void)
 {
-	uint32_t told = 0;
+	uint32_t last = 0;
 
 	for (unsigned n = 0; n < GK_LINK_DEVICES; n++) {
 		struct device *next = NULL;
@@ -559,28 +523,15 @@ void gk_devices_announce(void)
 		for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
 			struct device *d = &st.dev[i];
 
-			if (d->used && !d->start_ms && d->generation > told &&
+			if (d->used && told(d) && d->generation > last &&
 			    (!next || d->generation < next->generation))
 				next = d;
 		}
 		if (!next)
 			return;
-		told = next->generation;
+		last = next->generation;
 		tell(next);
 	}
-}
-
-static void to_worker(struct device *d, struct gk_frame f)
-{
-	uint8_t buf[GK_LINK_FRAME_MAX];
-	int n;
-
-	f.device = 0;
-	f.generation = 0;
-	n = gk_link_encode(&f, GK_SIDE_SUPERVISOR, buf, sizeof(buf));
-	if (n > 0 && d->sock >= 0 &&
-	    send(d->sock, buf, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
-		gk_kmsg(5, "%s: worker is busy", d->at.name);
 }
 
 void gk_devices_to_worker(const struct gk_frame *f)
@@ -590,7 +541,7 @@ void gk_devices_to_worker(const struct gk_frame *f)
 	if (f->device == 0 || f->device > GK_LINK_DEVICES)
 		return;
 	d = &st.dev[f->device - 1];
-	if (d->used && d->generation == f->generation)
+	if (d->used && d->stage == SERVING && d->generation == f->generation)
 		to_worker(d, *f);
 }
 
@@ -617,8 +568,7 @@ unsigned gk_devices_workers(void)
 void gk_devices_kill(void)
 {
 	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
-		if (st.dev[i].worker > 0)
-			kill(st.dev[i].worker, SIGKILL);
+		gk_spawn_end(st.dev[i].worker);
 }
 
 unsigned gk_devices_admitted(void)
@@ -626,6 +576,6 @@ unsigned gk_devices_admitted(void)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
-		n += st.dev[i].used && st.dev[i].info.granted != 0;
+		n += st.dev[i].used && st.dev[i].stage == SERVING;
 	return n;
 }

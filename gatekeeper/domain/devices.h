@@ -12,13 +12,6 @@
 
 enum {
 	GK_HUB_DEPTH = 3,	/* hubs below a root hub, one behind the other */
-	/*
-	 * Appearances at one port within GK_STORM_WINDOW_MS. A cable pushed in
-	 * slowly makes two or three; a device that makes more is ignored until
-	 * it has been quiet for that long.
-	 */
-	GK_STORM_LIMIT = 20,
-	GK_STORM_WINDOW_MS = 10000,
 };
 
 /* What devices.c needs of the event loop. */

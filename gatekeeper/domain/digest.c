@@ -8,11 +8,32 @@
 
 #include <openssl/sha.h>
 
+struct gk_digest {
+	SHA256_CTX c;
+};
+
+struct gk_digest *gk_digest_begin(void)
+{
+	static struct gk_digest d;
+
+	SHA256_Init(&d.c);
+	return &d;
+}
+
+void gk_digest_add(struct gk_digest *d, const void *data, size_t len)
+{
+	SHA256_Update(&d->c, data, len);
+}
+
+void gk_digest_end(struct gk_digest *d, uint8_t out[32])
+{
+	SHA256_Final(out, &d->c);
+}
+
 void gk_sha256(const void *data, size_t len, uint8_t out[32])
 {
-	SHA256_CTX c;
+	struct gk_digest *d = gk_digest_begin();
 
-	SHA256_Init(&c);
-	SHA256_Update(&c, data, len);
-	SHA256_Final(out, &c);
+	gk_digest_add(d, data, len);
+	gk_digest_end(d, out);
 }

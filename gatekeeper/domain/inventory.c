@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define USB_DEVICES "/sys/bus/usb/devices"
+#define PCI_DEVICES "/sys/bus/pci/devices"
 
 static int attr_open(const char *name, const char *attr, int flags)
 {
@@ -168,6 +169,42 @@ int gk_inventory_set(const struct gk_present *p, const char *attr, unsigned valu
 int gk_inventory_get(const struct gk_present *p, const char *attr)
 {
 	return read_number(p->name, attr);
+}
+
+size_t gk_inventory_string(const struct gk_present *p, const char *attr, char *buf,
+			   size_t cap)
+{
+	int fd = attr_open(p->name, attr, O_RDONLY);
+	ssize_t n = fd < 0 ? 0 : read(fd, buf, cap - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n < 0)
+		n = 0;
+	if (n > 0 && buf[n - 1] == '\n')
+		n--;
+	buf[n] = '\0';
+	return (size_t)n;
+}
+
+unsigned gk_inventory_controller_no(uint8_t devfn)
+{
+	DIR *dir = opendir(PCI_DEVICES);
+	unsigned dom, bus, slot, fn, no = 1;
+	struct dirent *de;
+	int found = 0;
+
+	if (!dir)
+		return 0;
+	while ((de = readdir(dir))) {
+		if (sscanf(de->d_name, "%x:%x:%x.%x", &dom, &bus, &slot, &fn) != 4 ||
+		    slot > 31 || fn > 7)
+			continue;
+		no += (slot << 3 | fn) < devfn;
+		found |= (slot << 3 | fn) == devfn;
+	}
+	closedir(dir);
+	return found ? no : 0;
 }
 
 int gk_inventory_open(const struct gk_present *p)

@@ -43,6 +43,21 @@ int gk_inventory_set(const struct gk_present *p, const char *attr,
 /* gk_inventory_get: reads a decimal number; -1 if there is none. */
 int gk_inventory_get(const struct gk_present *p, const char *attr);
 
+/*
+ * gk_inventory_string: the text of a string attribute (product, serial) as the
+ * kernel has it, UTF-8, without its line's end; "" if there is none. buf is
+ * always terminated; returns the length. Longer than cap - 1: cut off.
+ */
+size_t gk_inventory_string(const struct gk_present *p, const char *attr, char *buf,
+			   size_t cap);
+
+/*
+ * gk_inventory_controller_no: from 1, the place of a controller (its devfn)
+ * among those of the gate, in order of devfn: the number that dom0 gives it in
+ * a port's name. 0: not there.
+ */
+unsigned gk_inventory_controller_no(uint8_t devfn);
+
 /* gk_inventory_open: its usbdevfs node, read-write, or -1 with errno. */
 int gk_inventory_open(const struct gk_present *p);
 

@@ -12,15 +12,19 @@
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "devices.h"
 #include "hostdrivers.h"
+#include "judge.h"
 #include "link_server.h"
 #include "log.h"
 #include "oom.h"
+#include "reduce.h"
 #include "uevent.h"
+
+#define RULES "/rules.conf"
 
 enum source {
 	FROM_DOM0,
@@ -53,16 +57,9 @@ static struct {
 	uint64_t workers_ms;	/* of its first step */
 	pid_t unbinder;
 	int unbound;		/* result: 1 all of them */
+	char rules_said[GK_LINK_TEXT + 1];
 	int kmsg;		/* rd.gatekeeper.debug: the kernel's log, -1 */
 } sv;
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_BOOTTIME, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void send_frame(const struct gk_frame *f)
 {
@@ -81,6 +78,16 @@ static int watch_worker(int fd, unsigned slot)
 	return watch(fd, FROM_WORKER + slot);
 }
 
+static void say_rules(void)
+{
+	struct gk_frame f = { .type = GK_LINK_LOG };
+
+	f.u.log.level = 6;
+	f.u.log.len = (uint8_t)strlen(sv.rules_said);
+	memcpy(f.u.log.text, sv.rules_said, f.u.log.len);
+	send_frame(&f);
+}
+
 static void answer_hello(const struct gk_frame *f)
 {
 	struct gk_frame out = { .type = GK_LINK_HELLO };
@@ -89,8 +96,9 @@ static void answer_hello(const struct gk_frame *f)
 	out.u.hello.version_min = GK_LINK_VERSION;
 	out.u.hello.version_max = GK_LINK_VERSION;
 	memcpy(out.u.hello.nonce, f->u.hello.nonce, GK_LINK_NONCE);
-	out.u.hello.uptime_ms = (uint32_t)now_ms();
+	out.u.hello.uptime_ms = (uint32_t)gk_clock_ms();
 	send_frame(&out);
+	say_rules();
 	gk_devices_announce();
 }
 
@@ -109,8 +117,8 @@ static void quiesce_begin(const struct gk_frame *f)
 	if (sv.quiesce != RUNNING)
 		return;
 	sv.quiesce = WORKERS_LEAVE;
-	sv.deadline_ms = now_ms() + f->u.quiesce.deadline_ms;
-	sv.workers_ms = now_ms() + WORKERS_MS;
+	sv.deadline_ms = gk_clock_ms() + f->u.quiesce.deadline_ms;
+	sv.workers_ms = gk_clock_ms() + WORKERS_MS;
 	gk_devices_stop();
 }
 
@@ -146,7 +154,7 @@ static void quiesce_step(void)
 	case QUIESCED:
 		return;
 	case WORKERS_LEAVE:
-		if (now_ms() >= sv.workers_ms)
+		if (gk_clock_ms() >= sv.workers_ms)
 			gk_devices_kill();
 		if (gk_devices_workers() == 0)
 			unbind_begin();
@@ -154,7 +162,7 @@ static void quiesce_step(void)
 	case UNBINDING:
 		break;
 	}
-	if (sv.quiesce != QUIESCED && now_ms() >= sv.deadline_ms)
+	if (sv.quiesce != QUIESCED && gk_clock_ms() >= sv.deadline_ms)
 		quiesce_end();
 }
 
@@ -280,10 +288,15 @@ int main(void)
 		return 1;
 	}
 	gk_devices_init(&ops);
+	gk_judge_rules(RULES, sv.rules_said);
 	sv.kmsg = debug_fd();
 	if (watch(gk_link_server_fd(&sv.link), FROM_DOM0) < 0 ||
 	    watch(uevents, FROM_KERNEL) < 0 || watch(children, FROM_CHILDREN) < 0)
 		return 1;
+	if (gk_reduce_supervisor() < 0) {
+		gk_kmsg(3, "cannot give up rights");
+		return 1;
+	}
 	gk_devices_rescan();
 	for (;;) {
 		int n = epoll_wait(sv.ep, ev, EVENTS,

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * worker ROLE UID {INTERFACE IN_ADDRESS IN_SIZE}...
- * Enters its jail, takes the interfaces it was granted, runs its role.
+ * worker UID {INTERFACE KIND FITS IN_ADDRESS IN_SIZE REPORT_LEN}...
+ * Enters its jail, looks at its interfaces, serves those it is granted.
  */
 #include "worker.h"
 
 #include <errno.h>
+#include <linux/usbdevice_fs.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <signal.h>
@@ -18,9 +19,12 @@
 
 enum { POLL_FDS = 16, SEND_WAIT_MS = 1000, TICK_MS = 30 };
 
+/* An interface with another role is claimed, so that it is nobody else's. */
 static const struct gk_worker_role *const roles[] = {
 	&gk_worker_keyboard,
 };
+
+enum { ROLES = sizeof(roles) / sizeof(roles[0]) };
 
 void gk_worker_end(struct gk_worker *w, enum gk_worker_exit status)
 {
@@ -48,7 +52,90 @@ void gk_worker_send(struct gk_worker *w, const struct gk_frame *f)
 	}
 }
 
-static void from_supervisor(struct gk_worker *w, const struct gk_worker_role *role)
+static void let_go(struct gk_worker *w)
+{
+	uint32_t mask = 0;
+
+	for (unsigned i = 0; i < w->interfaces; i++) {
+		if (w->interface[i].role)
+			mask |= 1u << w->interface[i].number;
+		else
+			libusb_release_interface(w->dev, w->interface[i].number);
+	}
+	/* What was not granted cannot be claimed again. */
+	if (ioctl(GK_WORKER_USB_FD, USBDEVFS_DROP_PRIVILEGES, &mask) < 0)
+		gk_worker_end(w, GK_WORKER_JAIL);
+}
+
+static int has_role(const struct gk_worker *w, uint8_t role)
+{
+	for (unsigned i = 0; i < w->interfaces; i++)
+		if (w->interface[i].role == role)
+			return 1;
+	return 0;
+}
+
+/* The supervisor speaks of a device as admitted only after the last line. */
+static void serve(struct gk_worker *w)
+{
+	struct gk_frame f = { .type = GK_LINK_PING };
+
+	w->serving = 1;
+	let_go(w);
+	for (size_t i = 0; i < ROLES && !w->done; i++)
+		if (has_role(w, roles[i]->role) && roles[i]->start(w) < 0)
+			gk_worker_end(w, GK_WORKER_DEVICE);
+	f.u.ping.token = 1;
+	gk_worker_send(w, &f);
+}
+
+static void on_grant(struct gk_worker *w, const struct gk_link_grant *g)
+{
+	for (unsigned i = 0; i < w->interfaces && !w->serving; i++)
+		if (w->interface[i].number == g->interface)
+			w->interface[i].role = g->role;
+}
+
+static void on_ping(struct gk_worker *w, struct gk_frame *f)
+{
+	if (f->u.ping.reply) {
+		if (!w->serving)
+			serve(w);
+		return;
+	}
+	f->u.ping.reply = 1;
+	gk_worker_send(w, f);
+}
+
+static void handle(struct gk_worker *w, struct gk_frame *f)
+{
+	switch ((enum gk_link_type)f->type) {
+	case GK_LINK_QUIESCE:
+		gk_worker_end(w, GK_WORKER_DONE);
+		return;
+	case GK_LINK_GRANT:
+		on_grant(w, &f->u.grant);
+		return;
+	case GK_LINK_PING:
+		on_ping(w, f);
+		return;
+	case GK_LINK_LED:
+		if (w->serving && has_role(w, GK_ROLE_KEYBOARD))
+			gk_worker_keyboard.frame(w, f);
+		return;
+	/* The codec lets a supervisor send none of these. */
+	case GK_LINK_HELLO:
+	case GK_LINK_DEVICE:
+	case GK_LINK_GONE:
+	case GK_LINK_KEY:
+	case GK_LINK_QUIESCED:
+	case GK_LINK_LOG:
+	case GK_LINK_FOUND:
+		return;
+	}
+}
+
+static void from_supervisor(struct gk_worker *w)
 {
 	uint8_t buf[GK_LINK_FRAME_MAX + 1];
 	struct gk_frame f;
@@ -58,14 +145,12 @@ static void from_supervisor(struct gk_worker *w, const struct gk_worker_role *ro
 		return;
 	if (n <= 0 || gk_link_decode(buf, (size_t)n, GK_SIDE_SUPERVISOR, &f) < 0)
 		gk_worker_end(w, GK_WORKER_SUPERVISOR);
-	else if (f.type == GK_LINK_QUIESCE)
-		gk_worker_end(w, GK_WORKER_DONE);
 	else
-		role->frame(w, &f);
+		handle(w, &f);
 }
 
 /* Waits for libusb's fds and the supervisor's socket, and serves both. */
-static void turn(struct gk_worker *w, const struct gk_worker_role *role)
+static void turn(struct gk_worker *w)
 {
 	const struct libusb_pollfd **list = libusb_get_pollfds(w->usb);
 	struct pollfd p[POLL_FDS] = {
@@ -86,17 +171,9 @@ static void turn(struct gk_worker *w, const struct gk_worker_role *role)
 	if (libusb_handle_events_timeout_completed(w->usb, &now, NULL) < 0)
 		gk_worker_end(w, GK_WORKER_DEVICE);
 	if (p[0].revents)
-		from_supervisor(w, role);
+		from_supervisor(w);
 	if (w->retry && !w->done)
-		role->tick(w);
-}
-
-/* The supervisor speaks of a device as admitted only after this. */
-static void say_ready(struct gk_worker *w)
-{
-	struct gk_frame f = { .type = GK_LINK_PING };
-
-	gk_worker_send(w, &f);
+		gk_worker_keyboard.tick(w);
 }
 
 static int number(const char *s, unsigned max, unsigned *out)
@@ -118,45 +195,57 @@ static int usb_open(struct gk_worker *w)
 	err = libusb_set_option(NULL, LIBUSB_OPTION_NO_DEVICE_DISCOVERY);
 	if (!err)
 		err = libusb_init(&w->usb);
+	if (!err && gk_sandbox_seal() < 0)
+		return GK_ERR_SYSTEM;
 	if (!err)
 		err = libusb_wrap_sys_device(w->usb, GK_WORKER_USB_FD, &w->dev);
-	for (unsigned i = 0; !err && i < w->grants; i++)
-		err = libusb_claim_interface(w->dev, w->grant[i].interface);
+	for (unsigned i = 0; !err && i < w->interfaces; i++)
+		err = libusb_claim_interface(w->dev, w->interface[i].number);
 	return err ? GK_ERR_SYSTEM : GK_OK;
 }
 
-static int read_grants(struct gk_worker *w, int argc, char **argv)
+static int read_interfaces(struct gk_worker *w, int argc, char **argv)
 {
-	unsigned interface, address, size;
+	static const unsigned most[GK_WORKER_WORDS] = {
+		31, GK_KINDS - 1, GK_ROLE_ALL, 255, GK_WORKER_REPORT, GK_HID_DESC_MAX,
+	};
 
-	for (int i = 0; i < argc; i += 3) {
-		struct gk_worker_grant *g = &w->grant[w->grants];
+	for (int i = 0; i < argc; i += GK_WORKER_WORDS) {
+		struct gk_worker_interface *itf = &w->interface[w->interfaces];
+		unsigned v[GK_WORKER_WORDS];
 
-		if (w->grants++ == GK_WORKER_GRANTS || argc - i < 3 ||
-		    number(argv[i], 255, &interface) < 0 ||
-		    number(argv[i + 1], 255, &address) < 0 ||
-		    number(argv[i + 2], GK_WORKER_PACKET, &size) < 0)
+		if (w->interfaces++ == GK_CANDIDATES || argc - i < GK_WORKER_WORDS)
 			return GK_ERR_VALUE;
-		g->interface = (uint8_t)interface;
-		g->in_address = (uint8_t)address;
-		g->in_size = (uint16_t)size;
+		for (int k = 0; k < GK_WORKER_WORDS; k++)
+			if (number(argv[i + k], most[k], &v[k]) < 0)
+				return GK_ERR_VALUE;
+		itf->number = (uint8_t)v[0];
+		itf->kind = (uint8_t)v[1];
+		itf->fits = (uint8_t)v[2];
+		itf->in_address = (uint8_t)v[3];
+		itf->in_size = (uint16_t)v[4];
+		itf->report_len = (uint16_t)v[5];
 	}
-	return w->grants ? GK_OK : GK_ERR_VALUE;
+	return w->interfaces ? GK_OK : GK_ERR_VALUE;
+}
+
+static void stop(struct gk_worker *w)
+{
+	for (size_t i = 0; i < ROLES && w->serving; i++)
+		if (has_role(w, roles[i]->role))
+			roles[i]->stop(w);
+	for (unsigned i = 0; i < w->interfaces; i++)
+		if (w->interface[i].role || !w->serving)
+			libusb_release_interface(w->dev, w->interface[i].number);
 }
 
 int main(int argc, char **argv)
 {
-	const struct gk_worker_role *role = NULL;
-	struct gk_worker w = { .status = GK_WORKER_DONE };
+	static struct gk_worker w = { .status = GK_WORKER_DONE };
 	unsigned uid;
 
-	if (argc < 3 || number(argv[2], 65534, &uid) < 0 || uid == 0 ||
-	    read_grants(&w, argc - 3, argv + 3) < 0)
-		return GK_WORKER_USAGE;
-	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
-		if (strcmp(argv[1], roles[i]->name) == 0)
-			role = roles[i];
-	if (!role)
+	if (argc < 2 || number(argv[1], 65534, &uid) < 0 || uid == 0 ||
+	    read_interfaces(&w, argc - 2, argv + 2) < 0)
 		return GK_WORKER_USAGE;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||
 	    gk_sandbox_enter(GK_WORKER_SOCK_FD, uid) < 0)
@@ -165,13 +254,11 @@ int main(int argc, char **argv)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		return GK_WORKER_JAIL;
 
-	if (usb_open(&w) < 0 || role->start(&w) < 0)
+	if (usb_open(&w) < 0)
 		return GK_WORKER_DEVICE;
-	say_ready(&w);
+	gk_worker_look(&w);
 	while (!w.done)
-		turn(&w, role);
-	role->stop(&w);
-	for (unsigned i = 0; i < w.grants; i++)
-		libusb_release_interface(w.dev, w.grant[i].interface);
+		turn(&w);
+	stop(&w);
 	return (int)w.status;
 }

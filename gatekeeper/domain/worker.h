@@ -2,6 +2,8 @@
 /*
  * A worker: one process per device. fd 3 is the device's usbdevfs node, fd 4
  * the socket to the supervisor (one frame a packet, gatekeeper-link(7)).
+ * It looks at its interfaces (FOUND), is told which it may serve (GRANT), lets
+ * go of the others, and serves.
  */
 #ifndef GK_DOMAIN_WORKER_H
 #define GK_DOMAIN_WORKER_H
@@ -9,16 +11,25 @@
 #include <libusb.h>
 #include <stdint.h>
 
+#include "core/hid_report.h"
 #include "core/link.h"
+#include "judge.h"
+#include "worker_fd.h"
 
 enum {
-	GK_WORKER_USB_FD = 3,
-	GK_WORKER_SOCK_FD = 4,
 	GK_WORKER_UID = 1000,	/* + the device's slot: no two workers share one */
-	/* Interfaces of one device with the same role: gaming keyboards have a
-	 * second keyboard interface for all keys at once. */
-	GK_WORKER_GRANTS = 4,
-	GK_WORKER_PACKET = 1024,	/* bytes, largest wMaxPacketSize (USB 2.0 9.6.6) */
+	GK_WORKER_WORDS = 6,	/* of an interface on the command line */
+	/* Bytes of an input report of a keyboard that is served; the largest
+	 * wMaxPacketSize (USB 2.0 9.6.6). Real ones: 8 to 64. */
+	GK_WORKER_REPORT = 1024,
+};
+
+/* What an interface is by its class, before anything is read of it. */
+enum gk_worker_kind {
+	GK_KIND_BOOT = 0,	/* 03:01:01: a keyboard, by the boot protocol */
+	GK_KIND_HID = 1,	/* its report descriptor says */
+	GK_KIND_CCID = 2,
+	GK_KINDS = 3,
 };
 
 /* How a worker ends, its exit status: the supervisor turns it into a reason. */
@@ -30,19 +41,25 @@ enum gk_worker_exit {
 	GK_WORKER_SUPERVISOR = 5,	/* the socket is gone, or speaks nonsense */
 };
 
-/* An interface a worker has been granted: argv, written by the supervisor. */
-struct gk_worker_grant {
-	uint8_t interface;	/* bInterfaceNumber */
+/* An interface of the command line, written by the supervisor. */
+struct gk_worker_interface {
+	uint8_t number;		/* bInterfaceNumber */
+	uint8_t kind;		/* enum gk_worker_kind */
+	uint8_t fits;		/* enum gk_role bits it may be found to be */
 	uint8_t in_address;	/* interrupt IN endpoint */
 	uint16_t in_size;	/* its wMaxPacketSize */
+	uint16_t report_len;	/* bytes of its report descriptor, for _HID */
+	uint8_t role;		/* granted: one bit, or 0 */
+	struct gk_hid_map map;	/* of a _HID whose descriptor parsed */
 };
 
 struct gk_worker {
 	libusb_context *usb;
 	libusb_device_handle *dev;
-	unsigned grants;
-	struct gk_worker_grant grant[GK_WORKER_GRANTS];
-	int retry;		/* the role wants its tick() soon */
+	unsigned interfaces;
+	struct gk_worker_interface interface[GK_CANDIDATES];
+	int serving;		/* the supervisor said go */
+	int retry;		/* a role wants its tick() soon */
 	int done;		/* leave the loop */
 	enum gk_worker_exit status;
 };
@@ -54,13 +71,17 @@ void gk_worker_send(struct gk_worker *w, const struct gk_frame *f);
 /* gk_worker_end: leave the loop with this status; the first one counts. */
 void gk_worker_end(struct gk_worker *w, enum gk_worker_exit status);
 
+/* worker_look.c: reads what there is to read of each interface and tells the
+ * supervisor. */
+void gk_worker_look(struct gk_worker *w);
+
 /*
- * A role: start() once after the interfaces are claimed, frame() for each frame
- * of the supervisor's that the role may get, stop() before the interfaces are
- * released: it must leave no transfer in flight.
+ * A role, for all interfaces that have it: start() when they are granted,
+ * frame() for each frame of the supervisor's that is the role's, stop() before
+ * the interfaces are released: it must leave no transfer in flight.
  */
 struct gk_worker_role {
-	const char *name;
+	uint8_t role;		/* enum gk_role */
 	int (*start)(struct gk_worker *w);	/* GK_OK or an error */
 	void (*frame)(struct gk_worker *w, const struct gk_frame *f);
 	/* Called about every 30 ms while w->retry is set. */

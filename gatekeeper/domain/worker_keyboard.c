@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The role `keyboard`: boot protocol (HID 1.11 appendix B), lock lights. */
-#include <stdlib.h>
+/*
+ * The role `keyboard`: key events and lock lights. An interface of the boot
+ * subclass speaks the boot protocol (HID 1.11 appendix B), another what its
+ * report descriptor says.
+ */
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "core/hid_boot.h"
+#include "core/hid_keys.h"
 #include "worker.h"
 
 enum {
@@ -28,19 +32,31 @@ enum {
 /* An interrupt IN transfer, and which interface it is for. */
 struct in {
 	struct gk_worker *w;
-	unsigned grant;
+	unsigned itf;		/* in kb.itf */
 	int in_flight, idle;	/* idle: to be submitted again */
 	struct libusb_transfer *transfer;
-	uint8_t buf[GK_WORKER_PACKET];
+	uint8_t buf[GK_WORKER_REPORT];
+};
+
+struct keyboard {
+	const struct gk_worker_interface *i;
+	struct gk_hid_boot boot;	/* GK_KIND_BOOT */
+	struct gk_hid_keys keys;	/* GK_KIND_HID */
+	struct in in[TRANSFERS];
 };
 
 static struct {
-	struct gk_hid_boot hid[GK_WORKER_GRANTS];
-	struct in in[GK_WORKER_GRANTS][TRANSFERS];
+	unsigned count;
+	struct keyboard itf[GK_CANDIDATES];
+	/* How many interfaces hold a key: one that two of them report, as
+	 * keyboards with a second interface for all keys do, is one key. */
+	uint8_t held[256];
 	uint64_t error_since;	/* 0: none since the last report */
 	unsigned bad_reports;
 	struct libusb_transfer *led;
-	uint8_t led_buf[LIBUSB_CONTROL_SETUP_SIZE + 1];
+	const struct gk_worker_interface *led_itf;	/* NULL: no lights */
+	struct gk_hid_leds leds;
+	uint8_t led_buf[LIBUSB_CONTROL_SETUP_SIZE + GK_HID_LED_REPORT];
 	int led_busy, led_again;
 	uint8_t led_want;
 } kb;
@@ -49,18 +65,28 @@ static void send_keys(struct gk_worker *w, const struct gk_link_key *ev, int n)
 {
 	for (int i = 0; i < n; i++) {
 		struct gk_frame f = { .type = GK_LINK_KEY };
+		uint8_t *held = &kb.held[ev[i].code & 255];
 
 		f.u.key = ev[i];
-		gk_worker_send(w, &f);
+		if (ev[i].value ? (*held)++ == 0 : *held > 0 && --*held == 0)
+			gk_worker_send(w, &f);
 	}
 }
 
-static uint64_t now_ms(void)
+/* One report's key changes; how many, or an error: it is none. */
+static int report(struct keyboard *k, const uint8_t *buf, size_t len,
+		  struct gk_link_key ev[GK_HID_KEYS_EVENTS])
 {
-	struct timespec ts;
+	if (k->i->kind == GK_KIND_BOOT)
+		return gk_hid_boot_report(&k->boot, buf, len, ev);
+	return gk_hid_keys_report(&k->i->map, &k->keys, buf, len, ev);
+}
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+static int release(struct keyboard *k, struct gk_link_key ev[GK_HID_KEYS_EVENTS])
+{
+	if (k->i->kind == GK_KIND_BOOT)
+		return gk_hid_boot_release(&k->boot, ev);
+	return gk_hid_keys_release(&k->i->map, &k->keys, ev);
 }
 
 static int submit(struct in *in)
@@ -76,22 +102,22 @@ static int submit(struct in *in)
 static void in_error(struct in *in)
 {
 	if (!kb.error_since)
-		kb.error_since = now_ms();
+		kb.error_since = gk_clock_ms();
 	in->idle = 1;
 	in->w->retry = 1;
 }
 
 static void on_report(struct in *in, const struct libusb_transfer *t)
 {
-	struct gk_link_key ev[GK_HID_BOOT_EVENTS];
-	int n = gk_hid_boot_report(&kb.hid[in->grant], t->buffer,
-				   (size_t)t->actual_length, ev);
+	struct gk_link_key ev[GK_HID_KEYS_EVENTS];
+	struct keyboard *k = &kb.itf[in->itf];
+	int n = report(k, t->buffer, (size_t)t->actual_length, ev);
 
 	kb.error_since = 0;
 	if (n >= 0) {
 		kb.bad_reports = 0;
 		send_keys(in->w, ev, n);
-	} else if (++kb.bad_reports > BAD_REPORTS) {
+	} else if (k->i->kind == GK_KIND_BOOT && ++kb.bad_reports > BAD_REPORTS) {
 		gk_worker_end(in->w, GK_WORKER_DEVICE);
 	}
 }
@@ -124,35 +150,35 @@ static void on_in(struct libusb_transfer *t)
 
 /* Idle transfers of an interface go out again; how many did not. A halted
  * endpoint is cleared, which is only possible when none is in flight. */
-static int again(struct gk_worker *w, unsigned i)
+static int again(struct gk_worker *w, struct keyboard *itf)
 {
 	int left = 0, flying = 0;
 
 	for (unsigned k = 0; k < TRANSFERS; k++)
-		flying |= kb.in[i][k].in_flight;
+		flying |= itf->in[k].in_flight;
 	if (!flying)
-		libusb_clear_halt(w->dev, w->grant[i].in_address);
+		libusb_clear_halt(w->dev, itf->i->in_address);
 	for (unsigned k = 0; k < TRANSFERS; k++)
-		if (kb.in[i][k].idle)
-			left += submit(&kb.in[i][k]) != 0;
+		if (itf->in[k].idle)
+			left += submit(&itf->in[k]) != 0;
 	return left;
 }
 
 static void keyboard_tick(struct gk_worker *w)
 {
-	struct gk_link_key ev[GK_HID_BOOT_EVENTS];
+	struct gk_link_key ev[GK_HID_KEYS_EVENTS];
 	int left = 0;
 
-	for (unsigned i = 0; i < w->grants; i++) {
+	for (unsigned i = 0; i < kb.count; i++) {
 		int idle = 0;
 
 		for (unsigned k = 0; k < TRANSFERS; k++)
-			idle |= kb.in[i][k].idle;
+			idle |= kb.itf[i].in[k].idle;
 		if (idle)
-			left += again(w, i);
+			left += again(w, &kb.itf[i]);
 	}
 	w->retry = left || kb.error_since;
-	if (!kb.error_since || now_ms() - kb.error_since < PATIENCE_MS)
+	if (!kb.error_since || gk_clock_ms() - kb.error_since < PATIENCE_MS)
 		return;
 	/* Submitted, and quiet for so long: it is well again. */
 	if (!left) {
@@ -160,16 +186,20 @@ static void keyboard_tick(struct gk_worker *w)
 		w->retry = 0;
 		return;
 	}
-	for (unsigned i = 0; i < w->grants; i++)
-		send_keys(w, ev, gk_hid_boot_release(&kb.hid[i], ev));
+	for (unsigned i = 0; i < kb.count; i++)
+		send_keys(w, ev, release(&kb.itf[i], ev));
 	gk_worker_end(w, GK_WORKER_DEVICE);
 }
 
-static void led_submit(const struct gk_worker *w)
+static void led_submit(void)
 {
+	int len = gk_hid_leds_report(&kb.leds, kb.led_want,
+				     kb.led_buf + LIBUSB_CONTROL_SETUP_SIZE);
+
 	libusb_fill_control_setup(kb.led_buf, HID_TO_INTERFACE, HID_SET_REPORT,
-				  HID_OUTPUT_REPORT, w->grant[0].interface, 1);
-	kb.led_buf[LIBUSB_CONTROL_SETUP_SIZE] = kb.led_want;
+				  (uint16_t)(HID_OUTPUT_REPORT | kb.leds.id),
+				  kb.led_itf->number, (uint16_t)len);
+	kb.led->length = (int)LIBUSB_CONTROL_SETUP_SIZE + len;
 	kb.led_again = 0;
 	kb.led_busy = libusb_submit_transfer(kb.led) == 0;
 }
@@ -181,38 +211,81 @@ static void on_led(struct libusb_transfer *t)
 
 	kb.led_busy = 0;
 	if (kb.led_again && !w->done && t->status != LIBUSB_TRANSFER_NO_DEVICE)
-		led_submit(w);
+		led_submit();
 }
 
-static int start_interface(struct gk_worker *w, unsigned i)
+/* Bytes to ask for: the longest report, in whole packets (USB 2.0 5.7.3), so
+ * that a device that sends too much fills them and does not overflow. */
+static int transfer_size(const struct gk_worker_interface *i)
 {
-	const struct gk_worker_grant *g = &w->grant[i];
+	unsigned bits = 0, bytes, packet = i->in_size ? i->in_size : 1;
 
-	/* Unanswered or stalled is no reason to refuse: keyboards that always
-	 * speak the boot protocol do that, and SET_IDLE is optional. */
-	if (libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_PROTOCOL, 0,
-				    g->interface, NULL, 0, SETUP_TIMEOUT_MS) ==
-	    LIBUSB_ERROR_TIMEOUT)
+	for (unsigned id = 0; id < 256 && i->kind == GK_KIND_HID; id++)
+		if (i->map.bits[GK_HID_INPUT][id] > bits)
+			bits = i->map.bits[GK_HID_INPUT][id];
+	bytes = (bits + 7) / 8 + (bits && i->map.numbered[GK_HID_INPUT]);
+	bytes = (bytes + packet - 1) / packet * packet;
+	if (bytes == 0)
+		bytes = packet;
+	return (int)(bytes < GK_WORKER_REPORT ? bytes : GK_WORKER_REPORT);
+}
+
+/* Unanswered or stalled is no reason to refuse: keyboards that always speak the
+ * boot protocol do that, and SET_IDLE is optional. */
+static void set_protocol(struct gk_worker *w, const struct gk_worker_interface *i)
+{
+	if (i->kind == GK_KIND_BOOT &&
+	    libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_PROTOCOL, 0,
+				    i->number, NULL, 0, SETUP_TIMEOUT_MS) ==
+		    LIBUSB_ERROR_TIMEOUT)
 		libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_PROTOCOL,
-					0, g->interface, NULL, 0,
+					0, i->number, NULL, 0,
 					4 * SETUP_TIMEOUT_MS);
-	libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_IDLE, 0,
-				g->interface, NULL, 0, SETUP_TIMEOUT_MS);
-	gk_hid_boot_init(&kb.hid[i]);
+	libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_IDLE, 0, i->number,
+				NULL, 0, SETUP_TIMEOUT_MS);
+}
+
+static int start_interface(struct gk_worker *w, const struct gk_worker_interface *i)
+{
+	struct keyboard *itf = &kb.itf[kb.count];
+
+	itf->i = i;
+	gk_hid_boot_init(&itf->boot);
+	gk_hid_keys_init(&i->map, &itf->keys, GK_HID_FOR_GATE);
+	set_protocol(w, i);
 	for (unsigned k = 0; k < TRANSFERS; k++) {
-		struct in *in = &kb.in[i][k];
+		struct in *in = &itf->in[k];
 
 		in->w = w;
-		in->grant = i;
+		in->itf = kb.count;
 		in->transfer = libusb_alloc_transfer(0);
 		if (!in->transfer)
 			return GK_ERR_SYSTEM;
-		libusb_fill_interrupt_transfer(in->transfer, w->dev, g->in_address,
-					       in->buf, g->in_size, on_in, in, 0);
+		libusb_fill_interrupt_transfer(in->transfer, w->dev, i->in_address,
+					       in->buf, transfer_size(i), on_in, in,
+					       0);
 		if (submit(in) != 0)
 			return GK_ERR_SYSTEM;
 	}
+	kb.count++;
 	return GK_OK;
+}
+
+/* The first interface with lights has them all; by the boot protocol it is one
+ * byte (HID 1.11 B.1). */
+static void find_lights(const struct gk_worker_interface *i)
+{
+	static const struct gk_hid_leds boot = {
+		.have = 7, .len = 1, .bit = { 0, 1, 2 },
+	};
+
+	if (kb.led_itf)
+		return;
+	if (i->kind == GK_KIND_BOOT)
+		kb.leds = boot;
+	else if (gk_hid_leds_find(&i->map, &kb.leds) < 0)
+		return;
+	kb.led_itf = i;
 }
 
 static int keyboard_start(struct gk_worker *w)
@@ -222,31 +295,35 @@ static int keyboard_start(struct gk_worker *w)
 		return GK_ERR_SYSTEM;
 	libusb_fill_control_transfer(kb.led, w->dev, kb.led_buf, on_led, w,
 				     LED_TIMEOUT_MS);
-	kb.led->length = LIBUSB_CONTROL_SETUP_SIZE + 1;
-	for (unsigned i = 0; i < w->grants; i++)
-		if (start_interface(w, i) < 0)
+	for (unsigned i = 0; i < w->interfaces; i++) {
+		if (w->interface[i].role != GK_ROLE_KEYBOARD)
+			continue;
+		if (start_interface(w, &w->interface[i]) < 0)
 			return GK_ERR_SYSTEM;
+		find_lights(&w->interface[i]);
+	}
 	return GK_OK;
 }
 
 static void keyboard_frame(struct gk_worker *w, const struct gk_frame *f)
 {
-	if (f->type != GK_LINK_LED)
+	(void)w;
+	if (f->type != GK_LINK_LED || !kb.led_itf)
 		return;
 	kb.led_want = f->u.led.leds;
 	if (kb.led_busy)
 		kb.led_again = 1;
 	else
-		led_submit(w);
+		led_submit();
 }
 
 static unsigned in_flight(void)
 {
 	unsigned n = kb.led_busy != 0;
 
-	for (unsigned i = 0; i < GK_WORKER_GRANTS; i++)
+	for (unsigned i = 0; i < kb.count; i++)
 		for (unsigned k = 0; k < TRANSFERS; k++)
-			n += kb.in[i][k].in_flight != 0;
+			n += kb.itf[i].in[k].in_flight != 0;
 	return n;
 }
 
@@ -254,10 +331,10 @@ static void keyboard_stop(struct gk_worker *w)
 {
 	struct timeval slice = { .tv_usec = 20000 };
 
-	for (unsigned i = 0; i < GK_WORKER_GRANTS; i++)
+	for (unsigned i = 0; i < kb.count; i++)
 		for (unsigned k = 0; k < TRANSFERS; k++)
-			if (kb.in[i][k].in_flight)
-				libusb_cancel_transfer(kb.in[i][k].transfer);
+			if (kb.itf[i].in[k].in_flight)
+				libusb_cancel_transfer(kb.itf[i].in[k].transfer);
 	if (kb.led_busy)
 		libusb_cancel_transfer(kb.led);
 	/* At most half a second; the kernel ends what is left with the fd. */
@@ -266,7 +343,7 @@ static void keyboard_stop(struct gk_worker *w)
 }
 
 const struct gk_worker_role gk_worker_keyboard = {
-	.name = "keyboard",
+	.role = GK_ROLE_KEYBOARD,
 	.start = keyboard_start,
 	.frame = keyboard_frame,
 	.tick = keyboard_tick,

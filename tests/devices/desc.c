@@ -152,19 +152,29 @@ static int fit_speed(struct gk_vdev *dev)
 	return 0;
 }
 
-int gk_desc_init(struct gk_vdev *dev)
+static int set_descs(struct gk_vdev *dev, const struct gk_desc *descs, size_t n)
 {
-	const struct gk_kind *kind = dev->kind;
 	const struct gk_desc *d;
-	uint8_t *p;
-	size_t i, len;
 
-	for (i = 0; i < kind->n_descs; i++) {
-		d = &kind->descs[i];
+	for (d = descs; d < descs + n; d++) {
 		if (gk_vdev_set_desc(dev, d->type, d->index, d->interface,
 				     d->data, d->len) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+int gk_desc_init(struct gk_vdev *dev)
+{
+	const struct gk_kind *kind = dev->kind;
+	uint8_t *p;
+	size_t len;
+
+	if (set_descs(dev, kind->descs, kind->n_descs) < 0)
+		return -1;
+	if (kind->variant && set_descs(dev, kind->variant->descs,
+				       kind->variant->n_descs) < 0)
+		return -1;
 	p = gk_vdev_desc(dev, GK_DT_DEVICE, 0, -1, &len);
 	if (p && len >= DEVICE_LEN) {
 		if (dev->opt->vid >= 0) {

@@ -104,6 +104,18 @@ struct gk_reply {
 	uint32_t token;
 };
 
+/*
+ * Kinds that differ in few bytes share a file: each is a row of a table, with
+ * the descriptors it has otherwise than the common ones or besides them.
+ */
+struct gk_variant {
+	const char *name;
+	const char *summary;
+	int mode;		/* for the callbacks; the file's own */
+	const struct gk_desc *descs;
+	size_t n_descs;
+};
+
 struct gk_kind {
 	const char *name;
 	const char *summary;
@@ -154,7 +166,8 @@ struct gk_kind {
 	enum gk_command_result (*command)(struct gk_vdev *dev, const char *verb,
 					  const char *args,
 					  struct gk_reply *reply);
-	struct gk_kind *next;	/* the library's */
+	const struct gk_variant *variant;	/* the library's, as is the next */
+	struct gk_kind *next;
 };
 
 void gk_kind_register(struct gk_kind *kind);
@@ -166,6 +179,22 @@ void gk_kind_register(struct gk_kind *kind);
 		gk_kind_register(&x); \
 	} \
 	struct gk_kind
+
+void gk_variants_register(const struct gk_kind *common,
+			  const struct gk_variant *variants, size_t n,
+			  struct gk_kind *slots);
+
+/* GK_VARIANTS(common, table): the same for a table of variants of a kind. */
+#define GK_VARIANTS(common, table) \
+	static struct gk_kind gk_kinds_##table[sizeof(table) / \
+					       sizeof((table)[0])]; \
+	__attribute__((constructor)) static void gk_register_##table(void) \
+	{ \
+		gk_variants_register(&common, table, \
+				     sizeof(table) / sizeof((table)[0]), \
+				     gk_kinds_##table); \
+	} \
+	struct gk_variant
 
 struct gk_stats {
 	unsigned long hosts;		/* usbredir peers that said hello */
@@ -183,6 +212,8 @@ struct gk_stats {
 };
 
 void *gk_vdev_state(struct gk_vdev *dev);
+/* The row of the table that it is; mode 0 for a kind without a table. */
+int gk_vdev_mode(const struct gk_vdev *dev);
 struct gk_stats *gk_vdev_stats(struct gk_vdev *dev);
 enum gk_speed gk_vdev_speed(const struct gk_vdev *dev);
 uint8_t gk_vdev_configuration(const struct gk_vdev *dev);

@@ -207,6 +207,24 @@ static void extra_report(const struct gk_keyboard *kbd,
 	}
 }
 
+static int bitmap_key(struct gk_keyboard *kbd, uint8_t usage, bool down,
+		      unsigned int gap_us, uint32_t token)
+{
+	uint8_t report[GK_BITMAP_REPORT], extra[GK_EXTRA_REPORT];
+	uint8_t mask = (uint8_t)(1u << (usage % 8));
+	uint8_t *byte = &kbd->extra[usage / 8];
+
+	if (usage >= USAGE_LEFT_CTRL && usage <= USAGE_RIGHT_META)
+		byte = &kbd->modifiers;
+	*byte = (uint8_t)(down ? *byte | mask : *byte & ~mask);
+	extra_report(kbd, extra);
+	report[0] = kbd->extra_id;
+	report[1] = kbd->modifiers;
+	memcpy(report + 2, extra + 1, GK_EXTRA_REPORT - 1);
+	return gk_vdev_queue(kbd->dev, kbd->ep, report, sizeof(report), gap_us,
+			     token);
+}
+
 /* Changes what is held; says which endpoint has news, 0: none. */
 static uint8_t set_key(struct gk_keyboard *kbd, uint8_t usage, bool down)
 {
@@ -268,8 +286,11 @@ static int key(struct gk_keyboard *kbd, uint8_t usage, bool down,
 {
 	unsigned int gap_us = 500000u / kbd->rate;
 	uint8_t boot[GK_BOOT_REPORT], extra[GK_EXTRA_REPORT];
-	uint8_t ep = set_key(kbd, usage, down);
+	uint8_t ep;
 
+	if (kbd->bitmap_only)
+		return bitmap_key(kbd, usage, down, gap_us, token);
+	ep = set_key(kbd, usage, down);
 	if (!down)
 		fill_slots(kbd);
 	if (ep == kbd->extra_ep && ep) {
@@ -409,9 +430,10 @@ void gk_keyboard_control(struct gk_vdev *dev, const struct gk_setup *setup,
 		kbd->protocol = id;
 		answer->verdict = GK_DATA;
 	} else if (!in && setup->request == HID_SET_REPORT) {
-		if (kind != REPORT_OUTPUT || id || setup->length != 1)
+		if (kind != REPORT_OUTPUT || id != kbd->led_id ||
+		    setup->length != (id ? 2 : 1) || (id && out[0] != id))
 			return;
-		kbd->leds = out[0];
+		kbd->leds = out[setup->length - 1];
 		kbd->leds_set = true;
 		gk_vdev_stats(kbd->dev)->led_writes++;
 		answer->verdict = GK_DATA;

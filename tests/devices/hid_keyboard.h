@@ -24,6 +24,13 @@ struct gk_keyboard {
 	uint8_t extra_ep;
 	uint8_t extra_id;
 
+	/*
+	 * No boot report at all: every key is a bit of one report, which begins
+	 * with extra_id and the modifiers, on ep.
+	 */
+	bool bitmap_only;
+	uint8_t led_id;		/* of the output report, 0: it has none */
+
 	uint8_t modifiers;
 	uint8_t slots[6];
 	uint8_t extra[GK_USAGES / 8];
@@ -37,9 +44,38 @@ struct gk_keyboard {
 };
 
 #define GK_EXTRA_REPORT	15	/* report id and 112 bits */
+#define GK_BITMAP_REPORT 16	/* report id, modifiers and 112 bits */
 
 /* The report descriptor of HID 1.11 B.1, with the full range of usages. */
 extern const uint8_t gk_boot_keyboard_report_desc[65];
+
+/* The report descriptor of a keyboard with bitmap_only. */
+#define GK_BITMAP_REPORT_DESC(id) \
+	0x05, 0x01,		/* Usage Page (Generic Desktop) */ \
+	0x09, 0x06,		/* Usage (Keyboard) */ \
+	0xa1, 0x01,		/* Collection (Application) */ \
+	0x85, (id),		/*   Report ID */ \
+	0x05, 0x07,		/*   Usage Page (Keyboard) */ \
+	0x15, 0x00,		/*   Logical Minimum (0) */ \
+	0x25, 0x01,		/*   Logical Maximum (1) */ \
+	0x75, 0x01,		/*   Report Size (1) */ \
+	0x19, 0xe0,		/*   Usage Minimum (Left Control) */ \
+	0x29, 0xe7,		/*   Usage Maximum (Right GUI) */ \
+	0x95, 0x08,		/*   Report Count (8) */ \
+	0x81, 0x02,		/*   Input (Data, Variable, Absolute) */ \
+	0x19, 0x04,		/*   Usage Minimum (A) */ \
+	0x29, 0x73,		/*   Usage Maximum (F24) */ \
+	0x95, 0x70,		/*   Report Count (112) */ \
+	0x81, 0x02,		/*   Input (Data, Variable, Absolute) */ \
+	0x05, 0x08,		/*   Usage Page (LEDs) */ \
+	0x19, 0x01,		/*   Usage Minimum (Num Lock) */ \
+	0x29, 0x05,		/*   Usage Maximum (Kana) */ \
+	0x95, 0x05,		/*   Report Count (5) */ \
+	0x91, 0x02,		/*   Output (Data, Variable, Absolute) */ \
+	0x95, 0x03,		/*   Report Count (3) */ \
+	0x91, 0x01,		/*   Output (Constant) */ \
+	0xc0			/* End Collection */
+#define GK_BITMAP_REPORT_DESC_LEN	47
 
 /*
  * The state of a kind that uses this begins with a struct gk_keyboard; the

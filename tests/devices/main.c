@@ -24,6 +24,21 @@ void gk_kind_register(struct gk_kind *kind)
 	*p = kind;
 }
 
+void gk_variants_register(const struct gk_kind *common,
+			  const struct gk_variant *variants, size_t n,
+			  struct gk_kind *slots)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		slots[i] = *common;
+		slots[i].name = variants[i].name;
+		slots[i].summary = variants[i].summary;
+		slots[i].variant = &variants[i];
+		gk_kind_register(&slots[i]);
+	}
+}
+
 static struct gk_kind *kind_by_name(const char *name)
 {
 	struct gk_kind *k;

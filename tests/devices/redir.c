@@ -38,6 +38,11 @@ void *gk_vdev_state(struct gk_vdev *dev)
 	return dev->state;
 }
 
+int gk_vdev_mode(const struct gk_vdev *dev)
+{
+	return dev->kind->variant ? dev->kind->variant->mode : 0;
+}
+
 struct gk_stats *gk_vdev_stats(struct gk_vdev *dev)
 {
 	return &dev->stats;

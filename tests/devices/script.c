@@ -162,6 +162,38 @@ static enum gk_command_result override(struct gk_vdev *dev, const char *args,
 
 static void client_run(void *arg);
 
+/* "storm COUNT MS": out and in again so often, each after so long */
+static enum gk_command_result storm(struct gk_client *c, const char *args,
+				    struct gk_reply *reply)
+{
+	unsigned int count, ms;
+	char rest;
+
+	if (sscanf(args, "%4u %5u %c", &count, &ms, &rest) != 2 || !count ||
+	    ms > 60000) {
+		snprintf(reply->text, sizeof(reply->text),
+			 "storm COUNT MILLISECONDS");
+		return GK_CMD_ERROR;
+	}
+	c->storm_left = 2 * count;
+	c->storm_us = ms * 1000u;
+	c->waits = GK_CLIENT_STORM;
+	gk_vdev_timer(c->dev, &c->timer, c->storm_us);
+	return GK_CMD_OK;
+}
+
+static void storm_turn(struct gk_client *c)
+{
+	if (c->storm_left-- % 2)
+		gk_vdev_plug(c->dev);
+	else
+		gk_vdev_unplug(c->dev);
+	if (c->storm_left)
+		gk_vdev_timer(c->dev, &c->timer, c->storm_us);
+	else
+		finish_wait(c, "ok", "");
+}
+
 static void client_wait(struct gk_client *c, int what, unsigned int seconds)
 {
 	c->waits = what == GK_CLIENT_TOKEN ? GK_CLIENT_TOKEN : GK_CLIENT_POLL;
@@ -196,6 +228,10 @@ static void command(struct gk_client *c, char *line)
 		result = override(dev, args, &reply);
 	} else if (!strcmp(line, "quit")) {
 		gk_loop_quit(&dev->loop, 0);
+	} else if (!strcmp(line, "storm")) {
+		result = storm(c, args, &reply);
+		if (result == GK_CMD_OK)
+			return;
 	} else if (!strcmp(line, "wait")) {
 		if (!number(args, 600, &seconds)) {
 			snprintf(reply.text, sizeof(reply.text),
@@ -275,6 +311,9 @@ static void client_run(void *arg)
 		break;
 	case GK_CLIENT_POLL:
 		finish_wait(c, "error", "not polled");
+		break;
+	case GK_CLIENT_STORM:
+		storm_turn(c);
 		break;
 	case GK_CLIENT_IDLE:
 		lines(c);

@@ -67,7 +67,12 @@ struct gk_client {
 	char buf[16384];
 	size_t len;
 	bool eof;
-	enum { GK_CLIENT_IDLE, GK_CLIENT_TOKEN, GK_CLIENT_POLL } waits;
+	enum {
+		GK_CLIENT_IDLE, GK_CLIENT_TOKEN, GK_CLIENT_POLL,
+		GK_CLIENT_STORM,
+	} waits;
+	unsigned int storm_left;	/* times to pull or push the plug */
+	unsigned int storm_us;
 	uint32_t token;
 	struct gk_timer timer;
 };

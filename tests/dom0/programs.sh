@@ -103,7 +103,8 @@ printf '\011\041\021\001\000\001\042\077\000\007\005\201\003\010\000\012' \
 gk inspect --json "$tmp/keyboard"
 expect "inspect a keyboard" 0 '"roles":["keyboard"]'
 gk inspect "$tmp/keyboard"
-expect "inspect, for people" 0 "rule boot-keyboard"
+expect "inspect, for people" 0 "interface 0 (03:01:01, input): admitted as keyboard"
+expect "inspect, the rule" 0 "rule built-in:12: allow with-interface one-of"
 head -c 40 "$tmp/keyboard" > "$tmp/short"
 gk inspect --json "$tmp/short"
 expect "inspect half of it" 1 '"parsed":false'
@@ -122,6 +123,61 @@ expect "inspect a dump --json" 0 '"class":"08:06:50","role":null,"verdict":"refu
 grep -v bConfigurationValue "$lsusb" > "$tmp/dump"
 gk inspect --json "$tmp/dump"
 expect "inspect a dump with a line missing" 1 '"parsed":false'
+
+# --- inspect: by which rules ---
+rules=$tmp/rules.conf
+# judge NAME STATUS TEXT RULES [OPTION...]: the dump by these rules.
+judge() {
+    name=$1 want=$2 text=$3
+    printf '%b' "$4" > "$rules"
+    shift 4
+    gk inspect --rules "$rules" "$@" "$lsusb"
+    expect "$name" "$want" "$text"
+}
+judge "a rule that blocks" 1 "refused: blocked by a rule" '# x\nblock\n'
+judge "it is named" 1 'rules.conf:2: block id 0627:*' 'allow 0001:*\nblock id 0627:*\n'
+judge "no rule" 1 'refused: no rule allows it' 'allow 0001:*\n'
+judge "a role less" 1 "refused: no role for it" 'allow role fido\n'
+judge "a port that is not known" 1 "no rule allows it" 'allow via-port "1-3"\n'
+judge "a port" 0 "admitted in part" 'allow via-port "1-3"\n' --port 1-3
+judge "a serial number" 0 '"rule":"' 'allow serial "7"\n' --json --serial 7
+judge "a name" 1 'refused' 'allow name "A"\n' --name B
+judge "rules with an error" 1 "rules.conf:1:1: " 'nonsense\n'
+mkdir -p "$root/etc/gatekeeper"
+echo 'block label "mine"' > "$root/etc/gatekeeper/rules.conf"
+gk inspect "$lsusb"
+expect "the rules of this machine" 1 'rule rules.conf:1: block label "mine"'
+echo 'blick' > "$root/etc/gatekeeper/rules.conf"
+gk inspect "$lsusb"
+expect "the rules of this machine are broken" 0 "rule built-in:12"
+rm "$root/etc/gatekeeper/rules.conf"
+echo "block hash \"$(sha256sum < "$tmp/keyboard" | cut -c1-64)\"" > "$rules"
+echo allow >> "$rules"
+gk inspect --rules "$rules" "$tmp/keyboard"
+expect "a device by its hash" 1 "rules.conf:1: block hash"
+gk inspect --rules "$rules" "$lsusb"
+expect "not another one" 0 "rules.conf:2: allow"
+# The same keyboard without the boot protocol: its report descriptor decides.
+{ head -c 33 "$tmp/keyboard" && printf '\000\000' && tail -c +36 "$tmp/keyboard"; } \
+    > "$tmp/hid"
+corpus=$(dirname "$0")/../fuzz/corpus/hid_report
+gk inspect --json "$tmp/hid"
+expect "a HID interface" 0 '"role":null,"verdict":"undecided"'
+expect "what it could be" 0 '"roles":[],"possible_roles":["keyboard","fido"]'
+gk inspect --report 0="$corpus/keyboard-nkro" "$tmp/hid"
+expect "with its report descriptor" 0 "(03:00:00, input): admitted as keyboard"
+gk inspect --json --report 0="$corpus/fido" "$tmp/hid"
+expect "a FIDO key" 0 '"roles":["fido"],"possible_roles":[]'
+gk inspect --json --report 0="$corpus/gamepad" "$tmp/hid"
+expect "a gamepad" 1 '"reason":"no role for it"'
+gk inspect --json --report 0="$corpus/bad-deep" "$tmp/hid"
+expect "a broken one" 1 '"reason":"its HID report descriptor is broken","reason_code":13,"offset":100'
+gk inspect --report 3="$corpus/fido" "$tmp/hid"
+expect "of an interface that is not there" 1 "no HID interface 3"
+gk inspect --report "$corpus/fido" "$tmp/hid"
+expect "of no interface" 2 "usage"
+gk inspect --replay "$tmp/hid" --port 1-3
+expect "no port with --replay" 2 "usage"
 
 # --- inspect: report descriptors and recordings ---
 corpus=$(dirname "$0")/../fuzz/corpus/hid_report
@@ -342,6 +398,64 @@ expect "not enough memory" 1 "not enough memory for the gate domain (2 restarts"
 }
 stop
 
+# --- rules: what the gate is given, and what is said of a file with an error ---
+# xl takes a copy of what it was given.
+takes_rules() {
+    # shellcheck disable=SC2016 # for the script that is written
+    printf '#!/bin/sh\nexport PATH=/usr/bin:/bin\n[ "$1" = create ] || exit 0\nwhile [ $# -gt 1 ]; do shift; done
+        cp "$(sed -n "s/^ramdisk = .\\(.*\\).$/\\1/p" "$1")" %s/given\nexit 1\n' \
+        "$tmp" > "$root/bin/xl"
+    chmod +x "$root/bin/xl"
+    mkdir -p "$root/etc/gatekeeper"
+    echo "restarts = 0" > "$root/etc/gatekeeper/gatekeeper.conf"
+    rm -f "$tmp/given"
+}
+# given NAME TEXT: the rules in the archive before the gate image are this text.
+given() {
+    if [ "$(head -c 1024 "$tmp/given" | cpio --quiet -i --to-stdout rules.conf)" = "$2" ] &&
+        tail -c 2006 "$tmp/given" | cmp -s - "$root/usr/lib/gatekeeper/gate-image" &&
+        [ ! -e "$tmp/run/gate-initramfs" ]; then
+        echo "ok: $1"
+    else
+        echo "FAILED: $1"
+        failed=1
+    fi
+}
+gate ""
+takes_rules
+start
+gk wait --timeout 10
+cmp -s "$tmp/given" "$root/usr/lib/gatekeeper/gate-image" || {
+    echo "FAILED: without rules the gate gets other than its image"
+    failed=1
+}
+gk status
+expect "no rules file" 0 "rules: the built-in rules"
+stop
+gate ""
+takes_rules
+echo 'block label "all"' > "$root/etc/gatekeeper/rules.conf"
+start
+gk wait --timeout 10
+given "rules for the gate" 'block label "all"'
+gk status
+expect "its rules in the status" 0 "rules: the rules of rules.conf"
+kill -9 "$daemon"
+wait "$daemon" 2> /dev/null
+printf 'allow\nallow via-port 1-3\n' > "$root/etc/gatekeeper/rules.conf"
+rm "$tmp/given"
+"$bin/gatekeeperd" --run-dir "$tmp/run" --root-prefix "$root" 2> "$tmp/log" &
+daemon=$!
+sleep 0.3
+gk wait --timeout 10
+given "rules with an error: the last good ones" 'block label "all"'
+gk status
+expect "where and why" 0 "rules.conf line 2, column 16: "
+expect "and what holds" 0 "; the rules from before are in force"
+gk status --json
+expect "as JSON" 0 '"line":2,"column":16}'
+stop
+
 # --- a gate that runs already, with a stub for the link reader ---
 # xl destroy takes the domain out of the store.
 running_gate() {
@@ -377,6 +491,18 @@ grep -q "storage device on port 1-3 (0627:0001) refused: " "$tmp/log" || {
     echo "FAILED: xl was run for a gate that runs"
     failed=1
 }
+gk status
+expect "interfaces in the status" 0 "  interface 0 (08:00:00): refused"
+gk status --log
+expect "the log of it" 0 "port 1-3 (0627:0001): refused: "
+gk status --log --json
+expect "the log as JSON" 0 '"log":[{"ms":'
+if [ -x /usr/bin/python3 ]; then
+    /usr/bin/python3 -m json.tool < "$tmp/out" > /dev/null || {
+        echo "FAILED: status --json is no JSON"
+        failed=1
+    }
+fi
 # Only the reader dies: a new one, the same gate.
 for reader in $(pgrep -P "$daemon"); do
     kill -KILL "$reader"
@@ -391,6 +517,10 @@ expect "a reader that was killed" 0 "gate: up (domain 5), restarted 1 times"
 stop
 
 for how in violation rogue; do
+    case $how in
+        violation) why="the gate broke the protocol: KEY, decoding: value not allowed" ;;
+        rogue) why="passed on a KEY that is not allowed (.*)" ;;
+    esac
     running_gate "" $how
     start
     gk wait --timeout 10
@@ -403,8 +533,36 @@ for how in violation rogue; do
         echo "FAILED: $how: not started again"
         failed=1
     }
+    grep -q "$why; it is started again" "$tmp/log" || {
+        echo "FAILED: $how: not told what was wrong"
+        failed=1
+    }
+    # What it had told stays in the log, over the end of gatekeeperd, too.
+    kill -9 "$daemon"
+    wait "$daemon" 2> /dev/null
+    "$bin/gatekeeperd" --run-dir "$tmp/run" --root-prefix "$root" 2> "$tmp/log" &
+    daemon=$!
+    sleep 0.3
+    gk status --log
+    expect "the log of before" 0 "port 1-3 (0627:0001): refused: "
     stop
 done
+
+# --- keyboards: pinned ones only ---
+running_gate "" well
+mkdir -p "$root/etc/gatekeeper" "$tmp/run"
+printf 'allow\nkeyboards pinned\npin via-port "1-9" hash "%s"\n' \
+    "$(sha256sum < /dev/null | cut -c1-64)" > "$tmp/rules.good"
+rm -rf "$tmp/run"
+mkdir "$tmp/run"
+cp "$tmp/rules.good" "$tmp/run/rules.good"
+"$bin/gatekeeperd" --run-dir "$tmp/run" --root-prefix "$root" 2> "$tmp/log" &
+daemon=$!
+sleep 0.7
+gk status
+expect "a keyboard without a pin" 0 \
+    "port 1-2 (0627:0001): refused: not one of the pinned keyboards"
+stop
 
 # --- fallback: dom0 drives the controller, for keyboards only ---
 # usb_device NAME DESCRIPTORS CONFIG:INTERFACE

@@ -80,6 +80,8 @@ int main(int argc, char **argv)
 	}
 	if (!strncmp(how, "violation", 9)) {
 		usleep(300000);
+		fputs("gatekeeper-link: the gate broke the protocol: KEY, "
+		      "decoding: value not allowed\n", stderr);
 		return GK_LINK_EXIT_VIOLATION;
 	}
 	for (;;) {

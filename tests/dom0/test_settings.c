@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "core/key_filter.h"
 #include "dom0/gate_config.h"
 #include "dom0/options.h"
 #include "dom0/paths.h"
@@ -29,6 +30,41 @@ static void default_settings(void **state)
 	assert_int_equal(o.restarts, 3);
 	assert_int_equal(o.restart_window_s, 600);
 	assert_string_equal(o.sys_usb_config, "");
+	assert_int_equal(o.vt_switching, GK_WHEN_AFTER_UNLOCK);
+	assert_int_equal(o.ctrl_alt_del, GK_WHEN_NEVER);
+}
+
+/* What is let by, before and after the disk is unlocked. */
+static void combinations_of_keys(void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned before, after;
+		int noted;
+	} rows[] = {
+		{ "", 0, GK_KEYS_VT, 0 },
+		{ "vt_switching = after-unlock\nctrl_alt_del = never", 0, GK_KEYS_VT,
+		  0 },
+		{ "vt_switching = never", 0, 0, 0 },
+		{ "ctrl_alt_del = after-unlock", 0, GK_KEYS_VT | GK_KEYS_REBOOT, 0 },
+		{ "vt_switching=never\nctrl_alt_del=after-unlock", 0, GK_KEYS_REBOOT,
+		  0 },
+		{ "vt_switching = always", 0, GK_KEYS_VT, 1 },
+		{ "ctrl_alt_del = 1", 0, GK_KEYS_VT, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct gk_options_note note = { "" };
+		struct gk_options o;
+
+		gk_options_default(&o);
+		gk_options_conf(&o, rows[i].text, &note);
+		if (gk_options_let_by(&o, 0) != rows[i].before ||
+		    gk_options_let_by(&o, 1) != rows[i].after ||
+		    (note.text[0] != '\0') != rows[i].noted)
+			fail_msg("%s (note: %s)", rows[i].text, note.text);
+	}
 }
 
 /* What each text makes of the defaults; noted: that it complains. */
@@ -159,7 +195,7 @@ static void xl_config_text(void **state)
 		"pci = [ \"0000:00:14.0,permissive=0,rdm_policy=relaxed\", "
 		"\"0001:03:00.7,permissive=0,rdm_policy=relaxed\" ]\n",
 		"usbcore.authorized_default=0", "on_crash = \"destroy\"\n",
-		"on_poweroff = \"destroy\"\n", "on_reboot = \"destroy\"\n",
+		"ramdisk = \"/run/x\"\n", "on_poweroff = \"destroy\"\n", "on_reboot = \"destroy\"\n",
 	};
 	char text[GK_GATE_CONFIG_MAX];
 	struct gk_options o;
@@ -167,15 +203,15 @@ static void xl_config_text(void **state)
 	(void)state;
 	gk_options_default(&o);
 	o.memory_mib = 40;
-	assert_true(gk_gate_config(&o, two, 2, text, sizeof(text)) > 0);
+	assert_true(gk_gate_config(&o, "/run/x", two, 2, text, sizeof(text)) > 0);
 	for (size_t i = 0; i < sizeof(has) / sizeof(has[0]); i++)
 		if (!strstr(text, has[i]))
 			fail_msg("no %s in\n%s", has[i], text);
 	assert_null(strstr(text, "gk.debug"));
 	o.debug = 1;
-	assert_true(gk_gate_config(&o, two, 2, text, sizeof(text)) > 0);
+	assert_true(gk_gate_config(&o, "/run/x", two, 2, text, sizeof(text)) > 0);
 	assert_non_null(strstr(text, " gk.debug=1\"\n"));
-	assert_int_equal(gk_gate_config(&o, two, 2, text, 100), GK_ERR_LIMIT);
+	assert_int_equal(gk_gate_config(&o, "/run/x", two, 2, text, 100), GK_ERR_LIMIT);
 }
 
 static void xl_config_takes_only_addresses(void **state)
@@ -193,7 +229,7 @@ static void xl_config_takes_only_addresses(void **state)
 		struct gk_controller c = { .driver = "pciback" };
 
 		snprintf(c.bdf, sizeof(c.bdf), "%s", bad[i]);
-		if (gk_gate_config(&o, &c, 1, text, sizeof(text)) !=
+		if (gk_gate_config(&o, "/run/x", &c, 1, text, sizeof(text)) !=
 		    GK_ERR_VALUE)
 			fail_msg("%s went in", bad[i]);
 	}
@@ -289,6 +325,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(default_settings),
 		cmocka_unit_test(each_setting),
+		cmocka_unit_test(combinations_of_keys),
 		cmocka_unit_test(long_lines_do_no_harm),
 		cmocka_unit_test(sys_usb_config_is_a_path),
 		cmocka_unit_test(controllers_left_to_dom0),

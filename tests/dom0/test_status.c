@@ -95,7 +95,7 @@ static void status_of_nothing(void **state)
 		"\"create_start\":null,\"create_done\":null,"
 		"\"connected\":null,\"hello\":null,\"keyboard\":null},"
 		"\"gate_create_ms\":null,\"gate_ready_ms\":null,"
-		"\"keyboard_ready_ms\":null}");
+		"\"keyboard_ready_ms\":null,\"rules\":null,\"log\":[]}");
 	s.state = GK_GATE_NO_CONTROLLER;
 	s.cause = "no USB controller found";
 	assert_true(gk_status_short(&s, text, sizeof(text)) > 0);
@@ -114,7 +114,10 @@ static struct gk_session_device a_device(uint32_t id, uint8_t class,
 	d.info.vid = 0x046d;
 	d.info.pid = 0x00ff;
 	d.info.interfaces = 1;
-	d.info.shown[0].base_class = class;
+	d.info.shown[0] = (struct gk_link_interface){
+		.base_class = class, .sub_class = 1, .protocol = 1,
+		.role = verdict == GK_VERDICT_ADMITTED ? GK_ROLE_KEYBOARD : 0,
+	};
 	d.info.verdict = (uint8_t)verdict;
 	if (verdict == GK_VERDICT_ADMITTED) {
 		d.info.asked = d.info.granted = GK_ROLE_KEYBOARD;
@@ -140,11 +143,37 @@ static void status_of_a_gate_that_is_up(void **state)
 		"\"verdict\":\"admitted\"", "\"granted\":[\"keyboard\"]",
 		"\"verdict\":\"refused\"", "\"class\":\"storage\"",
 		"\"gate_create_ms\":900,\"gate_ready_ms\":2500,"
-		"\"keyboard_ready_ms\":4000}",
+		"\"keyboard_ready_ms\":4000,",
+		"\"rule\":\"rules.conf:2\",\"rule_text\":\"allow id 046d:00ff\","
+		"\"number_to_type\":null",
+		"\"rule\":\"built-in:8\",\"rule_text\":\"allow with-interface "
+		"match-all { 09:*:* } label \\u0022hubs\\u0022\",\"number_to_type\":"
+		"\"012345\"",
+		"\"interface_count\":1,\"interfaces\":[{\"number\":0,\"class\":"
+		"\"03:01:01\",\"role\":\"keyboard\",\"verdict\":\"admitted\","
+		"\"rule\":\"rules.conf:2\"}]",
+		"\"interfaces\":[{\"number\":0,\"class\":\"08:01:01\",\"role\":null,"
+		"\"verdict\":\"refused\",\"rule\":\"built-in:8\"}]",
+		"\"rules\":{\"in_force\":\"the rules from before\",\"rules_error\":"
+		"\"a line\",\"line\":3,\"column\":7}",
+		"\"log\":[{\"ms\":12345,\"port\":\"1-2\",\"vid\":\"1050\",\"pid\":"
+		"\"0407\",\"class\":\"input\",\"verdict\":\"gone\",\"reason\":"
+		"\"unplugged\",\"offset\":0,\"rule\":null}]}",
 		"abababab",
 	};
+	static struct gk_gate_rules rules = {
+		.source = GK_RULES_KEPT, .error = "a line",
+		.where = { 3, 7, "that" }, .len = 21,
+		.text = "# x\nallow id 046d:00ff\n",
+	};
 	static struct gk_session session;
+	static struct gk_events events;
 	static char text[GK_STATUS_MAX];
+	struct gk_event event = {
+		.ms = 12345, .what = GK_EVENT_GONE, .base_class = 3,
+		.vid = 0x1050, .pid = 0x0407, .reason = GK_REASON_UNPLUGGED,
+		.port = "1-2",
+	};
 	struct gk_xs_answer xs;
 	struct gk_status s;
 
@@ -153,7 +182,14 @@ static void status_of_a_gate_that_is_up(void **state)
 		    "pci 0000:00:01.00 0000:03:00.0\n", &xs);
 	s = nothing(&xs);
 	session.dev[0] = a_device(1, 0x03, GK_VERDICT_ADMITTED);
+	session.dev[0].info.rule = 2;
 	session.dev[5] = a_device(2, 0x08, GK_VERDICT_REFUSED);
+	session.dev[5].info.rule = GK_LINK_BUILTIN | 8;
+	s.number[5] = "012345";
+	rules.len = strlen(rules.text);
+	s.rules = &rules;
+	gk_events_add(&events, &event);
+	s.events = &events;
 	s.state = GK_GATE_UP;
 	s.ready = 1;
 	s.domid = 7;
@@ -165,10 +201,73 @@ static void status_of_a_gate_that_is_up(void **state)
 	for (size_t i = 0; i < sizeof(has) / sizeof(has[0]); i++)
 		if (!strstr(text, has[i]))
 			fail_msg("no %s in\n%s", has[i], text);
-	/* A full session fits. */
-	for (uint32_t i = 0; i < GK_LINK_DEVICES; i++)
-		session.dev[i] = a_device(i + 1, 0x08, GK_VERDICT_REFUSED);
+	/* All that there can be, at its longest, fits. */
+	memset(rules.text, '"', GK_RULES_TEXT_MAX);
+	rules.len = GK_RULES_TEXT_MAX;
+	memset(rules.error, '"', sizeof(rules.error) - 1);
+	for (uint32_t i = 0; i < GK_LINK_DEVICES; i++) {
+		struct gk_link_device *d = &session.dev[i].info;
+
+		session.dev[i] = a_device(i + 1, 0x08, GK_VERDICT_PARTLY);
+		session.dev[i].generation = UINT32_MAX;
+		d->path.depth = GK_PORT_DEPTH;
+		memset(d->path.port, 255, sizeof(d->path.port));
+		d->reason = GK_REASON_CHALLENGE;
+		d->offset = UINT16_MAX;
+		d->rule = 1;
+		d->asked = d->granted = GK_ROLE_ALL;
+		d->interfaces = 32;
+		for (int n = 0; n < GK_SHOWN_INTERFACES; n++)
+			d->shown[n] = (struct gk_link_interface){
+				255, 255, 255, 255, GK_ROLE_SMARTCARD
+			};
+		s.number[i] = "012345";
+	}
+	event = (struct gk_event){
+		INT64_MAX, GK_EVENT_ADMITTED, 0xfe, 0xffff, 0xffff,
+		GK_REASON_CHALLENGE, UINT16_MAX, UINT16_MAX,
+		"1-255.255.255.255.255.255.255",
+	};
+	for (unsigned i = 0; i < GK_EVENTS; i++)
+		gk_events_add(&events, &event);
 	assert_true(gk_status_json(&s, text, sizeof(text)) > 0);
+}
+
+static void events_are_kept(void **state)
+{
+	static char text[GK_EVENTS_TEXT], again[GK_EVENTS_TEXT];
+	static struct gk_events a, b;
+	struct gk_event e = {
+		.what = GK_EVENT_REFUSED, .base_class = 0xff, .vid = 0xffff,
+		.pid = 0xffff, .reason = UINT16_MAX, .offset = UINT16_MAX,
+		.rule = UINT16_MAX, .port = "1-255.255.255.255.255.255.255",
+	};
+
+	(void)state;
+	for (int i = 0; i < GK_EVENTS + 5; i++) {
+		e.ms = 100000000000LL + i;
+		gk_events_add(&a, &e);
+	}
+	assert_int_equal(a.n, GK_EVENTS);
+	assert_true(gk_events_at(&a, 0)->ms == 100000000005LL);
+	gk_events_text(&a, text);
+	assert_int_equal(text[strlen(text) - 1], '\n');
+	gk_events_parse(&b, text);
+	assert_int_equal(b.n, GK_EVENTS);
+	gk_events_text(&b, again);
+	assert_string_equal(text, again);
+	for (unsigned i = 0; i < GK_EVENTS; i++)
+		assert_memory_equal(gk_events_at(&a, i), gk_events_at(&b, i),
+				    sizeof(e));
+	/* What is no event leaves none. */
+	memset(&b, 0, sizeof(b));
+	gk_events_parse(&b, "\n \nx\n1 2 3\n1 5 03 0627 0001 1 0 0 1-2\n"
+			"1 0 03 0627 0001 1 0 99999 1-2\n"
+			"1 0 03 0627 0001 1 0 0 1-2 more\n");
+	assert_int_equal(b.n, 0);
+	gk_events_parse(&b, "1 0 03 0627 0001 3 0 0 1-2");
+	assert_int_equal(b.n, 1);
+	assert_string_equal(gk_events_at(&b, 0)->port, "1-2");
 }
 
 static void xenstore_answers(void **state)
@@ -223,7 +322,10 @@ static void what_to_call_a_device(void **state)
 
 	(void)state;
 	assert_int_equal(gk_device_class(&d), 9);
-	d = (struct gk_link_device){ .interfaces = 2, .shown = { { .base_class = 8 }, { .base_class = 3 } } };
+	d = (struct gk_link_device){
+		.interfaces = 2,
+		.shown = { { .base_class = 8 }, { .base_class = 3 } },
+	};
 	assert_int_equal(gk_device_class(&d), 8);
 	d.device_class = 0xef;
 	assert_int_equal(gk_device_class(&d), 8);
@@ -306,6 +408,7 @@ int main(void)
 		cmocka_unit_test(json_has_an_end),
 		cmocka_unit_test(status_of_nothing),
 		cmocka_unit_test(status_of_a_gate_that_is_up),
+		cmocka_unit_test(events_are_kept),
 		cmocka_unit_test(xenstore_answers),
 		cmocka_unit_test(screen_is_bounded),
 		cmocka_unit_test(what_to_call_a_device),

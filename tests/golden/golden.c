@@ -68,6 +68,31 @@ static void print_roles(const char *label, uint8_t roles)
 	printf("%s\n", roles ? "" : " none");
 }
 
+static void print_endpoint(const char *name, const struct gk_usb_endpoint *ep)
+{
+	if (ep->address)
+		printf(" %s %02x/%u/%u", name, ep->address, ep->max_packet, ep->interval);
+}
+
+static void print_ccid(const struct gk_usb_interface *itf)
+{
+	const struct gk_usb_ccid *c = &itf->ccid;
+
+	if (!c->present)
+		return;
+	printf("ccid: %x.%02x slots %u voltages %u protocols %x clock %u..%u rate %u..%u "
+	       "ifsd %u features %08x message %u response %02x envelope %02x lcd %04x "
+	       "pin %u busy %u",
+	       (unsigned)c->bcd_ccid >> 8, c->bcd_ccid & 0xffu, c->max_slot + 1u,
+	       c->voltages, c->protocols, c->default_clock, c->max_clock, c->data_rate,
+	       c->max_data_rate, c->max_ifsd, c->features, c->max_message,
+	       c->class_get_response, c->class_envelope, c->lcd_layout, c->pin_support,
+	       c->max_busy_slots);
+	print_endpoint("in", &itf->bulk_in);
+	print_endpoint("out", &itf->bulk_out);
+	printf("\n");
+}
+
 static void print_device(const struct gk_usb_device *d, const struct gk_judgement *j)
 {
 	printf("device: %04x:%04x class %02x:%02x:%02x usb %x.%02x "
@@ -82,13 +107,20 @@ static void print_device(const struct gk_usb_device *d, const struct gk_judgemen
 		       "endpoints %u",
 		       itf->number, itf->offset, itf->base_class, itf->sub_class,
 		       itf->protocol, itf->alternates, itf->endpoints);
-		if (itf->in.address)
-			printf(" in %02x/%u/%u", itf->in.address, itf->in.max_packet,
-			       itf->in.interval);
+		print_endpoint("in", &itf->in);
+		print_endpoint("out", &itf->out);
 		if (itf->hid_report_len)
 			printf(" report %u", itf->hid_report_len);
 		printf(" (%s)", gk_class_text(itf->base_class));
 		print_roles(" for", j->role[i]);
+		print_ccid(itf);
+	}
+	for (unsigned i = 0; i < d->first.associations; i++) {
+		const struct gk_usb_association *a = &d->first.association[i];
+
+		printf("association: %u..%u class %02x:%02x:%02x\n", a->first,
+		       a->first + a->count - 1u, a->base_class, a->sub_class,
+		       a->protocol);
 	}
 }
 

@@ -213,6 +213,7 @@ static void bad_bytes(void **state)
 		{ M, 131, 0x21, GK_OK, 0 },
 		/* Association. */
 		{ M, 31, 7, GK_ERR_LENGTH, 31 },
+		{ M, 34, 255, GK_OK, 0 },
 		/* Endpoint descriptor. */
 		{ K, 45, 6, GK_ERR_LENGTH, 45 },
 		{ K, 45, 8, GK_ERR_LENGTH, 45 },
@@ -600,6 +601,221 @@ static void hid_descriptors(void **state)
 	}
 }
 
+/* Which endpoint of which kind: the first one of setting 0, no isochronous one. */
+static void endpoint_kinds(void **state)
+{
+	static const uint8_t eps[][2] = {
+		{ 0x81, 1 }, { 0x02, 2 }, { 0x83, 2 }, { 0x04, 3 }, { 0x85, 3 },
+		{ 0x06, 2 }, { 0x87, 2 }, { 0x08, 3 }, { 0x89, 3 }, { 0x0a, 0 },
+	};
+	const struct gk_usb_interface *i;
+	struct gk_usb_device d;
+
+	(void)state;
+	add_device(&b, 1);
+	add_config(&b, 1, 1);
+	add_interface(&b, 0, 1, 1);
+	add_endpoint(&b, 0x0f);
+	add_interface(&b, 0, 0, COUNT(eps));
+	for (size_t e = 0; e < COUNT(eps); e++) {
+		add_endpoint(&b, eps[e][0]);
+		b.raw[b.len - 4] = eps[e][1];
+	}
+	end_config(&b);
+	assert_int_equal(parse(b.raw, b.len, &d), GK_OK);
+	i = &d.first.interface[0];
+	assert_int_equal(i->bulk_out.address, 0x02);
+	assert_int_equal(i->bulk_in.address, 0x83);
+	assert_int_equal(i->out.address, 0x04);
+	assert_int_equal(i->in.address, 0x85);
+	assert_int_equal(i->bulk_out.attributes, 2);
+	assert_int_equal(i->out.max_packet, 64);
+}
+
+/* A YubiKey-like reader's class descriptor, each field with its own value. */
+static const uint8_t ccid[] = {
+	0x36, 0x21, 0x10, 0x01, 3,    7,    3,	  0,	0,    0,    0xa0,
+	0x0f, 0,    0,	  0xa1, 0x0f, 0,    0,	  9,	0x00, 0x2a, 0,
+	0,    0x01, 0x2a, 0,	0,    8,    0xfe, 0,	0,    0,    1,
+	2,    3,    4,	  5,	6,    7,    8,	  0xfe, 0x04, 0x04, 0,
+	0x00, 0x0c, 0,	  0,	0xfd, 0xfc, 0x10, 0x02, 3,    2,
+};
+
+enum { CCID_MAX_MESSAGE = 44 };
+
+/* One interface of that class with n copies of d, before or behind an endpoint. */
+static const struct gk_usb_ccid *parse_ccid(struct gk_usb_device *dev, uint8_t class,
+					    uint8_t alt, const uint8_t *d, size_t len,
+					    unsigned n, int behind)
+{
+	add_device(&b, 1);
+	add_config(&b, 1, 1);
+	if (alt != 0)
+		add_interface(&b, 0, 0, 0);
+	add_interface(&b, 0, alt, 1);
+	b.raw[b.len - 4] = class;
+	if (behind)
+		add_endpoint(&b, 0x81);
+	for (unsigned i = 0; i < n; i++)
+		add(&b, d, len);
+	if (!behind)
+		add_endpoint(&b, 0x81);
+	end_config(&b);
+	assert_int_equal(parse(b.raw, b.len, dev), GK_OK);
+	assert_int_equal(dev->first.interface[0].bulk_in.address, alt ? 0 : 0x81);
+	return &dev->first.interface[0].ccid;
+}
+
+static void ccid_descriptor(void **state)
+{
+	static const struct gk_usb_ccid none;
+	const struct gk_usb_ccid *c;
+	struct gk_usb_device d;
+	uint8_t other[64] = { 0 };
+
+	(void)state;
+	assert_int_equal(sizeof(ccid), 54);
+	for (int behind = 0; behind < 2; behind++) {
+		c = parse_ccid(&d, 0x0b, 0, ccid, sizeof(ccid), 1, behind);
+		assert_int_equal(c->present, 1);
+		assert_int_equal(c->bcd_ccid, 0x0110);
+		assert_int_equal(c->max_slot, 3);
+		assert_int_equal(c->voltages, 7);
+		assert_int_equal(c->protocols, 3);
+		assert_int_equal(c->default_clock, 4000);
+		assert_int_equal(c->max_clock, 4001);
+		assert_int_equal(c->data_rate, 10752);
+		assert_int_equal(c->max_data_rate, 10753);
+		assert_int_equal(c->max_ifsd, 254);
+		assert_int_equal(c->features, 0x000404fe);
+		assert_int_equal(c->max_message, 3072);
+		assert_int_equal(c->class_get_response, 0xfd);
+		assert_int_equal(c->class_envelope, 0xfc);
+		assert_int_equal(c->lcd_layout, 0x0210);
+		assert_int_equal(c->pin_support, 3);
+		assert_int_equal(c->max_busy_slots, 2);
+	}
+	/* Twice, three times, of another class, of another setting. */
+	c = parse_ccid(&d, 0x0b, 0, ccid, sizeof(ccid), 2, 0);
+	assert_memory_equal(c, &none, sizeof(none));
+	c = parse_ccid(&d, 0x0b, 0, ccid, sizeof(ccid), 3, 1);
+	assert_memory_equal(c, &none, sizeof(none));
+	c = parse_ccid(&d, 0xff, 0, ccid, sizeof(ccid), 1, 0);
+	assert_memory_equal(c, &none, sizeof(none));
+	c = parse_ccid(&d, 0x0b, 1, ccid, sizeof(ccid), 1, 0);
+	assert_memory_equal(c, &none, sizeof(none));
+	/* Any other length. */
+	for (uint8_t len = 2; len <= sizeof(other); len++) {
+		memcpy(other, ccid, sizeof(ccid));
+		other[0] = len;
+		c = parse_ccid(&d, 0x0b, 0, other, len, 1, 0);
+		CHECK(c->present == (len == 54), "length %u", len);
+		CHECK(len == 54 || memcmp(c, &none, sizeof(none)) == 0, "length %u", len);
+	}
+}
+
+static void ccid_message_length(void **state)
+{
+	static const struct {
+		uint32_t length;
+		uint8_t present;
+	} cases[] = {
+		{ 0, 0 },	 { 10, 0 },	{ 14, 0 },    { 15, 1 },
+		{ 263, 1 },	 { 271, 1 },	{ 3072, 1 },  { 65535, 1 },
+		{ 65554, 1 },	 { 65555, 0 },	{ 65556, 0 }, { 0x7fffffff, 0 },
+		{ 0xffffffff, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const struct gk_usb_ccid *c;
+		struct gk_usb_device d;
+		uint8_t raw[sizeof(ccid)];
+
+		memcpy(raw, ccid, sizeof(raw));
+		for (unsigned k = 0; k < 4; k++)
+			raw[CCID_MAX_MESSAGE + k] =
+				(uint8_t)(cases[i].length >> 8 * k & 0xff);
+		c = parse_ccid(&d, 0x0b, 0, raw, sizeof(raw), 1, 0);
+		CHECK(c->present == cases[i].present, "row %zu", i);
+		CHECK(c->max_message == (cases[i].present ? cases[i].length : 0),
+		      "row %zu: %u", i, c->max_message);
+	}
+}
+
+static void add_association(struct build *to, uint8_t first, uint8_t count)
+{
+	const uint8_t d[] = { 8, 11, first, count, 0x0e, 3, 1, 0 };
+
+	add(to, d, sizeof(d));
+}
+
+/* Interfaces 0, 1, 2, 5, 255; which associations of them are kept. */
+static void associations(void **state)
+{
+	static const uint8_t numbers[] = { 0, 1, 2, 5, 255 };
+	static const struct {
+		uint8_t iads;
+		uint8_t iad[3][2]; /* first, count */
+		uint8_t kept;
+		uint8_t of[5]; /* each interface's */
+	} cases[] = {
+		{ 0, { { 0 } }, 0, { 0 } },
+		{ 1, { { 0, 3 } }, 1, { 1, 1, 1, 0, 0 } },
+		{ 2, { { 0, 2 }, { 5, 1 } }, 2, { 1, 1, 0, 2, 0 } },
+		{ 3, { { 255, 1 }, { 0, 1 }, { 1, 2 } }, 3, { 2, 3, 3, 0, 1 } },
+		/* None, one too many, one that is not there, past the last number. */
+		{ 1, { { 0, 0 } }, 0, { 0 } },
+		{ 1, { { 0, 4 } }, 0, { 0 } },
+		{ 1, { { 3, 1 } }, 0, { 0 } },
+		{ 1, { { 255, 2 } }, 0, { 0 } },
+		{ 1, { { 0, 255 } }, 0, { 0 } },
+		/* One that is another's: the first one has it. */
+		{ 2, { { 0, 2 }, { 1, 2 } }, 1, { 1, 1, 0, 0, 0 } },
+		{ 3, { { 0, 2 }, { 0, 2 }, { 2, 1 } }, 2, { 1, 1, 2, 0, 0 } },
+		{ 2, { { 1, 4 }, { 1, 2 } }, 1, { 0, 1, 1, 0, 0 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct gk_usb_device d;
+
+		add_device(&b, 1);
+		add_config(&b, 1, sizeof(numbers));
+		for (unsigned k = 0; k < cases[i].iads; k++)
+			add_association(&b, cases[i].iad[k][0], cases[i].iad[k][1]);
+		for (size_t n = 0; n < sizeof(numbers); n++)
+			add_interface(&b, numbers[n], 0, 0);
+		end_config(&b);
+		CHECK(parse(b.raw, b.len, &d) == GK_OK, "row %zu", i);
+		CHECK(d.first.associations == cases[i].kept, "row %zu: %u", i,
+		      d.first.associations);
+		for (size_t n = 0; n < sizeof(numbers); n++)
+			CHECK(d.first.interface[n].association == cases[i].of[n],
+			      "row %zu, interface %u: %u", i, numbers[n],
+			      d.first.interface[n].association);
+		if (cases[i].kept) {
+			assert_int_equal(d.first.association[0].base_class, 0x0e);
+			assert_int_equal(d.first.association[0].sub_class, 3);
+			assert_int_equal(d.first.association[0].protocol, 1);
+		}
+	}
+	/* As many as there can be, and then more of them. */
+	for (unsigned n = 1; n <= 40; n++) {
+		struct gk_usb_device d;
+
+		add_device(&b, 1);
+		add_config(&b, 1, 32);
+		for (unsigned k = 0; k < n; k++)
+			add_association(&b, (uint8_t)k, 1);
+		for (uint8_t k = 0; k < 32; k++)
+			add_interface(&b, k, 0, 0);
+		end_config(&b);
+		assert_int_equal(parse(b.raw, b.len, &d), GK_OK);
+		assert_int_equal(d.first.associations, n < 32 ? n : 32);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -619,6 +835,10 @@ int main(void)
 		cmocka_unit_test(endpoints),
 		cmocka_unit_test(settings_and_values),
 		cmocka_unit_test(hid_descriptors),
+		cmocka_unit_test(endpoint_kinds),
+		cmocka_unit_test(ccid_descriptor),
+		cmocka_unit_test(ccid_message_length),
+		cmocka_unit_test(associations),
 	};
 
 	return cmocka_run_group_tests_name("usb_desc", tests, NULL, NULL);

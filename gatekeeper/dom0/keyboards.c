@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "core/rules.h"
+#include "dom0/clock.h"
+#include "dom0/daemon.h"
+#include "dom0/log.h"
+#include "dom0/paths.h"
+#include "dom0/root.h"
+
+static int has_keyboard(const struct gk_link_device *i)
+{
+	return (i->verdict == GK_VERDICT_ADMITTED ||
+		i->verdict == GK_VERDICT_PARTLY) &&
+	       (i->granted & GK_ROLE_KEYBOARD);
+}
+
+/* --- those that have answered before --- */
+
+static void write_answered(struct gk_daemon *d)
+{
+	char path[GK_PATH_MAX], text[GK_SEEN_TEXT];
+
+	gk_seen_text(&d->keyboards.answered, text);
+	if (gk_run_path(path, "keyboards") || gk_file_replace(path, text, 0600))
+		gk_log(LOG_ERR, "cannot write %s/keyboards: %s", gk_run_dir,
+		       strerror(errno));
+}
+
+void gk_keyboards_load(struct gk_daemon *d)
+{
+	struct gk_keyboards *k = &d->keyboards;
+	char path[GK_PATH_MAX];
+
+	if (gk_run_path(path, "keyboards") == 0)
+		gk_seen_read(&k->answered, path);
+	memset(&k->known, 0, sizeof(k->known));
+	if (gk_path(path, GK_SEEN_FILE) == 0)
+		gk_seen_read(&k->known, path);
+}
+
+static void keep(void *ctx)
+{
+	struct gk_daemon *d = ctx;
+	struct gk_keyboards *k = &d->keyboards;
+	char path[GK_PATH_MAX];
+
+	if (d->in_initrd || !k->answered.n)
+		return;
+	gk_root_follow();
+	if (gk_path(path, GK_SEEN_FILE) || gk_seen_merge(&k->answered, path))
+		gk_log(k->keep_rounds ? LOG_DEBUG : LOG_WARNING,
+		       "cannot write " GK_SEEN_FILE ": %s", strerror(errno));
+	if (!k->keep_rounds)
+		return;
+	k->keep_rounds--;
+	gk_timer_set(d->loop, &k->keep_timer, GK_KEEP_MS, keep, d);
+}
+
+void gk_keyboards_keep(struct gk_daemon *d)
+{
+	d->keyboards.keep_rounds = GK_KEEP_ROUNDS;
+	keep(d);
+}
+
+/* --- deciding --- */
+
+static void count(struct gk_daemon *d, int slot)
+{
+	struct gk_counted *c = &d->keyboards.slot[slot];
+
+	c->counts = GK_COUNTS_YES;
+	c->reason = 0;
+	memcpy(c->stale, d->session.dev[slot].down, sizeof(c->stale));
+}
+
+static void refuse(struct gk_counted *c, enum gk_reason reason)
+{
+	c->counts = GK_COUNTS_REFUSED;
+	c->reason = (uint16_t)reason;
+}
+
+/* A number for it; 0 when there are to be no more for now. */
+static int new_number(struct gk_daemon *d, struct gk_counted *c)
+{
+	struct gk_keyboards *k = &d->keyboards;
+	uint64_t now = gk_now_ms();
+	uint32_t random;
+
+	if (!k->numbers || now - k->numbers_since >= GK_NUMBERS_MS) {
+		k->numbers_since = now;
+		k->numbers = 0;
+	}
+	if (k->numbers >= GK_NUMBERS)
+		return 0;
+	k->numbers++;
+	/* One in 4,400 is thrown away: four in a row do not happen. Never
+	 * waiting: the random numbers are there since the link's nonce. */
+	for (int i = 0; i < 4; i++) {
+		if (getrandom(&random, sizeof(random), GRND_NONBLOCK) !=
+		    (ssize_t)sizeof(random))
+			return 0;
+		if (gk_challenge_number(&c->challenge, random) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* The person must see it, in the real root, too. */
+static void show(struct gk_daemon *d, int slot, const char *what)
+{
+	const struct gk_link_device *i = &d->session.dev[slot].info;
+	struct gk_counted *c = &d->keyboards.slot[slot];
+	char port[GK_PORT_TEXT];
+	int was = d->screen.on;
+
+	gk_devices_port(d, i, port);
+	d->screen.on = 1;
+	gk_screen_say(&d->screen, LOG_NOTICE, "%s on port %s (%04x:%04x): type %s "
+		      "and Enter on it", what, port, i->vid, i->pid,
+		      c->challenge.number);
+	d->screen.on = was;
+	c->shown = gk_now_ms();
+}
+
+void gk_keyboards_ask(struct gk_daemon *d, int slot)
+{
+	if (d->keyboards.slot[slot].counts == GK_COUNTS_ASKED)
+		show(d, slot, "new keyboard");
+}
+
+static void decide(struct gk_daemon *d, int slot)
+{
+	const struct gk_session_device *s = &d->session.dev[slot];
+	struct gk_counted *c = &d->keyboards.slot[slot];
+	struct gk_keyboard_facts k = { .others = 0 };
+	char port[GK_PORT_TEXT];
+
+	gk_devices_port(d, &s->info, port);
+	k.port = (struct gk_rule_text){ port, strlen(port) };
+	memcpy(k.sha256, s->info.sha256, sizeof(k.sha256));
+	k.seen = (uint8_t)(gk_seen_has(&d->keyboards.known, port, k.sha256) ||
+			   gk_seen_has(&d->keyboards.answered, port, k.sha256));
+	for (int i = 0; i < GK_LINK_DEVICES; i++)
+		if (i != slot && d->keyboards.slot[i].counts == GK_COUNTS_YES)
+			k.others++;
+	switch (gk_keyboard_decide(&d->rules.table, &k)) {
+	case GK_KEYBOARD_ACCEPT:
+		count(d, slot);
+		break;
+	case GK_KEYBOARD_UNPINNED:
+		refuse(c, GK_REASON_UNPINNED);
+		break;
+	case GK_KEYBOARD_SECOND:
+		refuse(c, GK_REASON_SECOND);
+		break;
+	case GK_KEYBOARD_ASK:
+		c->reason = GK_REASON_CHALLENGE;
+		c->counts = GK_COUNTS_ASKED;
+		gk_challenge_init(&c->challenge);
+		if (!new_number(d, c)) {
+			refuse(c, GK_REASON_CHALLENGE);
+			gk_log(LOG_WARNING, "too many new keyboards: plug it in "
+			       "again in %d minutes", GK_NUMBERS_MS / 60000);
+		}
+		break;
+	}
+	gk_devices_decided(d, slot);
+	gk_keyboards_ask(d, slot);
+}
+
+static int any_counts(const struct gk_daemon *d)
+{
+	for (int i = 0; i < GK_LINK_DEVICES; i++)
+		if (d->keyboards.slot[i].counts == GK_COUNTS_YES)
+			return 1;
+	return 0;
+}
+
+/* Those that were one too many: is there room now? */
+static void decide_others(struct gk_daemon *d)
+{
+	for (int i = 0; i < GK_LINK_DEVICES && !any_counts(d); i++)
+		if (d->keyboards.slot[i].counts == GK_COUNTS_REFUSED &&
+		    d->keyboards.slot[i].reason == GK_REASON_SECOND)
+			decide(d, i);
+}
+
+void gk_keyboards_device(struct gk_daemon *d, int slot)
+{
+	struct gk_counted *c = &d->keyboards.slot[slot];
+	int counted = c->counts == GK_COUNTS_YES;
+
+	memset(c, 0, sizeof(*c));
+	if (has_keyboard(&d->session.dev[slot].info))
+		decide(d, slot);
+	else
+		gk_devices_decided(d, slot);
+	if (counted && c->counts != GK_COUNTS_YES)
+		decide_others(d);
+}
+
+void gk_keyboards_gone(struct gk_daemon *d, int slot)
+{
+	struct gk_counted *c = &d->keyboards.slot[slot];
+	int counted = c->counts == GK_COUNTS_YES;
+
+	memset(c, 0, sizeof(*c));
+	if (counted)
+		decide_others(d);
+}
+
+void gk_keyboards_reset(struct gk_daemon *d)
+{
+	memset(d->keyboards.slot, 0, sizeof(d->keyboards.slot));
+}
+
+/* --- keys --- */
+
+static void passed(struct gk_daemon *d, int slot)
+{
+	const struct gk_link_device *i = &d->session.dev[slot].info;
+	char port[GK_PORT_TEXT];
+
+	gk_devices_port(d, i, port);
+	gk_seen_add(&d->keyboards.answered, port, i->sha256);
+	write_answered(d);
+	gk_keyboards_keep(d);
+	/* Another one may have been quicker. */
+	decide(d, slot);
+}
+
+static void on_answer(struct gk_daemon *d, int slot, enum gk_challenge_answer a)
+{
+	struct gk_counted *c = &d->keyboards.slot[slot];
+
+	switch (a) {
+	case GK_CHALLENGE_MORE:
+		if (gk_now_ms() - c->shown >= GK_SHOW_AGAIN_MS)
+			show(d, slot, "new keyboard");
+		return;
+	case GK_CHALLENGE_WRONG:
+		show(d, slot, "wrong number. New keyboard");
+		return;
+	case GK_CHALLENGE_NEW:
+		if (new_number(d, c)) {
+			show(d, slot, "wrong again. New keyboard");
+			return;
+		}
+		break;
+	case GK_CHALLENGE_LOST:
+		break;
+	case GK_CHALLENGE_PASSED:
+		passed(d, slot);
+		return;
+	}
+	refuse(c, GK_REASON_CHALLENGE);
+	gk_devices_decided(d, slot);
+}
+
+int gk_keyboards_key(struct gk_daemon *d, int slot, uint16_t code, uint8_t value)
+{
+	struct gk_counted *c = &d->keyboards.slot[slot];
+
+	if (code < GK_KEYS && !value)
+		c->stale[code >> 3] &= (uint8_t)~(1u << (code & 7));
+	if (c->counts == GK_COUNTS_ASKED)
+		on_answer(d, slot, gk_challenge_key(&c->challenge, code, value));
+	return c->counts == GK_COUNTS_YES;
+}
+
+void gk_keyboards_held(const struct gk_daemon *d, uint8_t held[GK_KEY_BYTES])
+{
+	memset(held, 0, GK_KEY_BYTES);
+	for (int i = 0; i < GK_LINK_DEVICES; i++) {
+		const struct gk_counted *c = &d->keyboards.slot[i];
+
+		if (!d->session.dev[i].id || c->counts != GK_COUNTS_YES)
+			continue;
+		for (int b = 0; b < GK_KEY_BYTES; b++)
+			held[b] |= (uint8_t)(d->session.dev[i].down[b] &
+					     ~c->stale[b]);
+	}
+}
+
+void gk_keyboards_view(const struct gk_daemon *d, int slot,
+		       struct gk_link_device *out)
+{
+	const struct gk_counted *c = &d->keyboards.slot[slot];
+
+	*out = d->session.dev[slot].info;
+	if (c->counts != GK_COUNTS_ASKED && c->counts != GK_COUNTS_REFUSED)
+		return;
+	out->granted &= (uint8_t)~GK_ROLE_KEYBOARD;
+	out->verdict = out->granted ? GK_VERDICT_PARTLY : GK_VERDICT_REFUSED;
+	out->reason = c->reason;
+	for (int i = 0; i < GK_SHOWN_INTERFACES; i++)
+		if (out->shown[i].role == GK_ROLE_KEYBOARD)
+			out->shown[i].role = 0;
+}

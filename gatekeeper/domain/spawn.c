@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "spawn.h"
+
+#include <fcntl.h>
+#include <linux/usbdevice_fs.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "digest.h"
+#include "log.h"
+#include "oom.h"
+#include "reduce.h"
+#include "worker.h"
+
+#define WORKER "/worker"
+
+enum {
+	DEVICE_DESCRIPTOR = 18,		/* bytes, USB 2.0 9.6.1 */
+	GET_DESCRIPTOR = 6,		/* USB 2.0 9.4.3 */
+	FROM_DEVICE = 0x80,
+	TYPE_DEVICE = 0x0100,
+	TYPE_CONFIGURATION = 0x0200,
+	ANSWER_MS = 1000,		/* a device may take 500 ms (USB 2.0 9.2.6.4) */
+};
+
+/* 1 if the device says the same bytes now. */
+static int says(int usb, uint16_t type, const uint8_t *bytes, size_t len)
+{
+	static uint8_t now[GK_USB_RAW_MAX];
+	struct usbdevfs_ctrltransfer t = {
+		.bRequestType = FROM_DEVICE,
+		.bRequest = GET_DESCRIPTOR,
+		.wValue = type,
+		.wLength = (uint16_t)len,
+		.timeout = ANSWER_MS,
+		.data = now,
+	};
+
+	memset(now, 0, sizeof(now));
+	return ioctl(usb, USBDEVFS_CONTROL, &t) == (int)len &&
+	       memcmp(now, bytes, len) == 0;
+}
+
+/*
+ * The device and every configuration once more, byte by byte: what is served
+ * must be what was judged. The bytes are those that gk_usb_parse() accepted, so
+ * wTotalLength fits; it is looked at again all the same.
+ */
+static int unchanged(int usb, const uint8_t *raw, size_t len)
+{
+	size_t off = DEVICE_DESCRIPTOR;
+
+	if (len < off || !says(usb, TYPE_DEVICE, raw, off))
+		return 0;
+	for (uint16_t i = 0; i < GK_USB_CONFIGS && len - off >= 4; i++) {
+		size_t total = (size_t)raw[off + 2] | (size_t)raw[off + 3] << 8;
+
+		if (total < 4 || total > len - off ||
+		    !says(usb, TYPE_CONFIGURATION | i, raw + off, total))
+			return 0;
+		off += total;
+	}
+	return off == len;
+}
+
+static int set_up(const struct gk_present *at, const struct gk_case *c, int *usb)
+{
+	static uint8_t raw[GK_USB_RAW_MAX];
+	uint8_t sha256[GK_SHA256];
+	int n;
+
+	if (gk_inventory_set(at, "authorized", 1) < 0)
+		return GK_SPAWN_FAILED;
+	if (gk_inventory_get(at, "bConfigurationValue") != c->config &&
+	    gk_inventory_set(at, "bConfigurationValue", c->config) < 0)
+		return GK_SPAWN_FAILED;
+	n = gk_inventory_raw(at, raw);
+	*usb = gk_inventory_open(at);
+	if (n < 0 || *usb < 0)
+		return GK_SPAWN_FAILED;
+	gk_sha256(raw, (size_t)n, sha256);
+	if (memcmp(sha256, c->info.sha256, sizeof(sha256)) != 0 ||
+	    !unchanged(*usb, raw, (size_t)n))
+		return GK_SPAWN_CHANGED;
+	return GK_SPAWN_DONE;
+}
+
+static void worker_exec(const struct gk_case *c, uid_t uid, int usb, int sock)
+{
+	char arg[GK_CANDIDATES * GK_WORKER_WORDS][12], uid_text[12];
+	char *argv[2 + GK_CANDIDATES * GK_WORKER_WORDS + 1] = {
+		(char *)"worker", uid_text,
+	};
+	char *const envp[] = { NULL };
+	uint32_t mask = 0;
+	sigset_t none;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->candidates; i++) {
+		const struct gk_candidate *k = &c->candidate[i];
+		const unsigned word[GK_WORKER_WORDS] = {
+			k->number, k->kind, k->fits, k->in_address, k->in_size,
+			k->report_len,
+		};
+
+		mask |= 1u << k->number;
+		for (unsigned w = 0; w < GK_WORKER_WORDS; w++, n++) {
+			snprintf(arg[n], sizeof(arg[n]), "%u", word[w]);
+			argv[2 + n] = arg[n];
+		}
+	}
+	snprintf(uid_text, sizeof(uid_text), "%u", (unsigned)uid);
+	/* For ever: no other interface, no reset, no other configuration. */
+	if (ioctl(usb, USBDEVFS_DROP_PRIVILEGES, &mask) < 0)
+		_exit(GK_SPAWN_FAILED);
+	/* Both are above 4 here: the supervisor's own fds come first. */
+	if (usb <= GK_WORKER_SOCK_FD || sock <= GK_WORKER_SOCK_FD ||
+	    dup2(usb, GK_WORKER_USB_FD) < 0 || dup2(sock, GK_WORKER_SOCK_FD) < 0)
+		_exit(GK_SPAWN_FAILED);
+	gk_oom_score(1000);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execve(WORKER, argv, envp);
+	_exit(GK_WORKER_USAGE);
+}
+
+int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid,
+	     int *sock, pid_t *pid)
+{
+	int sv[2], status, usb = -1;
+
+	*sock = -1;
+	*pid = 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
+		       sv) < 0)
+		return GK_ERR_SYSTEM;
+	*pid = gk_fork_apart();
+	if (*pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		status = set_up(at, c, &usb);
+		if (status == GK_SPAWN_DONE && c->verdict != GK_VERDICT_HUB)
+			worker_exec(c, uid, usb, sv[1]);
+		_exit(status);
+	}
+	close(sv[1]);
+	if (*pid < 0) {
+		close(sv[0]);
+		*pid = 0;
+		return GK_ERR_SYSTEM;
+	}
+	*sock = sv[0];
+	return GK_OK;
+}
+
+void gk_spawn_end(pid_t pid)
+{
+	if (pid > 0)
+		kill(pid, SIGKILL);
+}
+
+void gk_spawn_withdraw(const struct gk_present *at)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(gk_inventory_set(at, "authorized", 0) < 0);
+	if (pid < 0)
+		gk_kmsg(4, "%s stays authorised", at->name);
+}
+
+long gk_spawn_cpu_ms(pid_t pid)
+{
+	struct timespec used;
+	clockid_t clock;
+
+	/* Not from /proc: a worker is not the supervisor's to look into. */
+	if (pid <= 0 || clock_getcpuclockid(pid, &clock) != 0 ||
+	    clock_gettime(clock, &used) < 0)
+		return -1;
+	return used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What an interface is: the report descriptor, read and parsed in the jail. */
+#include "core/policy.h"
+#include "worker.h"
+
+enum {
+	GET_DESCRIPTOR = 6,		/* USB 2.0 9.4.3, HID 1.11 7.1.1 */
+	FROM_INTERFACE = 0x81,
+	REPORT_DESCRIPTOR = 0x2200,
+	/* A device may take 500 ms for its answer (USB 2.0 9.2.6.4); some miss
+	 * the first request after the configuration was set. */
+	ANSWER_MS = 1000,
+	TRIES = 2,
+};
+
+static int read_descriptor(struct gk_worker *w, const struct gk_worker_interface *i,
+			   uint8_t raw[GK_HID_DESC_MAX])
+{
+	int n = -1;
+
+	for (int try = 0; try < TRIES && n <= 0; try++)
+		n = libusb_control_transfer(w->dev, FROM_INTERFACE, GET_DESCRIPTOR,
+					    REPORT_DESCRIPTOR, i->number, raw,
+					    i->report_len, ANSWER_MS);
+	return n;
+}
+
+/* Reports that are read in one piece, or not at all. */
+static int fits_transfer(const struct gk_hid_map *map)
+{
+	for (unsigned id = 0; id < 256; id++)
+		if (map->bits[GK_HID_INPUT][id] > (GK_WORKER_REPORT - 1) * 8u)
+			return 0;
+	return 1;
+}
+
+static void look_hid(struct gk_worker *w, struct gk_worker_interface *i,
+		     struct gk_link_found *found)
+{
+	static uint8_t raw[GK_HID_DESC_MAX];
+	int n = read_descriptor(w, i, raw);
+
+	if (n > 0 && gk_hid_parse(raw, (size_t)n, &i->map) == GK_OK) {
+		if (fits_transfer(&i->map))
+			found->roles = gk_hid_roles(&i->map) & i->fits;
+		return;
+	}
+	found->reason = GK_REASON_HID;
+	found->offset = n > 0 ? (uint16_t)i->map.error_offset : 0;
+}
+
+void gk_worker_look(struct gk_worker *w)
+{
+	struct gk_frame ready = { .type = GK_LINK_PING };
+
+	for (unsigned k = 0; k < w->interfaces; k++) {
+		struct gk_worker_interface *i = &w->interface[k];
+		struct gk_frame f = { .type = GK_LINK_FOUND };
+
+		f.u.found.interface = i->number;
+		switch ((enum gk_worker_kind)i->kind) {
+		case GK_KIND_BOOT:
+			f.u.found.roles = GK_ROLE_KEYBOARD;
+			break;
+		case GK_KIND_CCID:
+			f.u.found.roles = GK_ROLE_SMARTCARD;
+			break;
+		case GK_KIND_HID:
+			look_hid(w, i, &f.u.found);
+			break;
+		case GK_KINDS:
+			break;
+		}
+		gk_worker_send(w, &f);
+	}
+	gk_worker_send(w, &ready);
+}

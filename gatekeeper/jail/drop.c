@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "jail/drop.h"
+
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int gk_drop_bounding(uint64_t keep)
+{
+	/* The kernel says of each number whether it has such a capability. */
+	for (unsigned long cap = 0; cap < 64; cap++)
+		if (!(keep >> cap & 1) && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) == 1 &&
+		    prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			return GK_ERR_SYSTEM;
+	return GK_OK;
+}
+
+int gk_drop_caps(uint64_t keep)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct set[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	for (unsigned i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		set[i].permitted = (uint32_t)(keep >> 32 * i);
+		set[i].effective = set[i].permitted;
+	}
+	return syscall(SYS_capset, &head, set) < 0 ? GK_ERR_SYSTEM : GK_OK;
+}
+
+int gk_drop_limits(const struct gk_limit *limits, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct rlimit r = { limits[i].max, limits[i].max };
+
+		if (setrlimit(limits[i].what, &r) < 0)
+			return GK_ERR_SYSTEM;
+	}
+	return GK_OK;
+}
+
+int gk_drop_syscalls(const struct sock_filter *filter, size_t n)
+{
+	struct sock_fprog prog = { .filter = (struct sock_filter *)filter };
+
+	if (n > USHRT_MAX)
+		return GK_ERR_SYSTEM;
+	prog.len = (unsigned short)n;
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
+		return GK_ERR_SYSTEM;
+	return GK_OK;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * In the place of spawn.c and reduce.c for a supervisor on a machine that is not
+ * the gate: there is no usbdevfs to ask and no capability to give up, a worker is
+ * just started.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "domain/reduce.h"
+#include "domain/spawn.h"
+
+enum { WORKER_SOCK = 4, WORDS = 2 };
+
+int gk_reduce_supervisor(void)
+{
+	return GK_OK;
+}
+
+pid_t gk_fork_apart(void)
+{
+	return fork();
+}
+
+const char *gk_child_end(int status)
+{
+	(void)status;
+	return NULL;
+}
+
+int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid,
+	     int *sock, pid_t *pid)
+{
+	char text[WORDS][12];
+	char *argv[] = { (char *)"worker", text[0], text[1], NULL };
+	int sv[2];
+
+	(void)at;
+	*sock = -1;
+	*pid = 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sv) < 0)
+		return GK_ERR_SYSTEM;
+	*pid = fork();
+	if (*pid == 0) {
+		snprintf(text[0], sizeof(text[0]), "%u", (unsigned)uid);
+		snprintf(text[1], sizeof(text[1]), "%u",
+			 c->candidates ? c->candidate[0].number : 0);
+		if (dup2(sv[1], WORKER_SOCK) == WORKER_SOCK)
+			execve("/worker", argv, NULL);
+		_exit(1);
+	}
+	close(sv[1]);
+	if (*pid < 0) {
+		close(sv[0]);
+		*pid = 0;
+		return GK_ERR_SYSTEM;
+	}
+	*sock = sv[0];
+	return GK_OK;
+}
+
+void gk_spawn_end(pid_t pid)
+{
+	if (pid > 0)
+		kill(pid, SIGKILL);
+}
+
+void gk_spawn_withdraw(const struct gk_present *at)
+{
+	if (gk_inventory_set(at, "authorized", 0) < 0)
+		perror("authorized");
+}
+
+long gk_spawn_cpu_ms(pid_t pid)
+{
+	(void)pid;
+	return -1;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Boot keyboards that answer badly on endpoint 0: from the first request on,
+ * or as soon as a host has what it needs to believe in them.
+ */
+#include "bytes.h"
+#include "hid_keyboard.h"
+
+enum { STALL_ALL, NEVER_ALL, LATE_ALL, STALL_CLASS, NEVER_CLASS, NEVER_SET,
+       STALL_SET, HALTED };
+
+/* Below the 5 s that Linux waits; six of these are half a minute. */
+#define LATE_MS	1500
+
+static const uint8_t device_desc[] = {
+	GK_DEVICE_BYTES(0, 64, 0x1209, 0x000e, 1),
+};
+
+static const uint8_t config_desc[] = { GK_KEYBOARD_CONFIG_BYTES };
+static const uint8_t hid_desc[] = {
+	GK_HID_BYTES(sizeof(gk_boot_keyboard_report_desc)),
+};
+
+static const struct gk_desc descs[] = {
+	GK_DESC(GK_DT_DEVICE, -1, device_desc),
+	GK_DESC(GK_DT_CONFIG, -1, config_desc),
+	GK_DESC(GK_DT_HID, 0, hid_desc),
+	GK_DESC(GK_DT_HID_REPORT, 0, gk_boot_keyboard_report_desc),
+};
+
+static const struct gk_variant answers[] = {
+	{ "stall-all", "stalls every control request", STALL_ALL, NULL, 0 },
+	{ "never-all", "answers no control request", NEVER_ALL, NULL, 0 },
+	{ "late-all", "answers every control request 1.5 s late", LATE_ALL,
+	  NULL, 0 },
+	{ "stall-class", "stalls every class request", STALL_CLASS, NULL, 0 },
+	{ "never-class", "answers no class request", NEVER_CLASS, NULL, 0 },
+	{ "never-set", "does not answer SET_CONFIGURATION", NEVER_SET, NULL, 0 },
+	{ "stall-set", "stalls SET_CONFIGURATION", STALL_SET, NULL, 0 },
+	{ "halted", "its interrupt endpoint is stalled for ever", HALTED, NULL, 0 },
+};
+
+static int init(struct gk_vdev *dev)
+{
+	gk_keyboard_init(dev, 0, 0x81);
+	return 0;
+}
+
+static void control(struct gk_vdev *dev, const struct gk_setup *setup,
+		    const uint8_t *out, struct gk_answer *answer)
+{
+	bool class = (setup->type & 0x60) == 0x20;
+
+	gk_keyboard_control(dev, setup, out, answer);
+	switch (gk_vdev_mode(dev)) {
+	case STALL_ALL:
+		answer->verdict = GK_STALL;
+		break;
+	case NEVER_ALL:
+		answer->verdict = GK_NEVER;
+		break;
+	case LATE_ALL:
+		answer->delay_ms = LATE_MS;
+		break;
+	case STALL_CLASS:
+		if (class)
+			answer->verdict = GK_STALL;
+		break;
+	case NEVER_CLASS:
+		if (class)
+			answer->verdict = GK_NEVER;
+		break;
+	case HALTED:
+		/* CLEAR_FEATURE(ENDPOINT_HALT) is answered, and in vain. */
+		if (setup->type == 0x02 && setup->request == 1)
+			answer->verdict = GK_DATA;
+		break;
+	default:
+		break;
+	}
+}
+
+static void configured(struct gk_vdev *dev, uint8_t value,
+		       struct gk_answer *answer)
+{
+	switch (gk_vdev_mode(dev)) {
+	case STALL_ALL:
+	case STALL_SET:
+		answer->verdict = GK_STALL;
+		break;
+	case NEVER_ALL:
+	case NEVER_SET:
+		answer->verdict = GK_NEVER;
+		break;
+	case LATE_ALL:
+		answer->delay_ms = LATE_MS;
+		break;
+	case HALTED:
+		if (value)
+			gk_vdev_halt(dev, 0x81);
+		break;
+	default:
+		break;
+	}
+}
+
+static const struct gk_kind common = {
+	.speeds = GK_SPEED_BIT(GK_FULL),
+	.speed = GK_FULL,
+	.descs = descs,
+	.n_descs = sizeof(descs) / sizeof(descs[0]),
+	.raw = true,
+	.state_size = sizeof(struct gk_keyboard),
+	.init = init,
+	.control = control,
+	.configured = configured,
+	GK_KEYBOARD_CALLBACKS,
+};
+GK_VARIANTS(common, answers);

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Hostile devices at the prompt: judged, explained, and nobody else disturbed.
+
+In each scenario one good keyboard types a passphrase of all 95 characters in
+pieces, before, while and after each hostile device is in. The disk opens at the
+end: no key of the good one was lost, doubled or changed, and the hostile ones
+added none.
+"""
+import json
+import re
+import time
+
+from harness import gate, secrets
+from harness.registry import scenario
+from harness.test import Test
+from harness.virtual import VirtualDevice
+
+PORT = 3        # of the hostile devices
+KEYBOARD = "usb-kbd,id=kbd,bus=xhci0.0,port=1"
+# A line on the screen may come so often (GK_SCREEN_LINES in gatekeeper/dom0/).
+LINES, WINDOW = 10, 10.0
+
+BROKEN = r"its descriptors break the standard"
+REPORT = r"its HID report descriptor is broken"
+# In a report descriptor, or in how it is given out.
+UNREAD = rf"{REPORT}|it could not be configured|its worker ended"
+REFUSED, ADMITTED = "refused", "admitted"
+
+
+class Prompt:
+    """The prompt, the good keyboard that types at it, and what the gate says."""
+
+    def __init__(self, t, pieces, **machine):
+        self.t = t
+        self.count = 0
+        self.said = []          # when lines were caused, for the screen's bound
+        t.boot(**{"devices": (KEYBOARD,), **machine})
+        t.wait_prompt()
+        gate.wait_keyboard(t)
+        self.first = self.status()
+        self.kernel_lines = len(self.kernel_log())
+        text = secrets.ALL_ASCII
+        size = -(-len(text) // pieces)
+        self.pieces = [text[n:n + size] for n in range(0, len(text), size)]
+
+    def early(self, command):
+        mark = self.t.vm.side.mark()
+        self.t.early(command)
+        return [line for line in self.t.vm.side.text(mark).splitlines()
+                if not line.startswith("GKTEST")]
+
+    def status(self):
+        for line in self.early("gatekeeper status --json"):
+            if line.startswith("{"):
+                return json.loads(line)
+        self.t.check(False, "gatekeeper status --json says nothing")
+
+    def device(self, pid):
+        """The device's entry in the status, None without one."""
+        found = [d for d in self.status()["devices"] if d["pid"] == pid]
+        return found[-1] if found else None
+
+    def kernel_log(self):
+        return self.early("dmesg --kernel --notime")
+
+    def type(self):
+        """The next piece, on the good keyboard."""
+        if self.pieces:
+            self.t.type(self.pieces.pop(0))
+
+    def line(self, lines=1):
+        """Keep below the screen's bound: else lines are only counted there."""
+        for _ in range(lines):
+            now = time.monotonic()
+            self.said = [when for when in self.said if now - when < WINDOW]
+            if len(self.said) >= LINES - 2:
+                self.t.sleep(WINDOW - (now - self.said[0]))
+            self.said.append(time.monotonic())
+
+    def screen(self, pid, verdict, reason="", timeout=40):
+        why = rf":\s+({reason})" if reason else ""
+        text = r"\s+".join(verdict.split())
+        return self.t.screen.wait(
+            rf"port\s+\S+\s+\([0-9a-f]{{4}}:{pid}\)\s+{text}{why}", self.t.left(timeout))
+
+    def pid(self):
+        """A product number of its own for each device: the screen shows it."""
+        self.count += 1
+        return f"{0x100 + self.count:04x}"
+
+    def put_in(self, kind, *options, port=PORT, pid=None):
+        pid = pid or self.pid()
+        self.t.doing(f"{kind} is plugged in")
+        device = VirtualDevice(self.t, kind, "--pid", pid, *options,
+                               name=f"{kind}-{self.count}")
+        device.pid = pid
+        device.attach(port)
+        return device
+
+    def check_refused(self, device, reason):
+        self.line()
+        self.screen(device.pid, REFUSED, reason)
+        entry = self.device(device.pid)
+        self.t.check(entry and entry["verdict"] == REFUSED and not entry["granted"]
+                     and re.search(reason, entry["reason"]),
+                     f"{device.kind}: the status has {entry}")
+
+    def check_admitted(self, device, granted):
+        """As a whole or in part; exactly these roles."""
+        self.line(2)
+        self.screen(device.pid, ADMITTED)
+        entry = self.device(device.pid)
+        self.t.check(entry and entry["granted"] == granted,
+                     f"{device.kind}: the status has {entry}")
+        return entry
+
+    def check_unseen(self, device):
+        """The gate's kernel cannot even address it: it is nowhere."""
+        entry = self.device(device.pid)
+        self.t.check(entry is None or not entry["granted"],
+                     f"{device.kind}: the status has {entry}")
+
+    def one(self, kind, check, *options):
+        """A device comes, is judged, and goes; the good keyboard types throughout."""
+        device = self.put_in(kind, *options)
+        self.type()
+        check(device)
+        self.type()
+        device.detach()
+        device.close()
+        self.t.say(kind)
+
+    def refused(self, kind, reason=BROKEN, *options):
+        self.one(kind, lambda device: self.check_refused(device, reason), *options)
+
+    def end(self):
+        """The disk opens, the gate is the same, dom0's kernel said nothing."""
+        t = self.t
+        log = self.kernel_log()[self.kernel_lines:]
+        (t.out / "kernel-log.txt").write_text("\n".join(log) + "\n")
+        now = self.status()
+        (t.out / "status.json").write_text(json.dumps(now, indent=1))
+        t.check(not log, f"dom0's kernel log: {log[:3]}")
+        t.check(now["state"] == "up" and now["restarts"] == 0 and
+                now["domid"] == self.first["domid"],
+                f"the gate: {now['state']}, domain {now['domid']} "
+                f"(was {self.first['domid']}), {now['restarts']} restarts")
+        good = [d for d in now["devices"] if d["port"] == "1-1"]
+        t.check([d["verdict"] for d in good] == [ADMITTED], f"the good one: {good}")
+        t.metrics["hostile_devices"] = self.count
+        rest = "".join(self.pieces)
+        self.pieces = []
+        t.say(f"typing the last {len(rest)} of {len(secrets.ALL_ASCII)} characters")
+        t.type(rest + "\n")
+        t.doing("unlocking")
+        t.events.wait("unlocked", t.left(60))
+        t.say("the disk is unlocked: no key was lost or doubled")
+
+
+@scenario("hostile-descriptors", timeout=420)
+def hostile_descriptors(t: Test):
+    """Lying lengths and counts, and descriptor bombs: refused with the byte."""
+    p = Prompt(t, 44)
+    for kind in ("liar-zero", "liar-one", "liar-past", "liar-config",
+                 "liar-total-long", "liar-total-short", "liar-total-zero",
+                 "liar-interfaces", "liar-endpoints", "liar-no-endpoint",
+                 "liar-interface", "liar-hid", "bomb-big", "bomb-interfaces",
+                 "bomb-alternates", "bomb-endpoints", "bomb-unknown", "bomb-hids"):
+        p.refused(kind, BROKEN)
+    # More than the standard asks for, but nothing that breaks it.
+    for kind in ("liar-overlong", "liar-strings", "bomb-configs", "bomb-groups"):
+        p.one(kind, lambda device: p.check_admitted(device, ["keyboard"]))
+    p.end()
+
+
+@scenario("hostile-hid", timeout=480)
+def hostile_hid(t: Test):
+    """HID report descriptors that overflow, nest and never end; odd reports."""
+    p = Prompt(t, 60)
+    for kind in ("hid-count", "hid-size", "hid-sum", "hid-deep", "hid-unbalanced",
+                 "hid-open", "hid-push", "hid-pop", "hid-cut", "hid-long-item",
+                 "hid-usages", "hid-collections", "hid-fields", "hid-id-zero",
+                 "hid-id-big", "hid-delimiters", "hid-endless", "hid-random"):
+        p.refused(kind, REPORT)
+    for kind in ("hid-max", "hid-none", "hid-part", "hid-stalls", "hid-silent"):
+        p.refused(kind, UNREAD + "|no role for it")
+    t.say("FIDO pages where none may be")
+    for kind in ("fido-boot", "fido-beside"):
+        p.one(kind, lambda device: p.check_admitted(device, ["keyboard"]))
+
+    def attack(device):
+        p.check_admitted(device, ["keyboard"])
+        device.do("attack")
+    for kind in ("report-short", "report-long", "report-ids"):
+        p.one(kind, attack)
+    p.end()
