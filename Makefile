@@ -114,7 +114,7 @@ HANDOFF_TESTS := $(patsubst tests/handoff/%.c,$(T)/handoff/%,$(wildcard tests/ha
 FUZZ_CPPFLAGS := -I. -Igatekeeper -Itests/fuzz -I/usr/include/libusb-1.0
 FUZZ_INCLUDES := $(DAEMON_MAIN) gatekeeper/dom0/paths.c
 FUZZ_DAEMON := $(filter-out $(LINK_READER) $(FUZZ_INCLUDES) $(addprefix gatekeeper/dom0/,\
-	loop.c clock.c log.c),$(wildcard gatekeeper/dom0/*.c)) $(wildcard handoff/*.c)
+	loop.c clock.c log.c screen.c),$(wildcard gatekeeper/dom0/*.c)) $(wildcard handoff/*.c)
 REPLAYS := $(patsubst tests/fuzz/fuzz_%.c,$(T)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 

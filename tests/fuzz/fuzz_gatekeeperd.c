@@ -5,7 +5,8 @@
  * link reader passes on, lines it says, ends of children, time, requests, and
  * what dom0's kernel says of the lights. After each step:
  *  - what is down on the virtual keyboard is on the list of keys, and is held by
- *    a keyboard of the session that is admitted; nothing is down without a link;
+ *    a keyboard of the session that is admitted and that counts by the mode of
+ *    rules.conf; nothing is down without a link;
  *  - a state that waits has a timer or a child that will end it, and a state that
  *    does not has none;
  *  - there is one link reader at most, one xl or probe at most;
@@ -76,6 +77,27 @@ void gk_log(int level, const char *fmt, ...)
 	MUST(level >= 0 && level <= 7);
 	if (getenv("GK_FUZZ_LOG"))
 		fprintf(stderr, "%llu %s\n", (unsigned long long)clock_ms, text);
+}
+
+/* --- the screen: the real one is the console of the machine this runs on --- */
+
+void gk_screen_init(struct gk_screen *s, struct gk_loop *l, int on)
+{
+	memset(s, 0, sizeof(*s));
+	s->loop = l;
+	s->on = on;
+}
+
+void gk_screen_say(struct gk_screen *s, int level, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	MUST(s->loop);
+	va_start(ap, fmt);
+	MUST(vsnprintf(text, sizeof(text), fmt, ap) >= 0);
+	va_end(ap);
+	gk_log(level, "%s", text);
 }
 
 /* --- the loop --- */
@@ -292,13 +314,18 @@ static void clear_away(void)
 		fprintf(stderr, "%s stays\n", top);
 }
 
+static const char *in_top(char path[256], const char *name)
+{
+	snprintf(path, 256, "%s/%s", top, name);
+	return path;
+}
+
 static void put_in(const char *path, const char *head, size_t head_len, off_t size)
 {
 	char full[256];
 	int fd;
 
-	snprintf(full, sizeof(full), "%s/%s", top, path);
-	fd = open(full, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	fd = open(in_top(full, path), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	MUST(fd >= 0 && write(fd, head, head_len) == (ssize_t)head_len &&
 	     (size == 0 || ftruncate(fd, size) == 0));
 	close(fd);
@@ -325,6 +352,7 @@ static void make_machine(void)
 	snprintf(path, sizeof(path),
 		 "%s/sys/bus/pci/devices/0000:00:14.0/driver", top);
 	MUST(symlink("../../drivers/pciback", path) == 0);
+	MUST(mkdir(in_top(path, "etc/gatekeeper"), 0700) == 0);
 	put_in("usr/lib/gatekeeper/gate-kernel", "\177ELF", 4, 200000);
 	put_in("usr/lib/gatekeeper/gate-image", "070701", 6, 600);
 	gk_root_prefix = top;
@@ -333,6 +361,8 @@ static void make_machine(void)
 }
 
 /* --- what happens --- */
+
+#define ZEROS "00000000000000000000000000000000000000000000000000000000000000"
 
 struct input {
 	const uint8_t *b;
@@ -347,6 +377,17 @@ static unsigned take(struct input *in)
 	return *in->b++;
 }
 
+/* The hash of the one keyboard that is pinned, as frames can have it. */
+static const uint8_t pinned[GK_SHA256] = { 2 };
+
+static const char *const modes[] = {
+	NULL, "allow\nkeyboards one\n", "allow\nkeyboards challenge\n",
+	"allow\nkeyboards pinned\npin via-port \"0-1\" hash \"02" ZEROS "\"\n",
+	"allow\nkeyboards { one challenge }\n", "allow\nkeyboards all of them\n",
+	"allow\nkeyboards { one pinned }\npin via-port \"0-1\" hash \"02" ZEROS
+	"\"\n", "reject\n",
+};
+
 static struct {
 	struct gk_daemon d;
 	int keys;		/* our end of the virtual keyboard */
@@ -357,9 +398,57 @@ static struct {
 	unsigned restarts;
 } f;
 
-static void one_frame(struct input *in)
+/* As the reader passes it on. */
+static void pass_on(const void *b, int n)
 {
 	struct child *reader = child_named("gatekeeper-link");
+	uint8_t told[GK_LINK_FRAME_MAX];
+
+	if (!reader || reader->pass_fd < 0)
+		return;
+	if (send(reader->pass_fd, b, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n)
+		ring(f.d.link_fd, EPOLLIN);
+	/* And what it is told in turn. */
+	reader = child_named("gatekeeper-link");
+	while (reader && reader->pass_fd >= 0 &&
+	       recv(reader->pass_fd, told, sizeof(told), MSG_DONTWAIT) > 0)
+		;
+}
+
+static void press(const struct gk_session_device *s, unsigned code)
+{
+	struct gk_frame g = { .type = GK_LINK_KEY, .device = s->id,
+			      .generation = s->generation };
+	uint8_t b[GK_LINK_FRAME_MAX];
+
+	g.u.key.code = (uint16_t)code;
+	for (int value = 1; value >= 0; value--) {
+		int n;
+
+		g.u.key.value = (uint8_t)value;
+		n = gk_link_encode(&g, GK_SIDE_GATE, b, sizeof(b));
+		if (n > 0)
+			pass_on(b, n);
+	}
+}
+
+/* What no input could know: the number that a keyboard was asked for. */
+static void type_number(unsigned slot)
+{
+	const struct gk_session_device *s = &f.d.session.dev[slot];
+	char number[sizeof(f.d.keyboards.slot[slot].challenge.number)];
+
+	if (f.d.keyboards.slot[slot].counts != GK_COUNTS_ASKED)
+		return;
+	memcpy(number, f.d.keyboards.slot[slot].challenge.number, sizeof(number));
+	for (unsigned i = 0; i < sizeof(number) && number[i]; i++)
+		press(s, number[i] == '0' ? KEY_0 :
+		      (unsigned)(KEY_1 + number[i] - '1'));
+	press(s, KEY_ENTER);
+}
+
+static void one_frame(struct input *in)
+{
 	struct gk_frame g = { .type = (uint8_t)(take(in) % 13) };
 	uint8_t b[GK_LINK_FRAME_MAX + 1];
 	unsigned a = take(in), c = take(in), e = take(in);
@@ -375,14 +464,14 @@ static void one_frame(struct input *in)
 		g.u.hello.nonce[0] = (uint8_t)a;
 		break;
 	case GK_LINK_DEVICE:
-		v->path = (struct gk_port_path){ .controller = (uint8_t)(e & 1) << 3,
+		v->path = (struct gk_port_path){ .controller = e & 1 ? 8 : 0,
 						 .depth = 1,
 						 .port = { (uint8_t)(1 + e / 32) } };
 		v->interfaces = 1 + (e >> 4 & 1);
 		v->verdict = e >> 1 & 3;
-		v->granted = v->verdict == GK_VERDICT_ADMITTED ||
+		v->granted = (uint8_t)(v->verdict == GK_VERDICT_ADMITTED ||
 			     v->verdict == GK_VERDICT_PARTLY ?
-			     (uint8_t)(1u << (e >> 3 & 1)) : 0;
+			     1u << (e >> 3 & 1) : 0);
 		v->asked = v->granted | GK_ROLE_KEYBOARD;
 		v->shown[0].role = v->granted;
 		v->shown[0].base_class = (uint8_t)(a >> 5);
@@ -409,7 +498,7 @@ static void one_frame(struct input *in)
 		break;
 	case GK_LINK_LOG:
 		g.device = g.generation = 0;
-		g.u.log.level = 3 + e % 5;
+		g.u.log.level = (uint8_t)(3 + e % 5);
 		g.u.log.len = (uint8_t)(1 + a % GK_LINK_TEXT);
 		memset(g.u.log.text, '%', g.u.log.len);
 		break;
@@ -424,14 +513,7 @@ static void one_frame(struct input *in)
 		b[0] = GK_LINK_VERSION;
 		b[1] = g.type;
 	}
-	if (!reader || reader->pass_fd < 0)
-		return;
-	if (send(reader->pass_fd, b, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n)
-		ring(f.d.link_fd, EPOLLIN);
-	/* And what it is told in turn. */
-	reader = child_named("gatekeeper-link");
-	while (reader && recv(reader->pass_fd, b, sizeof(b), MSG_DONTWAIT) > 0)
-		;
+	pass_on(b, n);
 }
 
 static void child_ends(struct input *in)
@@ -532,7 +614,8 @@ static int held(unsigned code)
 	for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
 		const struct gk_session_device *s = &f.d.session.dev[i];
 
-		if (s->id && (s->info.granted & GK_ROLE_KEYBOARD) &&
+		if (s->id && f.d.keyboards.slot[i].counts == GK_COUNTS_YES &&
+		    (s->info.granted & GK_ROLE_KEYBOARD) &&
 		    (s->info.verdict == GK_VERDICT_ADMITTED ||
 		     s->info.verdict == GK_VERDICT_PARTLY) &&
 		    (s->down[code >> 3] >> (code & 7) & 1))
@@ -565,6 +648,27 @@ static void check_keys(void)
 		MUST(f.d.link_fd >= 0 && f.d.session_begun);
 		MUST(held(code));
 	}
+}
+
+/* The modes of rules.conf, as far as they bound how many count. */
+static void check_counted(void)
+{
+	unsigned counted = 0;
+
+	for (int i = 0; i < GK_LINK_DEVICES; i++) {
+		const struct gk_session_device *s = &f.d.session.dev[i];
+
+		if (f.d.keyboards.slot[i].counts == GK_COUNTS_NO)
+			continue;
+		MUST(s->id && s->info.granted & GK_ROLE_KEYBOARD);
+		if (f.d.keyboards.slot[i].counts != GK_COUNTS_YES)
+			continue;
+		counted++;
+		MUST(!(f.d.rules.table.keyboards & GK_KEYBOARDS_PINNED) ||
+		     memcmp(s->info.sha256, pinned, sizeof(pinned)) == 0);
+	}
+	MUST(!(f.d.rules.table.keyboards & GK_KEYBOARDS_ONE) || counted <= 1);
+	MUST(f.d.keyboards.numbers <= GK_NUMBERS);
 }
 
 static int gate_works(void)
@@ -612,9 +716,14 @@ static void check_state(void)
 		MUST(f.d.handover.active && children_named("the handoff") == 1);
 		MUST(!reader);
 		break;
+	case GK_GATE_FAILED:
+		/* A fallback that ends while it is told to stop ends here. */
+		if (f.d.after_destroy == GK_AFTER_EXIT)
+			break;
+		MUST(!gate_works() && !reader && !timer);
+		break;
 	case GK_GATE_HANDED_OVER:
 	case GK_GATE_FALLBACK:
-	case GK_GATE_FAILED:
 	case GK_GATE_NO_CONTROLLER:
 	case GK_GATE_DISABLED:
 		MUST(!gate_works() && !reader && !timer);
@@ -642,8 +751,13 @@ static void begin(struct input *in)
 {
 	static struct gk_daemon fresh;
 	int keys[2];
-	unsigned how = take(in);
+	unsigned how = take(in), mode = take(in) % 8;
+	char path[256];
 
+	unlink(in_top(path, "etc/gatekeeper/rules.conf"));
+	if (modes[mode])
+		put_in("etc/gatekeeper/rules.conf", modes[mode],
+		       strlen(modes[mode]), 0);
 	clock_ms = 1000000;
 	memset(&f, 0, sizeof(f));
 	for (int i = 0; i < 4; i++)
@@ -659,7 +773,6 @@ static void begin(struct input *in)
 		f.d.opt.fallback = GK_FALLBACK_DOM0_HID;
 	child_limit = how & 0x30 ? GK_CHILDREN : 2;
 	MUST(gk_loop_open(&f.d.loop) == 0);
-	/* The screen is the console of the machine that this runs on. */
 	gk_screen_init(&f.d.screen, f.d.loop, 0);
 	MUST(gk_control_open(&f.d) == 0);
 	MUST(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0,
@@ -722,6 +835,7 @@ static int lowest_fd(void)
 static void check(void)
 {
 	check_keys();
+	check_counted();
 	check_state();
 	check_restarts();
 }
@@ -758,7 +872,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			request(&in);
 			break;
 		case 7:
-			if (op & 8)
+			if ((op & 24) == 24)
+				type_number(op >> 5);
+			else if (op & 8)
 				lights(&in);
 			else if (op & 16)
 				reader_closes();
