@@ -148,8 +148,9 @@ $(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: $(FUZZ_DAEMON) $(FUZZ_INCLUDES) \
 $(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: LIBS := -lxenstore
 # The supervisor as it is; what it asks of the kernel stands in the fuzzer.
 $(T)/replay/supervisor $(T)/fuzz/supervisor: \
-	$(addprefix gatekeeper/domain/,devices.c judge.c storm.c) \
+	$(addprefix gatekeeper/domain/,devices.c digest.c judge.c storm.c) \
 	$(wildcard gatekeeper/domain/*.h)
+$(T)/replay/supervisor $(T)/fuzz/supervisor: LIBS := -lcrypto
 
 include tests/takeover/takeover.mk tests/conformance/conformance.mk
 
