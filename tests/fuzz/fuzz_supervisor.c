@@ -195,32 +195,6 @@ const char *gk_child_end(int status)
 	return status ? "ended" : NULL;
 }
 
-/* core/ has one that does without libcrypto, for all bytes at once. */
-struct gk_digest {
-	uint8_t b[GK_USB_RAW_MAX];
-	size_t len;
-};
-
-struct gk_digest *gk_digest_begin(void)
-{
-	static struct gk_digest d;
-
-	d.len = 0;
-	return &d;
-}
-
-void gk_digest_add(struct gk_digest *d, const void *data, size_t len)
-{
-	MUST(len <= sizeof(d->b) - d->len);
-	memcpy(d->b + d->len, data, len);
-	d->len += len;
-}
-
-void gk_digest_end(struct gk_digest *d, uint8_t out[32])
-{
-	gk_sha256(d->b, d->len, out);
-}
-
 static struct plugged *plugged_at(const struct gk_present *p)
 {
 	for (unsigned i = 0; i < m.devs; i++)
