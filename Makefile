@@ -96,7 +96,7 @@ $(B)/gatekeeperd: LIBS := -lxenstore
 $(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(JAIL) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore
 $(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c) $(B)/libgkdom0.a $(B)/libgkcore.a
-$(B)/gatekeeper: LIBS := -lxenstore
+$(B)/gatekeeper: LIBS := -lxenstore -lcrypto
 $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper:
 	$(call say,LD $@)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -110,6 +110,11 @@ REDIR := libusbredirparser-0.5
 UNIT := $(patsubst tests/unit/%.c,$(T)/unit/%,$(wildcard tests/unit/test_*.c))
 DOM0_TESTS := $(patsubst tests/dom0/%.c,$(T)/dom0/%,$(wildcard tests/dom0/*.c))
 HANDOFF_TESTS := $(patsubst tests/handoff/%.c,$(T)/handoff/%,$(wildcard tests/handoff/test_*.c))
+# Not core alone: gatekeeperd; some of its files are replaced or included there.
+FUZZ_CPPFLAGS := -I. -Igatekeeper -Itests/fuzz -I/usr/include/libusb-1.0
+FUZZ_INCLUDES := $(DAEMON_MAIN) gatekeeper/dom0/paths.c
+FUZZ_DAEMON := $(filter-out $(LINK_READER) $(FUZZ_INCLUDES) $(addprefix gatekeeper/dom0/,\
+	loop.c clock.c log.c screen.c),$(wildcard gatekeeper/dom0/*.c)) $(wildcard handoff/*.c)
 REPLAYS := $(patsubst tests/fuzz/fuzz_%.c,$(T)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 
@@ -136,8 +141,15 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 		$(wildcard gatekeeper/core/*.h)
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -Igatekeeper -Itests/fuzz -o $@ \
-		$(filter %.c,$^)
+	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) $(FUZZ_CPPFLAGS) -o $@ \
+		$(filter-out $(FUZZ_INCLUDES),$(filter %.c,$^)) $(LIBS)
+$(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: $(FUZZ_DAEMON) $(FUZZ_INCLUDES) \
+	$(wildcard gatekeeper/dom0/*.h)
+$(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: LIBS := -lxenstore
+# The supervisor as it is; what it asks of the kernel stands in the fuzzer.
+$(T)/replay/supervisor $(T)/fuzz/supervisor: \
+	$(addprefix gatekeeper/domain/,devices.c judge.c storm.c) \
+	$(wildcard gatekeeper/domain/*.h)
 
 include tests/takeover/takeover.mk tests/conformance/conformance.mk
 
@@ -186,8 +198,8 @@ $(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(CORE) \
 	$(call say,CLANG $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)clang $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -DGK_LIBFUZZER -Igatekeeper -Itests/fuzz \
-		-o $@ $(filter %.c,$^) $(FUZZ_LIBS)
+		-fno-sanitize-recover=all -DGK_LIBFUZZER $(FUZZ_CPPFLAGS) \
+		-o $@ $(filter-out $(FUZZ_INCLUDES),$(filter %.c,$^)) $(LIBS)
 fuzz: deps
 	$(Q)$(MAKE) --no-print-directory $(FUZZERS)
 	$(Q)tests/fuzz/run $(SECONDS) $(FUZZERS)

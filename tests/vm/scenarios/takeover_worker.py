@@ -9,11 +9,13 @@ from harness.test import Failed, Test
 from harness.virtual import VirtualDevice
 
 IMAGES = paths.TOP / "build/tests/takeover/worker"
+SEALED, UNSEALED = IMAGES / "sealed.image", IMAGES / "unsealed.image"
 PORT = "1-3"
 LINES = ("journalctl -b --no-pager -o cat -t gatekeeperd | "
          f"grep -aE 'takeover|port {PORT}\\b|ended, status|forbids' || true")
 # How long the watchdog may take with one that spins or hangs.
 PATIENCE = 20
+UNPUNISHED = "nothing was done about it"
 
 
 class Attempts:
@@ -63,32 +65,30 @@ class Attempts:
         self.evil.do("enter")
         lines = self.wait([r"takeover [0-9]+ (next|end)$",
                            rf"port {PORT} .*(refused|gone)"], PATIENCE + 20)
-        how = "stays as it is" if lines is None else "\n".join(lines)
         self.evil.do("unplug")
-        self.wait([rf"port {PORT} .*gone"], 20)
-        return how
+        after = self.wait([rf"port {PORT} .*gone"], 20)
+        if lines is None:
+            return UNPUNISHED
+        said = "\n".join(lines + (after or []))
+        if re.search(r"forbids|status (31|159)\b", said):
+            return "killed by the system-call filter"
+        refused = re.search(rf"port {PORT} .*refused: (.*)", said)
+        return f"worker ended, device refused: {refused[1]}" if refused else ""
 
     def run(self):
+        """Until the last; what a worker did not live to tell is told of its end."""
         first = 0
         while not self.ended:
             how = self.life(first)
             last = self.last()
+            if self.ended and last < first:
+                break
             if last < first:
                 raise Failed(f"attempt {first} did not begin: {how}")
-            if self.results[last] in ("trying", "sent") and not self.ended \
-                    and "next" not in how:
-                self.results[last] = self.end_of(how)
+            if how and not self.ended:
+                self.results[last] = how
             self.t.doing(f"attempt {last} {self.names[last]}: {self.results[last]}")
             first = last + 1
-
-    @staticmethod
-    def end_of(how):
-        """What ended the worker: a signal's number is in its wait status."""
-        if re.search(r"forbids|status (31|159)\b", how):
-            return "killed by the system-call filter"
-        if "refused" in how or "gone" in how:
-            return "worker ended, device refused"
-        return how
 
 
 def believed(t, attempts):
@@ -107,8 +107,9 @@ def believed(t, attempts):
     t.check(said.count("HELLO of the gate") == 1, "the link was opened anew")
     kernel = t.guest.output("dmesg | grep -ciE 'sysrq|power key' || true")
     t.check(kernel.strip() == "0", "SysRq or the power key in the kernel's log")
-    bad = [attempts.names[n] for n, r in attempts.results.items() if "SUCCEEDED" in r]
-    t.check(not bad, f"succeeded: {bad}")
+    bad = [attempts.names[n] for n, r in attempts.results.items()
+           if "SUCCEEDED" in r or r == UNPUNISHED]
+    t.check(not bad, f"not refused: {bad}")
 
 
 def report(t, attempts):
@@ -152,18 +153,18 @@ def taken_over(t, image):
     return attempts
 
 
-@scenario("taken-over-worker", timeout=900)
+@scenario("taken-over-worker", timeout=900, needs=(SEALED,))
 def taken_over_worker(t: Test):
     """A worker that runs its attacker's code: each attempt's result, one by one."""
-    attempts = taken_over(t, IMAGES / "sealed.image")
+    attempts = taken_over(t, SEALED)
     t.check(t.metrics["takeover_killed"] > 50,
             f"the filter killed only {t.metrics['takeover_killed']}")
     t.check(attempts.results[0].startswith("done"), "its own device does not answer")
 
 
-@scenario("taken-over-worker-unsealed", timeout=600)
+@scenario("taken-over-worker-unsealed", timeout=600, needs=(UNSEALED,))
 def taken_over_worker_unsealed(t: Test):
     """The same without the worker's system-call filter: the rest of the jail holds."""
-    taken_over(t, IMAGES / "unsealed.image")
+    taken_over(t, UNSEALED)
     t.check(t.metrics["takeover_refused"] > 50,
             f"only {t.metrics['takeover_refused']} attempts were refused")
