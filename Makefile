@@ -96,7 +96,7 @@ $(B)/gatekeeperd: LIBS := -lxenstore
 $(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(JAIL) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore
 $(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c) $(B)/libgkdom0.a $(B)/libgkcore.a
-$(B)/gatekeeper: LIBS := -lxenstore
+$(B)/gatekeeper: LIBS := -lxenstore -lcrypto
 $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper:
 	$(call say,LD $@)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -111,6 +111,7 @@ UNIT := $(patsubst tests/unit/%.c,$(T)/unit/%,$(wildcard tests/unit/test_*.c))
 DOM0_TESTS := $(patsubst tests/dom0/%.c,$(T)/dom0/%,$(wildcard tests/dom0/*.c))
 HANDOFF_TESTS := $(patsubst tests/handoff/%.c,$(T)/handoff/%,$(wildcard tests/handoff/test_*.c))
 # Not core alone: gatekeeperd; some of its files are replaced or included there.
+FUZZ_CPPFLAGS := -I. -Igatekeeper -Itests/fuzz -I/usr/include/libusb-1.0
 FUZZ_INCLUDES := $(DAEMON_MAIN) gatekeeper/dom0/paths.c
 FUZZ_DAEMON := $(filter-out $(LINK_READER) $(FUZZ_INCLUDES) $(addprefix gatekeeper/dom0/,\
 	loop.c clock.c log.c screen.c),$(wildcard gatekeeper/dom0/*.c)) $(wildcard handoff/*.c)
@@ -140,57 +141,19 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 		$(wildcard gatekeeper/core/*.h)
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) -I. -Igatekeeper -Itests/fuzz -o $@ \
+	$(Q)$(CC) $(CSTD) $(WARN) -O1 -g $(SAN) $(FUZZ_CPPFLAGS) -o $@ \
 		$(filter-out $(FUZZ_INCLUDES),$(filter %.c,$^)) $(LIBS)
 $(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: $(FUZZ_DAEMON) $(FUZZ_INCLUDES) \
 	$(wildcard gatekeeper/dom0/*.h)
 $(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: LIBS := -lxenstore
+# The supervisor as it is; what it asks of the kernel stands in the fuzzer.
+$(T)/replay/supervisor $(T)/fuzz/supervisor: \
+	$(addprefix gatekeeper/domain/,devices.c judge.c storm.c) \
+	$(wildcard gatekeeper/domain/*.h)
 
-# A gate that has been taken over; tests/takeover/gate/README.md.
-EVIL := tests/takeover/gate
-# gatekeeperd's own code without its main().
-$(B)/obj/gatekeeperd_main.o: $(B)/obj/gatekeeper/dom0/main.o
-	$(Q)objcopy --redefine-sym main=gatekeeperd_main $< $@
-$(T)/takeover/campaign: $(call objs,$(EVIL)/campaign.c $(EVIL)/attack.c) \
-	$(B)/obj/gatekeeperd_main.o $(B)/libgkdom0.a $(B)/libgkcore.a
-$(T)/takeover/campaign: LIBS := -lxenstore
-$(T)/takeover/campaign:
-	$(call say,LD $@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+include tests/takeover/takeover.mk tests/conformance/conformance.mk
 
-$(T)/takeover/gate-supervisor: $(call objs,$(EVIL)/supervisor.c $(EVIL)/attack.c) \
-	$(B)/libgkcore.a
-$(T)/takeover/gate-supervisor: LIBS := -lxenvchan -lxenstore -lxengnttab -lxenevtchn \
-	-lxentoollog -lxentoolcore
-$(T)/takeover/witness: $(call objs,$(EVIL)/witness.c)
-$(T)/takeover/gate-supervisor $(T)/takeover/witness:
-	$(call say,LD $@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
-$(T)/takeover/gate-image: $(B)/gate/init $(T)/takeover/gate-supervisor $(B)/gate/worker \
-		$(IMAGE)/build-image
-	$(call say,IMAGE $@)
-	$(Q)$(IMAGE)/build-image $@ $(filter $(B)/%,$^)
-# The list of keys, for the scenario.
-$(T)/takeover/keys: $(T)/takeover/campaign
-	$(Q)$< --keys > $@
-TAKEN_OVER_GATE := $(T)/takeover/gate-image $(T)/takeover/witness $(T)/takeover/keys
-
-# The conformance test, and our supervisor on a socket for it.
-$(T)/conformance/conformance: $(B)/obj/tests/conformance/conformance.o $(B)/libgkcore.a
-$(T)/conformance/worker: $(B)/obj/tests/conformance/worker.o $(B)/libgkcore.a
-$(T)/conformance/supervisor: $(call domain_objs,$(filter-out link_vchan spawn reduce,\
-		$(DOMAIN_SUPERVISOR))) $(call objs,tests/conformance/socket_stream.c \
-		tests/conformance/plain_start.c) $(B)/libgkcore.a
-$(T)/conformance/supervisor: LIBS := -lcrypto
-CONFORMANCE := $(addprefix $(T)/conformance/,conformance worker supervisor)
-$(CONFORMANCE):
-	$(call say,LD $@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
-
-TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(UNIT) $(DOM0_TESTS) \
+TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
 	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile
 
@@ -206,7 +169,8 @@ check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 
 # All boot scenarios. SCENARIOS="name ..." runs some.
 vm-check: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(TAKEN_OVER_GATE)
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(TAKEN_OVER_GATE) \
+		$(TAKEN_OVER_WORKER)
 	$(Q)tests/vm/run $(SCENARIOS)
 
 demo: deps
@@ -234,7 +198,7 @@ $(FUZZERS): $(T)/fuzz/%: tests/fuzz/fuzz_%.c tests/fuzz/fuzz.h $(CORE) \
 	$(call say,CLANG $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)clang $(CSTD) -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -DGK_LIBFUZZER -I. -Igatekeeper -Itests/fuzz \
+		-fno-sanitize-recover=all -DGK_LIBFUZZER $(FUZZ_CPPFLAGS) \
 		-o $@ $(filter-out $(FUZZ_INCLUDES),$(filter %.c,$^)) $(LIBS)
 fuzz: deps
 	$(Q)$(MAKE) --no-print-directory $(FUZZERS)
@@ -284,6 +248,8 @@ install: all
 		$(D)/lib/systemd/system/xenstored.service.d/20-gatekeeper.conf
 	[ -e $(DESTDIR)/etc/gatekeeper/gatekeeper.conf ] || \
 		install -m 0644 gatekeeper/dom0/gatekeeper.conf $(DESTDIR)/etc/gatekeeper/
+	[ -e $(DESTDIR)/etc/gatekeeper/rules.conf ] || \
+		install -m 0644 gatekeeper/dom0/rules.conf $(DESTDIR)/etc/gatekeeper/
 	for page in $(MAN); do \
 		dir=$(D)/share/man/man$${page##*.}; \
 		install -d $$dir && install -m 0644 $$page $$dir/ || exit 1; \

@@ -59,7 +59,8 @@ install() {
         /usr/lib/gatekeeper/gate-kernel \
         /usr/lib/gatekeeper/gate-image
     inst_multiple -o /etc/gatekeeper/gatekeeper.conf \
-        /etc/gatekeeper/rules.conf /etc/xen/xl.conf
+        /etc/gatekeeper/rules.conf /etc/xen/xl.conf \
+        /var/lib/gatekeeper/keyboards
     for tool in xenstored xenconsoled xen-init-dom0; do
         inst "$(_gk_xen_tool "$tool")"
     done

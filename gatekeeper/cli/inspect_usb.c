@@ -3,6 +3,7 @@
  * What the gate would say to a device, from a copy of its descriptors, by the
  * rules that are in force on this machine. core/policy decides, as in the gate.
  */
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,7 +11,6 @@
 #include "cli/cli.h"
 #include "cli/inspect.h"
 #include "core/policy.h"
-#include "core/sha256.h"
 #include "core/usb_desc.h"
 #include "dom0/gate_rules.h"
 #include "dom0/json.h"
@@ -142,7 +142,7 @@ static int gather(struct inspection *in, const void *raw, size_t len,
 	in->facts.port = text_or_none(more->port);
 	in->facts.serial = text_or_none(more->serial);
 	in->facts.name = text_or_none(more->name);
-	gk_sha256(raw, len, in->facts.sha256);
+	SHA256(raw, len, in->facts.sha256);
 	for (unsigned i = 0; !err && i < more->reports; i++)
 		err = add_report(in, &more->report[i]);
 	return err;

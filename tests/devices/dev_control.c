@@ -9,8 +9,8 @@
 enum { STALL_ALL, NEVER_ALL, LATE_ALL, STALL_CLASS, NEVER_CLASS, NEVER_SET,
        STALL_SET, HALTED };
 
-/* Below the 5 s that Linux waits; six of these are half a minute. */
-#define LATE_MS	1500
+/* More than the 500 ms of USB 2.0 9.2.6.4; Linux waits 5 s. */
+#define LATE_MS	700
 
 static const uint8_t device_desc[] = {
 	GK_DEVICE_BYTES(0, 64, 0x1209, 0x000e, 1),
@@ -31,7 +31,7 @@ static const struct gk_desc descs[] = {
 static const struct gk_variant answers[] = {
 	{ "stall-all", "stalls every control request", STALL_ALL, NULL, 0 },
 	{ "never-all", "answers no control request", NEVER_ALL, NULL, 0 },
-	{ "late-all", "answers every control request 1.5 s late", LATE_ALL,
+	{ "late-all", "answers every control request 0.7 s late", LATE_ALL,
 	  NULL, 0 },
 	{ "stall-class", "stalls every class request", STALL_CLASS, NULL, 0 },
 	{ "never-class", "answers no class request", NEVER_CLASS, NULL, 0 },

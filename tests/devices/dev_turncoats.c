@@ -81,7 +81,7 @@ static const struct gk_variant turncoats[] = {
 	  NULL, 0 },
 	{ "turncoat-reads", "its configuration differs at every second read",
 	  READS, NULL, 0 },
-	{ "turncoat-device", "its product number counts its own reads", DEVICE,
+	{ "turncoat-device", "its release number counts its own reads", DEVICE,
 	  NULL, 0 },
 	{ "turncoat-set", "other descriptors once it was configured", CONFIGURED,
 	  NULL, 0 },
@@ -101,7 +101,7 @@ static void turn(struct state *s)
 	gk_vdev_set_desc(s->dev, GK_DT_CONFIG, 0, -1, turned_config_desc,
 			 sizeof(turned_config_desc));
 	if (device)
-		device[10] = 0x07;
+		device[11] |= 0x80;
 }
 
 static void turn_and_replug(void *arg)
@@ -149,7 +149,7 @@ static void control(struct gk_vdev *dev, const struct gk_setup *setup,
 	case DEVICE:
 		device = gk_vdev_desc(dev, GK_DT_DEVICE, 0, -1, NULL);
 		if (type == GK_DT_DEVICE && device)
-			device[11]++;
+			device[12]++;
 		break;
 	case REPORT:
 		if (type == GK_DT_HID_REPORT && ++s->reads % 2 == 0)

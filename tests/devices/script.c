@@ -162,34 +162,40 @@ static enum gk_command_result override(struct gk_vdev *dev, const char *args,
 
 static void client_run(void *arg);
 
-/* "storm COUNT MS": out and in again so often, each after so long */
+/* "storm COUNT MS [MS]": so often in and out again; how long in, how long out */
 static enum gk_command_result storm(struct gk_client *c, const char *args,
 				    struct gk_reply *reply)
 {
-	unsigned int count, ms;
+	unsigned int count, in, out;
 	char rest;
+	int n;
 
-	if (sscanf(args, "%4u %5u %c", &count, &ms, &rest) != 2 || !count ||
-	    ms > 60000) {
+	n = sscanf(args, "%4u %5u %5u %c", &count, &in, &out, &rest);
+	if (n == 2)
+		out = in;
+	if (n < 2 || n > 3 || !count || in > 60000 || out > 60000) {
 		snprintf(reply->text, sizeof(reply->text),
-			 "storm COUNT MILLISECONDS");
+			 "storm COUNT MILLISECONDS [MILLISECONDS]");
 		return GK_CMD_ERROR;
 	}
 	c->storm_left = 2 * count;
-	c->storm_us = ms * 1000u;
+	c->storm_us[0] = in * 1000u;
+	c->storm_us[1] = out * 1000u;
 	c->waits = GK_CLIENT_STORM;
-	gk_vdev_timer(c->dev, &c->timer, c->storm_us);
+	gk_vdev_timer(c->dev, &c->timer, 0);
 	return GK_CMD_OK;
 }
 
 static void storm_turn(struct gk_client *c)
 {
-	if (c->storm_left-- % 2)
-		gk_vdev_plug(c->dev);
-	else
+	bool out = --c->storm_left % 2;
+
+	if (out)
 		gk_vdev_unplug(c->dev);
+	else
+		gk_vdev_plug(c->dev);
 	if (c->storm_left)
-		gk_vdev_timer(c->dev, &c->timer, c->storm_us);
+		gk_vdev_timer(c->dev, &c->timer, c->storm_us[out]);
 	else
 		finish_wait(c, "ok", "");
 }

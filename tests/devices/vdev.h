@@ -72,7 +72,7 @@ struct gk_client {
 		GK_CLIENT_STORM,
 	} waits;
 	unsigned int storm_left;	/* times to pull or push the plug */
-	unsigned int storm_us;
+	unsigned int storm_us[2];	/* in, out */
 	uint32_t token;
 	struct gk_timer timer;
 };

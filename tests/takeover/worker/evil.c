@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The hooks in a worker that has been taken over. All objects of the real worker
+ * are linked as they are; ld's --wrap puts these functions before two of them.
+ *
+ * The device commands its worker by what it types: a number and Enter runs the
+ * attempts from that number on, until one ends the worker or BATCH are done.
+ * The keys go no further, so all that dom0 may get of them is what an attempt
+ * makes it believe.
+ */
+#include <linux/input-event-codes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "domain/sandbox.h"
+#include "evil.h"
+
+/* Two LOG frames an attempt: within what the supervisor lets a device say. */
+enum { BATCH = 8 };
+
+int __real_gk_sandbox_seal(void);
+int __wrap_gk_sandbox_seal(void);
+void __wrap_gk_worker_send(struct gk_worker *w, const struct gk_frame *f);
+
+static void say(struct gk_worker *w, const char *text)
+{
+	struct gk_frame f = { .type = GK_LINK_LOG };
+
+	f.u.log.level = 5;
+	f.u.log.len = (uint8_t)strnlen(text, GK_LINK_TEXT);
+	memcpy(f.u.log.text, text, f.u.log.len);
+	__real_gk_worker_send(w, &f);
+}
+
+static const struct gk_attempt *attempt(unsigned n)
+{
+	if (n < gk_kernel_attempts_n)
+		return &gk_kernel_attempts[n];
+	n -= gk_kernel_attempts_n;
+	return n < gk_link_attempts_n ? &gk_link_attempts[n] : NULL;
+}
+
+static void try(struct gk_worker *w, unsigned n, const struct gk_attempt *a)
+{
+	char line[GK_LINK_TEXT];
+	int r;
+
+	snprintf(line, sizeof(line), "takeover %u %s: trying", n, a->name);
+	say(w, line);
+	r = a->run(w);
+	if (r == GK_SUCCEEDED)
+		snprintf(line, sizeof(line), "takeover %u %s: SUCCEEDED", n, a->name);
+	else if (r == GK_OWN)
+		snprintf(line, sizeof(line), "takeover %u %s: done to its own device",
+			 n, a->name);
+	else if (r == GK_SENT)
+		snprintf(line, sizeof(line), "takeover %u %s: sent", n, a->name);
+	else
+		snprintf(line, sizeof(line), "takeover %u %s: refused (%s)", n, a->name,
+			 strerrorname_np(r) ? strerrorname_np(r) : "?");
+	say(w, line);
+}
+
+static void run_from(struct gk_worker *w, unsigned first)
+{
+	char line[GK_LINK_TEXT];
+	unsigned n = first;
+
+	for (; n < first + BATCH && attempt(n); n++)
+		try(w, n, attempt(n));
+	snprintf(line, sizeof(line), "takeover %u %s", n, attempt(n) ? "next" : "end");
+	say(w, line);
+}
+
+/* Linux's codes: KEY_1 to KEY_9, then KEY_0, are in a row. */
+static void on_key(struct gk_worker *w, const struct gk_link_key *key)
+{
+	static unsigned number;
+
+	if (!key->value)
+		return;
+	if (key->code >= KEY_1 && key->code <= KEY_0)
+		number = number * 10 + (unsigned)(key->code - KEY_1 + 1) % 10;
+	if (key->code != KEY_ENTER)
+		return;
+	run_from(w, number);
+	number = 0;
+}
+
+void __wrap_gk_worker_send(struct gk_worker *w, const struct gk_frame *f)
+{
+	if (f->type == GK_LINK_KEY)
+		on_key(w, &f->u.key);
+	else
+		__real_gk_worker_send(w, f);
+}
+
+/*
+ * Also before anything was granted: keys and lines. If one were believed, the
+ * passphrase that is typed on the other keyboard would be wrong. Then the seal;
+ * the build without it shows what the rest of the jail holds alone.
+ */
+int __wrap_gk_sandbox_seal(void)
+{
+	struct gk_worker none = { 0 };
+	struct gk_frame key = { .type = GK_LINK_KEY };
+
+	key.u.key.code = KEY_Q;
+	for (unsigned i = 0; i < 8; i++) {
+		key.u.key.value = !key.u.key.value;
+		__real_gk_worker_send(&none, &key);
+	}
+	say(&none, "takeover: a line before it was granted anything");
+#ifdef GK_UNSEALED
+	return 0;
+#else
+	return __real_gk_sandbox_seal();
+#endif
+}
