@@ -38,12 +38,19 @@ static uint8_t role_asked(const struct gk_usb_interface *itf)
 	return GK_ROLE_KEYBOARD | GK_ROLE_FIDO | GK_ROLE_POINTER;
 }
 
+/* Bulk transfers, and a class descriptor to go by (CCID 1.10 4.1, 5.1). */
+static int is_ccid(const struct gk_usb_interface *itf)
+{
+	return itf->sub_class == 0 && itf->protocol == CCID_BULK &&
+	       itf->ccid.present && itf->bulk_in.address && itf->bulk_out.address;
+}
+
 uint8_t gk_policy_fits(const struct gk_usb_interface *itf)
 {
 	uint8_t asked = role_asked(itf);
 
 	if (itf->base_class == CLASS_SMARTCARD)
-		return itf->sub_class == 0 && itf->protocol == CCID_BULK ? asked : 0;
+		return is_ccid(itf) ? asked : 0;
 	/* The largest packet there is (USB 2.0 9.6.6). */
 	if (itf->in.address == 0 || itf->in.max_packet > 1024)
 		return 0;
