@@ -302,6 +302,23 @@ void gk_devices_rescan(void)
 			appear(&st.present[i]);
 }
 
+void gk_devices_silent(const struct gk_present *at)
+{
+	struct device *d = st.stopping ? NULL : free_slot(at);
+
+	if (!d)
+		return;
+	memset(d, 0, sizeof(*d));
+	d->sock = -1;
+	d->at = *at;
+	d->c.info.path = at->path;
+	gk_judge_refuse(&d->c, GK_REASON_SILENT);
+	tell_first(d);
+	tell_gone(d, GK_REASON_CONFIGURE);
+	memset(d, 0, sizeof(*d));
+	d->sock = -1;
+}
+
 /* --- what workers say --- */
 
 /* An interface is what it was found to be, cut to what it could be; the first

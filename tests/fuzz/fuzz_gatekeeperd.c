@@ -618,7 +618,8 @@ static int held(unsigned code)
 		    (s->info.granted & GK_ROLE_KEYBOARD) &&
 		    (s->info.verdict == GK_VERDICT_ADMITTED ||
 		     s->info.verdict == GK_VERDICT_PARTLY) &&
-		    (s->down[code >> 3] >> (code & 7) & 1))
+		    (s->down[code >> 3] >> (code & 7) & 1) &&
+		    !(f.d.keyboards.slot[i].stale[code >> 3] >> (code & 7) & 1))
 			return 1;
 	}
 	return 0;

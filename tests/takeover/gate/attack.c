@@ -116,6 +116,8 @@ static void make_device(struct gk_attack *a, struct gk_attack_message *m)
 		v = below(a, 3);
 	f.device = a->ids[below(a, GK_LINK_DEVICES)];
 	f.generation = a->session.last_generation + 1 + below(a, 3);
+	if (f.generation < a->first_generation)
+		f.generation += a->first_generation;
 	d->path.controller = (uint8_t)gk_attack_random(a);
 	d->path.root = (uint8_t)below(a, 2);
 	d->path.depth = (uint8_t)(1 + below(a, GK_PORT_DEPTH));
@@ -409,7 +411,7 @@ void gk_attack_begin(struct gk_attack *a, const uint8_t nonce[GK_LINK_NONCE])
 	/* Ids as one would give them, and as nobody would. */
 	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
 		a->ids[i] = i < 12 ? i + 1 : 0xfffffff0 + i;
-	a->session.last_generation = below(a, 2) ? 0 : below(a, 1u << 30);
+	a->first_generation = below(a, 2) ? 0 : below(a, 1u << 30);
 }
 
 /* One frame of a kind that can be in order, until it is. */

@@ -135,6 +135,8 @@ def taken_over(t, image):
     t.screen.wait(rf"port {PORT}\b.*admitted", t.left(40))
     evil.do("type 0")
     evil.do("enter")
+    if image == SEALED:
+        t.screen.wait(rf"port {PORT}\b.*refused", t.left(40))
     t.sleep(2)
     # If a key of the evil worker's had been believed, this would be wrong.
     t.unlock()
