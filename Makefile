@@ -33,7 +33,7 @@ $(B)/gk-filter: gatekeeper/jail/filter.c $(wildcard gatekeeper/*/*.seccomp.h) \
 		gatekeeper/domain/worker_fd.h
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(WARN) -O1 -Igatekeeper -o $@ $< -lseccomp
+	$(Q)$(CC) $(CSTD) $(WARN) -O1 $(FILTER_FLAGS) -Igatekeeper -o $@ $< -lseccomp
 $(B)/gen/%_filter.h: $(B)/gk-filter
 	$(call say,FILTER $@)
 	$(Q)mkdir -p $(@D)
@@ -43,7 +43,7 @@ $(B)/obj/gatekeeper/domain/reduce.o: $(call bpf,domain/supervisor)
 $(B)/obj/gatekeeper/dom0/link_sandbox.o: $(call bpf,dom0/link_reader)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
-DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge \
+DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge kmsg \
 	link_server link_vchan log oom reduce spawn storm uevent
 DOMAIN_WORKER := worker worker_look worker_keyboard clock sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
@@ -148,8 +148,9 @@ $(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: $(FUZZ_DAEMON) $(FUZZ_INCLUDES) \
 $(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: LIBS := -lxenstore
 # The supervisor as it is; what it asks of the kernel stands in the fuzzer.
 $(T)/replay/supervisor $(T)/fuzz/supervisor: \
-	$(addprefix gatekeeper/domain/,devices.c judge.c storm.c) \
+	$(addprefix gatekeeper/domain/,devices.c digest.c judge.c storm.c) \
 	$(wildcard gatekeeper/domain/*.h)
+$(T)/replay/supervisor $(T)/fuzz/supervisor: LIBS := -lcrypto
 
 include tests/takeover/takeover.mk tests/conformance/conformance.mk
 
@@ -180,7 +181,7 @@ demo: deps
 # The same tests with the sanitizers in everything that runs on this machine.
 asan: deps
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan CFLAGS='-O1 -g $(SAN)' \
-		LDFLAGS='$(SAN)' HARDEN= check-run
+		LDFLAGS='$(SAN)' HARDEN= FILTER_FLAGS=-DGK_SANITIZED check-run
 
 # The gate that has been taken over, at length: make campaign MESSAGES=n SEED=n
 MESSAGES ?= 1000000

@@ -38,12 +38,19 @@ static uint8_t role_asked(const struct gk_usb_interface *itf)
 	return GK_ROLE_KEYBOARD | GK_ROLE_FIDO | GK_ROLE_POINTER;
 }
 
+/* Bulk transfers, and a class descriptor to go by (CCID 1.10 4.1, 5.1). */
+static int is_ccid(const struct gk_usb_interface *itf)
+{
+	return itf->sub_class == 0 && itf->protocol == CCID_BULK &&
+	       itf->ccid.present && itf->bulk_in.address && itf->bulk_out.address;
+}
+
 uint8_t gk_policy_fits(const struct gk_usb_interface *itf)
 {
 	uint8_t asked = role_asked(itf);
 
 	if (itf->base_class == CLASS_SMARTCARD)
-		return itf->sub_class == 0 && itf->protocol == CCID_BULK ? asked : 0;
+		return is_ccid(itf) ? asked : 0;
 	/* The largest packet there is (USB 2.0 9.6.6). */
 	if (itf->in.address == 0 || itf->in.max_packet > 1024)
 		return 0;
@@ -144,7 +151,7 @@ int gk_reason_refuses(uint16_t reason)
 	if (reason >= GK_REASON_NO_ROLE && reason <= GK_REASON_CONFIGURE)
 		return 1;
 	return reason == GK_REASON_WORKER ||
-	       (reason >= GK_REASON_RULE && reason <= GK_REASON_NO_RULE);
+	       (reason >= GK_REASON_RULE && reason <= GK_REASON_SILENT);
 }
 
 const char *gk_reason_text(uint16_t reason)
@@ -186,6 +193,8 @@ const char *gk_reason_text(uint16_t reason)
 		return "plugged in too often, leave it out for a while";
 	case GK_REASON_NO_RULE:
 		return "no rule allows it";
+	case GK_REASON_SILENT:
+		return "it does not answer";
 	case GK_REASON_UNPINNED:
 		return "not one of the pinned keyboards";
 	case GK_REASON_SECOND:

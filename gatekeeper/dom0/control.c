@@ -198,7 +198,7 @@ static void request(struct gk_client *c, char *line)
 		}
 		d->stop_client = c;
 		gk_timer_set(d->loop, &c->deadline, HANDOFF_MS, late, c);
-		gk_gate_destroy(d, GK_AFTER_EXIT);
+		gk_handover_stop(d);
 	} else if (!strncmp(line, "handoff ", 8)) {
 		answer_handoff(c, line + 8);
 	} else {

@@ -120,6 +120,7 @@ struct gk_daemon {
 	int control_fd;
 	struct gk_client client[GK_CLIENTS];
 	struct gk_client *stop_client;
+	int stopping;		/* quiesced: destroy the gate, and end */
 
 	struct gk_handover handover;
 	ino_t prompt_seen;	/* the question that was answered with a line */
@@ -183,6 +184,10 @@ void gk_devices_port(struct gk_daemon *d, const struct gk_link_device *i,
 /* gk_handover_start: 0, or GK_ERR_ORDER with why as one line. */
 int gk_handover_start(struct gk_daemon *d, struct gk_client *c,
 		      const char *why[1]) GK_MUST_CHECK;
+/* gk_handover_stop: the gate lets go, is destroyed, and the daemon ends. Without
+ * letting go the guest's xHCI driver would wait 5 s for a controller that is
+ * not its own any more. */
+void gk_handover_stop(struct gk_daemon *d);
 void gk_handover_quiesced(struct gk_daemon *d, const struct gk_link_quiesced *q);
 
 /* control.c */

@@ -181,7 +181,9 @@ static int seen(struct fallback *f, const char *name)
 {
 	struct judged now = { 0 };
 
-	snprintf(now.name, sizeof(now.name), "%s", name);
+	if (strlen(name) >= sizeof(now.name))
+		return 1;
+	strcpy(now.name, name);
 	if (get(now.devnum, sizeof(now.devnum), name, "devnum"))
 		return 1;
 	for (int i = 0; i < JUDGED; i++)

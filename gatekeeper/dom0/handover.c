@@ -154,10 +154,46 @@ static void quiesce_late(void *ctx)
 	run(d);
 }
 
+static void quiesce(struct gk_daemon *d, void (*late)(void *))
+{
+	struct gk_frame f = { .type = GK_LINK_QUIESCE };
+
+	d->state = GK_GATE_QUIESCE;
+	gk_daemon_publish(d);
+	f.u.quiesce.deadline_ms = GK_QUIESCE_MS;
+	gk_session_quiesce(&d->session);
+	gk_link_send(d, &f);
+	/* Its answer may come at its deadline, and has a way to go. */
+	gk_timer_set(d->loop, &d->handover.deadline, GK_QUIESCE_MS + 1000, late, d);
+}
+
+static void stop_now(void *ctx)
+{
+	struct gk_daemon *d = ctx;
+
+	gk_timer_clear(d->loop, &d->handover.deadline);
+	gk_gate_destroy(d, GK_AFTER_EXIT);
+}
+
+void gk_handover_stop(struct gk_daemon *d)
+{
+	if (d->stopping)
+		return;
+	d->stopping = 1;
+	if (d->state == GK_GATE_UP)
+		quiesce(d, stop_now);
+	else
+		stop_now(d);
+}
+
 void gk_handover_quiesced(struct gk_daemon *d, const struct gk_link_quiesced *q)
 {
 	char line[160];
 
+	if (d->stopping) {
+		stop_now(d);
+		return;
+	}
 	if (!d->handover.active || d->state != GK_GATE_QUIESCE)
 		return;
 	snprintf(line, sizeof(line), "{\"step\":\"quiesced\",\"detail\":\"%s, %u "
@@ -176,7 +212,6 @@ static int may_begin(const struct gk_daemon *d)
 static void check_done(void *ctx, const struct gk_child_end *end)
 {
 	struct gk_daemon *d = ctx;
-	struct gk_frame f = { .type = GK_LINK_QUIESCE };
 	char why[600];
 
 	if (end->status != 0) {
@@ -196,14 +231,7 @@ static void check_done(void *ctx, const struct gk_child_end *end)
 		run(d);
 		return;
 	}
-	d->state = GK_GATE_QUIESCE;
-	gk_daemon_publish(d);
-	f.u.quiesce.deadline_ms = GK_QUIESCE_MS;
-	gk_session_quiesce(&d->session);
-	gk_link_send(d, &f);
-	/* Its answer may come at its deadline, and has a way to go. */
-	gk_timer_set(d->loop, &d->handover.deadline, GK_QUIESCE_MS + 1000,
-		     quiesce_late, d);
+	quiesce(d, quiesce_late);
 }
 
 int gk_handover_start(struct gk_daemon *d, struct gk_client *c,

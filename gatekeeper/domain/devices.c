@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "core/keycode.h"
+#include "core/session.h"
 #include "inventory.h"
 #include "judge.h"
 #include "log.h"
@@ -28,6 +29,13 @@ enum {
 	 * types like one that does not. */
 	KEYS_MAX = 1500,
 	FRAMES_MAX = 3000,
+	/* KEY frames of all devices a second. Above the first figure who makes
+	 * more than a share (people stay below) is put out; above the second
+	 * anyone is, because dom0 closes the link at GK_SESSION_KEYS in a second
+	 * of its own clock, which can hold two of these. */
+	KEYS_ALL_MAX = 3000,
+	KEYS_SHARE = 60,
+	KEYS_ALL_END = GK_SESSION_KEYS / 2,
 	RATE_MS = 1000,
 	/* Of one root port: a hub full of anything leaves room for others. */
 	PORT_DEVICES = 8,
@@ -75,6 +83,8 @@ static struct {
 	const struct gk_devices_ops *ops;
 	struct device dev[GK_LINK_DEVICES];
 	uint32_t generation;
+	uint64_t window_ms;	/* of keys */
+	unsigned keys;		/* of all devices */
 	int stopping, full;
 	struct gk_present present[GK_INVENTORY_MAX];
 } st;
@@ -102,6 +112,14 @@ static void tell(const struct device *d)
 
 	f.u.dev = d->c.info;
 	st.ops->send(&f);
+}
+
+/* dom0 takes generations in rising order only, and others that appeared later may
+ * have been told of already. */
+static void tell_first(struct device *d)
+{
+	d->generation = ++st.generation;
+	tell(d);
 }
 
 static void tell_gone(const struct device *d, enum gk_reason reason)
@@ -147,8 +165,7 @@ static void put_out(struct device *d, enum gk_reason reason)
 	/* The verdict on what it is may be there already. */
 	if (d->c.verdict != GK_VERDICT_REFUSED)
 		gk_judge_refuse(&d->c, reason);
-	d->generation = ++st.generation;
-	tell(d);
+	tell_first(d);
 }
 
 static int start(struct device *d)
@@ -285,6 +302,23 @@ void gk_devices_rescan(void)
 			appear(&st.present[i]);
 }
 
+void gk_devices_silent(const struct gk_present *at)
+{
+	struct device *d = st.stopping ? NULL : free_slot(at);
+
+	if (!d)
+		return;
+	memset(d, 0, sizeof(*d));
+	d->sock = -1;
+	d->at = *at;
+	d->c.info.path = at->path;
+	gk_judge_refuse(&d->c, GK_REASON_SILENT);
+	tell_first(d);
+	tell_gone(d, GK_REASON_CONFIGURE);
+	memset(d, 0, sizeof(*d));
+	d->sock = -1;
+}
+
 /* --- what workers say --- */
 
 /* An interface is what it was found to be, cut to what it could be; the first
@@ -334,7 +368,7 @@ static void serve(struct device *d)
 	d->asked_ms = gk_clock_ms();
 	d->answered = 1;
 	d->cpu_ms = gk_spawn_cpu_ms(d->worker);
-	tell(d);
+	tell_first(d);
 }
 
 /* A worker's PING: it has looked (1), it serves (2), it is still there. */
@@ -348,6 +382,20 @@ static void on_ping(struct device *d, const struct gk_link_ping *p)
 		d->answered = 1;
 }
 
+/* 1: with it there are too many keys of all devices together. */
+static int all_too_fast(const struct device *d)
+{
+	uint64_t now = gk_clock_ms();
+
+	if (now - st.window_ms >= RATE_MS) {
+		st.window_ms = now;
+		st.keys = 0;
+	}
+	st.keys++;
+	return st.keys > KEYS_ALL_END ||
+	       (st.keys > KEYS_ALL_MAX && d->keys > KEYS_SHARE);
+}
+
 static void on_key(struct device *d, const struct gk_frame *f)
 {
 	if (d->stage != SERVING || !(d->c.info.granted & GK_ROLE_KEYBOARD))
@@ -357,7 +405,11 @@ static void on_key(struct device *d, const struct gk_frame *f)
 		return;
 	}
 	/* dom0 looks at it again. */
-	if (gk_key_allowed(f->u.key.code))
+	if (!gk_key_allowed(f->u.key.code))
+		return;
+	if (all_too_fast(d))
+		put_out(d, GK_REASON_FLOOD);
+	else
 		st.ops->send(f);
 }
 
@@ -498,7 +550,7 @@ static void child_of(struct device *d, int status)
 		put_out(d, GK_REASON_CONFIGURE);
 	else if (d->c.verdict == GK_VERDICT_HUB && d->stage == LOOKING) {
 		d->stage = STANDS;
-		tell(d);
+		tell_first(d);
 	}
 }
 

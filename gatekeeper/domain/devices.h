@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "core/link.h"
+#include "inventory.h"
 
 enum {
 	GK_HUB_DEPTH = 3,	/* hubs below a root hub, one behind the other */
@@ -24,6 +25,10 @@ void gk_devices_init(const struct gk_devices_ops *ops);
 
 /* gk_devices_rescan: compares sysfs with the table and acts on each change. */
 void gk_devices_rescan(void);
+
+/* gk_devices_silent: something is at this port and does not answer: dom0 is told
+ * of it and that it is gone; when it is pulled nobody will know. */
+void gk_devices_silent(const struct gk_present *at);
 
 /* gk_devices_worker_readable: the worker in this slot has sent something. */
 void gk_devices_worker_readable(unsigned slot);

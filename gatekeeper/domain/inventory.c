@@ -88,6 +88,18 @@ static int locate_root(unsigned bus, struct gk_port_path *path)
 	return GK_OK;
 }
 
+int gk_inventory_place(const char *name, struct gk_present *out)
+{
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	if (strlen(name) >= sizeof(out->name))
+		return GK_ERR_LIMIT;
+	strcpy(out->name, name);
+	err = parse_name(name, &out->busnum, &out->path);
+	return err ? err : locate_root(out->busnum, &out->path);
+}
+
 int gk_inventory_scan(struct gk_present out[GK_INVENTORY_MAX])
 {
 	DIR *dir = opendir(USB_DEVICES);

@@ -4,7 +4,6 @@
  * dom0. It looks at raw descriptors (through core/) and never at what a device
  * sends afterwards; that is its worker's.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +17,7 @@
 #include "devices.h"
 #include "hostdrivers.h"
 #include "judge.h"
+#include "kmsg.h"
 #include "link_server.h"
 #include "log.h"
 #include "oom.h"
@@ -39,6 +39,7 @@ enum {
 	WORKERS_MS = 1000,
 	TICK_MS = 200,
 	QUIESCE_TICK_MS = 20,
+	KMSG_A_TURN = 16,
 };
 
 /* Letting go, one step after the other. */
@@ -58,7 +59,8 @@ static struct {
 	pid_t unbinder;
 	int unbound;		/* result: 1 all of them */
 	char rules_said[GK_LINK_TEXT + 1];
-	int kmsg;		/* rd.gatekeeper.debug: the kernel's log, -1 */
+	int kmsg;		/* the kernel's log, -1: none */
+	int debug;		/* all of it goes to dom0 */
 } sv;
 
 static void send_frame(const struct gk_frame *f)
@@ -213,46 +215,32 @@ static void reap(int fd)
 	}
 }
 
-/*
- * With gk.debug on its command line the gate tells dom0 what its kernel logs:
- * it has no console. One record a read (Documentation/ABI/testing/dev-kmsg):
- * "priority,sequence,time,flags;text\n".
- */
-static int debug_fd(void)
+static void relay(const char *text)
 {
-	char line[1024] = { 0 };
-	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
+	struct gk_frame f = { .type = GK_LINK_LOG };
 
-	if (fd >= 0)
-		close(fd);
-	if (n <= 0 || !strstr(line, "gk.debug=1"))
-		return -1;
-	return open("/dev/kmsg", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	f.u.log.level = 7;
+	while (f.u.log.len < GK_LINK_TEXT && text[f.u.log.len]) {
+		f.u.log.text[f.u.log.len] = text[f.u.log.len];
+		f.u.log.len++;
+	}
+	if (f.u.log.len)
+		send_frame(&f);
 }
 
-static void relay_kmsg(void)
+static void read_kmsg(void)
 {
-	char record[1024];
+	struct gk_present at;
+	char text[512];
 
-	for (int i = 0; sv.kmsg >= 0 && sv.link.open && i < 16; i++) {
-		struct gk_frame f = { .type = GK_LINK_LOG };
-		ssize_t n = read(sv.kmsg, record, sizeof(record) - 1);
-		char *text;
-
-		if (n <= 0)
+	for (int i = 0; i < KMSG_A_TURN; i++) {
+		/* What there is to tell waits until dom0 listens. */
+		if (!sv.link.open || !gk_kmsg_next(sv.kmsg, text, sizeof(text)))
 			return;
-		record[n] = '\0';
-		text = strchr(record, ';');
-		if (!text)
-			continue;
-		f.u.log.level = 7;
-		for (text++; *text && *text != '\n' && f.u.log.len < GK_LINK_TEXT;
-		     text++)
-			f.u.log.text[f.u.log.len++] =
-				*text < 0x20 || *text > 0x7e ? '?' : *text;
-		if (f.u.log.len)
-			send_frame(&f);
+		if (sv.debug)
+			relay(text);
+		if (gk_kmsg_silent(text, &at))
+			gk_devices_silent(&at);
 	}
 }
 
@@ -289,7 +277,8 @@ int main(void)
 	}
 	gk_devices_init(&ops);
 	gk_judge_rules(RULES, sv.rules_said);
-	sv.kmsg = debug_fd();
+	sv.kmsg = gk_kmsg_open();
+	sv.debug = gk_kmsg_debug();
 	if (watch(gk_link_server_fd(&sv.link), FROM_DOM0) < 0 ||
 	    watch(uevents, FROM_KERNEL) < 0 || watch(children, FROM_CHILDREN) < 0)
 		return 1;
@@ -321,7 +310,7 @@ int main(void)
 			}
 		}
 		gk_devices_tick();
-		relay_kmsg();
+		read_kmsg();
 		quiesce_step();
 	}
 }

@@ -12,4 +12,4 @@ CONFORMANCE := $(addprefix $(T)/conformance/,conformance worker supervisor)
 $(CONFORMANCE):
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread

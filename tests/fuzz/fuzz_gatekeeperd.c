@@ -618,7 +618,8 @@ static int held(unsigned code)
 		    (s->info.granted & GK_ROLE_KEYBOARD) &&
 		    (s->info.verdict == GK_VERDICT_ADMITTED ||
 		     s->info.verdict == GK_VERDICT_PARTLY) &&
-		    (s->down[code >> 3] >> (code & 7) & 1))
+		    (s->down[code >> 3] >> (code & 7) & 1) &&
+		    !(f.d.keyboards.slot[i].stale[code >> 3] >> (code & 7) & 1))
 			return 1;
 	}
 	return 0;
@@ -710,7 +711,8 @@ static void check_state(void)
 		MUST(reader && !gate_works());
 		break;
 	case GK_GATE_QUIESCE:
-		MUST(f.d.handover.active && f.d.handover.deadline.at);
+		MUST(f.d.handover.active || f.d.stopping);
+		MUST(f.d.handover.deadline.at);
 		break;
 	case GK_GATE_HANDOFF:
 		MUST(f.d.handover.active && children_named("the handoff") == 1);

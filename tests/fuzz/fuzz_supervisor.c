@@ -41,6 +41,7 @@ enum {
 	WORKERS = 64, /* running or not yet reaped */
 	STEPS = 400, /* of an input */
 	BURST = 16,  /* key events of a burst, times its byte */
+	BLAME_MS = 300, /* for so long a worker that ended is not yet missed */
 	SILENCE_MS = 20000,
 	TICK_MS = 200,
 };
@@ -76,6 +77,8 @@ static struct {
 	uint8_t nonce;
 	int connected, stopping;
 	unsigned hearing; /* slot + 1 whose worker is heard, 0: none */
+	int announcing;
+	uint64_t ended[GK_LINK_DEVICES]; /* when the slot's last worker did */
 } m;
 
 /* --- descriptors: one byte says which interfaces --- */
@@ -190,32 +193,6 @@ void gk_kmsg(int level, const char *fmt, ...)
 const char *gk_child_end(int status)
 {
 	return status ? "ended" : NULL;
-}
-
-/* core/ has one that does without libcrypto, for all bytes at once. */
-struct gk_digest {
-	uint8_t b[GK_USB_RAW_MAX];
-	size_t len;
-};
-
-struct gk_digest *gk_digest_begin(void)
-{
-	static struct gk_digest d;
-
-	d.len = 0;
-	return &d;
-}
-
-void gk_digest_add(struct gk_digest *d, const void *data, size_t len)
-{
-	MUST(len <= sizeof(d->b) - d->len);
-	memcpy(d->b + d->len, data, len);
-	d->len += len;
-}
-
-void gk_digest_end(struct gk_digest *d, uint8_t out[32])
-{
-	gk_sha256(d->b, d->len, out);
 }
 
 static struct plugged *plugged_at(const struct gk_present *p)
@@ -370,7 +347,11 @@ static void check_device(const struct gk_frame *f)
 		return;
 	MUST(!m.stopping);
 	w = running(f->device - 1);
-	MUST(w);
+	if (!w) {
+		/* An announcement of what was told before. */
+		MUST(m.announcing && m.now - m.ended[f->device - 1] < BLAME_MS);
+		return;
+	}
 	for (unsigned i = 0; i < w->c.candidates; i++)
 		found |= w->found[i];
 	MUST((d->granted & ~found) == 0);
@@ -416,7 +397,9 @@ static void hello(void)
 	gk_session_init(&m.session, nonce);
 	m.connected = 1;
 	send_frame(&f);
+	m.announcing = 1;
 	gk_devices_announce();
+	m.announcing = 0;
 }
 
 /* --- workers --- */
@@ -552,6 +535,7 @@ static void end(struct worker *w, uint8_t how)
 	/* It is over: nothing can be running under that number. */
 	w->killed = 1;
 	w->pid = 0;
+	m.ended[w->slot] = m.now;
 	MUST(gk_devices_child_ended(pid, status[how % 8]) == 1);
 	if (!(how & 0x10))
 		hear(w->slot);

@@ -77,6 +77,8 @@ static const struct {
 	{ "smartcard", 0, 1, { CCID }, ADMITTED, S, S, { S }, 0 },
 	{ "smartcard by control transfers", 0, 1, { { 0x0b, 0, 1, 0, 0, 0 } }, NO_ROLE,
 	  S, 0, { 0 }, 0 },
+	{ "smartcard without its descriptor", 0, 1, { { 0x0b, 0, 0, 0, 0, 0 } }, NO_ROLE,
+	  S, 0, { 0 }, 0 },
 	{ "storage", 0, 1, { DISK }, NO_ROLE, 0, 0, { 0 }, 0 },
 	{ "no interface", 0, 0, { { 0 } }, NO_ROLE, 0, 0, { 0 }, 0 },
 	{ "hub", 9, 1, { HUBI }, HUB, 0, 0, { 0 }, 0 },
@@ -112,6 +114,13 @@ static void judge(const struct gk_usb_device *d, int err, struct gk_judgement *j
 	gk_policy_judge(d, err, &rules, &facts, j);
 }
 
+static void as_reader(struct gk_usb_interface *itf)
+{
+	itf->ccid.present = 1;
+	itf->bulk_in.address = 0x85;
+	itf->bulk_out.address = 0x05;
+}
+
 static void judgements(void **state)
 {
 	(void)state;
@@ -136,6 +145,8 @@ static void judgements(void **state)
 			d.first.interface[k].in.address = itf->in;
 			d.first.interface[k].in.max_packet = itf->max_packet;
 			d.first.interface[k].hid_report_len = itf->report;
+			if (itf->base == 0x0b && itf->in)
+				as_reader(&d.first.interface[k]);
 			d.first.interface[k].offset = (uint16_t)(100 + k);
 		}
 		/* What stands behind the last interface is none. */

@@ -116,6 +116,8 @@ static void make_device(struct gk_attack *a, struct gk_attack_message *m)
 		v = below(a, 3);
 	f.device = a->ids[below(a, GK_LINK_DEVICES)];
 	f.generation = a->session.last_generation + 1 + below(a, 3);
+	if (f.generation < a->first_generation)
+		f.generation += a->first_generation;
 	d->path.controller = (uint8_t)gk_attack_random(a);
 	d->path.root = (uint8_t)below(a, 2);
 	d->path.depth = (uint8_t)(1 + below(a, GK_PORT_DEPTH));
@@ -131,8 +133,9 @@ static void make_device(struct gk_attack *a, struct gk_attack_message *m)
 	d->rule = (uint16_t)gk_attack_random(a);
 	for (unsigned i = 0; i < GK_SHOWN_INTERFACES && i < d->interfaces; i++) {
 		bytes(a, (uint8_t *)&d->shown[i], sizeof(d->shown[i]));
-		d->shown[i].role = d->interfaces == 1 ?
-			d->granted : d->granted & (uint8_t)(1u << i);
+		d->shown[i].role = d->granted;
+		if (d->interfaces > 1)
+			d->shown[i].role = (uint8_t)(d->granted & 1u << i);
 	}
 	d->device_class = (uint8_t)gk_attack_random(a);
 	bytes(a, d->sha256, sizeof(d->sha256));
@@ -409,7 +412,7 @@ void gk_attack_begin(struct gk_attack *a, const uint8_t nonce[GK_LINK_NONCE])
 	/* Ids as one would give them, and as nobody would. */
 	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
 		a->ids[i] = i < 12 ? i + 1 : 0xfffffff0 + i;
-	a->session.last_generation = below(a, 2) ? 0 : below(a, 1u << 30);
+	a->first_generation = below(a, 2) ? 0 : below(a, 1u << 30);
 }
 
 /* One frame of a kind that can be in order, until it is. */

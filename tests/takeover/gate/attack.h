@@ -41,6 +41,7 @@ struct gk_attack {
 	uint64_t seed;			/* what decides all that follows */
 	struct gk_session session;	/* dom0's, as far as we made it */
 	uint32_t ids[GK_LINK_DEVICES];	/* that we use */
+	uint32_t first_generation;	/* of a device */
 	uint16_t not_codes[GK_ATTACK_NOT];	/* keys that are left alone, 0: none */
 	uint64_t made[GK_ATTACK_KINDS];
 	uint8_t codes[65536 / 8];	/* key codes that were tried */

@@ -45,9 +45,17 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-static void listen_to_dom0(int ms);
+/* A ring of the bell, or that time. */
+static void wait_for_bell(int ms)
+{
+	struct pollfd p = { .fd = libxenvchan_fd_for_select(g.vchan),
+			    .events = POLLIN };
 
-/* All of it, however long dom0 takes to read. */
+	if (poll(&p, 1, ms) > 0)
+		libxenvchan_wait(g.vchan);
+}
+
+/* All of it, however long dom0 takes to read; nothing else comes between. */
 static void put(const uint8_t *b, size_t len)
 {
 	while (len) {
@@ -57,7 +65,7 @@ static void put(const uint8_t *b, size_t len)
 			b += n;
 			len -= (size_t)n;
 		} else {
-			listen_to_dom0(5);
+			wait_for_bell(5);
 		}
 	}
 }
@@ -101,11 +109,7 @@ static void from_dom0(const struct gk_frame *f)
 /* Waits for a ring of the bell, and takes what dom0 has said. */
 static void listen_to_dom0(int ms)
 {
-	struct pollfd p = { .fd = libxenvchan_fd_for_select(g.vchan),
-			    .events = POLLIN };
-
-	if (ms && poll(&p, 1, ms) > 0)
-		libxenvchan_wait(g.vchan);
+	wait_for_bell(ms);
 	for (int i = 0; i < 64; i++) {
 		size_t want = GK_LINK_HEADER;
 		struct gk_frame f;
@@ -238,8 +242,11 @@ static void act_giant(void)
 
 static void act_flood(void)
 {
-	for (;;)
+	/* Its answers are read: it is not silence that ends this. */
+	for (;;) {
 		forge();
+		listen_to_dom0(0);
+	}
 }
 
 static void act_hello_again(void)

@@ -20,7 +20,7 @@ ENDS = (
     r"broke the protocol: KEY, decoding",
     r"broke the protocol: ",
     r"broke the protocol: \S+, in its header",
-    r"broke the protocol: \S+, in this session: more of something than",
+    r"broke the protocol: \S+, in this session: too many",
     r"broke the protocol: HELLO, in this session",
     r"broke the protocol: QUIESCED, in this session",
     r"gatekeeper-link: ",
@@ -59,7 +59,7 @@ def memory(t, seen):
 def taken_over_gate(t: Test):
     """A gate that says anything at all: keys of the list and nothing else, then the end."""
     allowed = set(json.loads(KEYS.read_text()))
-    t.boot(ps2=True, devices=("usb-kbd,id=kbd,bus=xhci0.0,port=1",), timeout=60,
+    t.boot(ps2=True, devices=(), timeout=60,
            initramfs=t.initramfs_with({
                "usr/lib/gatekeeper/gate-image": IMAGE.read_bytes(),
                "usr/bin/gk-witness": WITNESS.read_bytes(),
@@ -68,8 +68,8 @@ def taken_over_gate(t: Test):
     t.early("setsid gk-witness /run/gk-witness.json >/dev/null 2>&1 </dev/null &")
     t.wait_prompt()
     t.say("the gate forges keyboards and keys")
-    t.screen.wait(r"USB Gatekeeper: the gate broke the\s+link's\s+protocol; "
-                  r"it\s+is\s+started\s+again", t.left(150))
+    t.screen.wait(r"USB Gatekeeper: the gate broke the\s+protocol:\s+KEY,[^;]*;"
+                  r"\s+it\s+is\s+started\s+again", t.left(150))
     t.qmp.screenshot(t.out / "broken.png")
     t.say("dom0 has closed the link, and says so; the next acts")
     t.screen.wait(rf"{RESTARTS}\s+restarts\s+did\s+not\s+help", t.left(240))
