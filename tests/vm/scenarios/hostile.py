@@ -78,10 +78,10 @@ class Prompt:
             self.said.append(time.monotonic())
 
     def screen(self, pid, verdict, reason="", timeout=40):
-        why = rf":\s+({reason})" if reason else ""
-        text = r"\s+".join(verdict.split())
-        return self.t.screen.wait(
-            rf"port\s+\S+\s+\([0-9a-f]{{4}}:{pid}\)\s+{text}{why}", self.t.left(timeout))
+        why = f": ({reason})" if reason else ""
+        line = rf"port \S+ \([0-9a-f]{{4}}:{pid}\) {verdict}{why}"
+        # Any space may be where the screen wraps.
+        return self.t.screen.wait(line.replace(" ", r"\s+"), self.t.left(timeout))
 
     def pid(self):
         """A product number of its own for each device: the screen shows it."""
