@@ -37,6 +37,11 @@ enum {
 	KEYS_SHARE = 60,
 	KEYS_ALL_END = GK_SESSION_KEYS / 2,
 	RATE_MS = 1000,
+	/* Of the link's queue (GK_LINK_QUEUE): one that types faster than dom0
+	 * reads must not fill it, which would end the session for all. Looked
+	 * at every so many keys. */
+	WAITING_MAX = 256,
+	WAITING_LOOK = 32,
 	/* Of one root port: a hub full of anything leaves room for others. */
 	PORT_DEVICES = 8,
 	/* From the verdict to a worker that serves, or a hub that is set up.
@@ -407,7 +412,8 @@ static void on_key(struct device *d, const struct gk_frame *f)
 	/* dom0 looks at it again. */
 	if (!gk_key_allowed(f->u.key.code))
 		return;
-	if (all_too_fast(d))
+	if (all_too_fast(d) || (d->keys % WAITING_LOOK == 0 &&
+				st.ops->waiting(id_of(d)) > WAITING_MAX))
 		put_out(d, GK_REASON_FLOOD);
 	else
 		st.ops->send(f);

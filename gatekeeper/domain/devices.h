@@ -18,6 +18,7 @@ enum {
 /* What devices.c needs of the event loop. */
 struct gk_devices_ops {
 	void (*send)(const struct gk_frame *f);	/* to dom0 */
+	unsigned (*waiting)(uint32_t id);	/* of a device, not yet sent */
 	int (*watch)(int fd, unsigned slot);	/* a worker's socket; 0 or -1 */
 };
 

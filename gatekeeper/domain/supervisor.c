@@ -68,6 +68,11 @@ static void send_frame(const struct gk_frame *f)
 	gk_link_server_send(&sv.link, f);
 }
 
+static unsigned waiting(uint32_t id)
+{
+	return gk_link_server_waiting(&sv.link, id);
+}
+
 static int watch(int fd, unsigned source)
 {
 	struct epoll_event ev = { .events = EPOLLIN, .data.u32 = source };
@@ -259,6 +264,7 @@ int main(void)
 {
 	static const struct gk_devices_ops ops = {
 		.send = send_frame,
+		.waiting = waiting,
 		.watch = watch_worker,
 	};
 	struct epoll_event ev[EVENTS];
