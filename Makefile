@@ -33,7 +33,7 @@ $(B)/gk-filter: gatekeeper/jail/filter.c $(wildcard gatekeeper/*/*.seccomp.h) \
 		gatekeeper/domain/worker_fd.h
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(WARN) -O1 -Igatekeeper -o $@ $< -lseccomp
+	$(Q)$(CC) $(CSTD) $(WARN) -O1 $(FILTER_FLAGS) -Igatekeeper -o $@ $< -lseccomp
 $(B)/gen/%_filter.h: $(B)/gk-filter
 	$(call say,FILTER $@)
 	$(Q)mkdir -p $(@D)
@@ -181,7 +181,7 @@ demo: deps
 # The same tests with the sanitizers in everything that runs on this machine.
 asan: deps
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan CFLAGS='-O1 -g $(SAN)' \
-		LDFLAGS='$(SAN)' HARDEN= check-run
+		LDFLAGS='$(SAN)' HARDEN= FILTER_FLAGS=-DGK_SANITIZED check-run
 
 # The gate that has been taken over, at length: make campaign MESSAGES=n SEED=n
 MESSAGES ?= 1000000

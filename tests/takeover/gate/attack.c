@@ -133,8 +133,9 @@ static void make_device(struct gk_attack *a, struct gk_attack_message *m)
 	d->rule = (uint16_t)gk_attack_random(a);
 	for (unsigned i = 0; i < GK_SHOWN_INTERFACES && i < d->interfaces; i++) {
 		bytes(a, (uint8_t *)&d->shown[i], sizeof(d->shown[i]));
-		d->shown[i].role = d->interfaces == 1 ?
-			d->granted : d->granted & (uint8_t)(1u << i);
+		d->shown[i].role = d->granted;
+		if (d->interfaces > 1)
+			d->shown[i].role = (uint8_t)(d->granted & 1u << i);
 	}
 	d->device_class = (uint8_t)gk_attack_random(a);
 	bytes(a, d->sha256, sizeof(d->sha256));

@@ -242,8 +242,11 @@ static void act_giant(void)
 
 static void act_flood(void)
 {
-	for (;;)
+	/* Its answers are read: it is not silence that ends this. */
+	for (;;) {
 		forge();
+		listen_to_dom0(0);
+	}
 }
 
 static void act_hello_again(void)

@@ -45,7 +45,6 @@ class VirtualDevice:
 
     def detach(self):
         self.t.qmp.unplug(self.name)
-        self.t.qmp.run("chardev-remove", id=f"{self.name}c")
 
     def do(self, line, timeout=60):
         """One script command; its answer. `type` answers when it has been read."""
