@@ -23,7 +23,7 @@ def rules_error(t: Test):
     broken = b"# mine\nallow with-interface on-of { 03:*:* }\n"
     t.boot(initramfs=t.initramfs_with({RULES: broken}))
     t.wait_prompt()
-    t.screen.wait(r"rules\.conf\s+line\s+2,\s+column\s+22:.*\s+the\s+built-in\s+rules\s+are"
+    t.screen.wait(r"(?s)rules\.conf\s+line\s+2,\s+column\s+22:.{1,100}?\s+the\s+built-in\s+rules\s+are"
                   r"\s+in\s+force", t.left(30))
     gate.wait_keyboard(t)
     t.unlock()
