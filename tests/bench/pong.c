@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Stands for the supervisor in a domain made like the gate: a bare libxenvchan
- * server at data/bench, which sends back what comes in. Nothing else is in it.
+ * server at data/bench, which sends back what comes in, and ends with its client.
+ * Nothing else is in it.
  */
 #include <libxenvchan.h>
 
