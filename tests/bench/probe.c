@@ -4,11 +4,14 @@
  * complete:
  *
  * probe keys COUNT QUIET_MS OUT: until so many key events came from the virtual
- *	keyboard, or none for so long. "key NS CODE VALUE": NS is the kernel's stamp,
- *	made in the write to /dev/uinput. "clock NS HOST_NS ROUND_NS": at NS (of the
- *	same clock) the host's clock was HOST_NS, to within half of ROUND_NS.
- * probe ping DOMID COUNT GAP_MS OUT: "ping NS" for each round trip with pong.c, a
+ *	keyboard, or none for so long. "key CODE VALUE" each.
+ * probe ping DOMID COUNT GAP_MS OUT: "ping TICKS" for each round trip with pong.c, a
  *	pause before each, as between two keys.
+ * Both: "clock TSC HOST_NS TICKS": at TSC the host's clock was HOST_NS, to within
+ *	half of TICKS.
+ *
+ * Times are those of the TSC: dom0's own clock comes from Xen, which in emulation sets
+ * it right by milliseconds now and then, while QEMU's TSC is the host's, less a constant.
  *
  * The host's clock is asked through a serial port of its own (hostclock.c) by
  * polling its registers, which needs no interrupt and no driver.
@@ -27,6 +30,7 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include "ping.h"
 
@@ -47,9 +51,9 @@ enum {
 };
 
 static struct {
-	struct { uint64_t ns; uint16_t code; int32_t value; } key[EVENTS_MAX];
+	struct { uint16_t code; int32_t value; } key[EVENTS_MAX];
 	unsigned keys, dropped;
-	struct { uint64_t ns, host_ns, round_ns; } clock[CLOCKS_MAX];
+	struct { uint64_t tsc, host_ns, ticks; } clock[CLOCKS_MAX];
 	unsigned clocks;
 	uint64_t ping[ROUNDS_MAX];
 } m;
@@ -60,6 +64,12 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static uint64_t now_tsc(void)
+{
+	_mm_lfence();
+	return __rdtsc();
 }
 
 static void fail(const char *what)
@@ -79,46 +89,47 @@ static void clock_open(void)
 }
 
 /* One question; 1 when it was answered. */
-static int ask(uint64_t *mid, uint64_t *host, uint64_t *round)
+static int ask(uint64_t *mid, uint64_t *host, uint64_t *ticks)
 {
-	uint64_t begin = now_ns(), end = begin, limit = CLOCK_WAIT_MS * 1000000ull;
+	uint64_t limit = now_ns() + CLOCK_WAIT_MS * 1000000ull;
+	uint64_t begin = now_tsc(), end = begin;
 
 	*host = 0;
 	outb('?', DATA);
 	for (unsigned i = 0; i < 8; i++) {
 		while (!(inb(LSR) & LSR_DATA))
-			if (now_ns() - begin > limit)
+			if (now_ns() > limit)
 				return 0;
 		if (i == 0)
-			end = now_ns();
+			end = now_tsc();
 		*host |= (uint64_t)inb(DATA) << 8 * i;
 	}
-	*round = end - begin;
-	*mid = begin + *round / 2;
+	*ticks = end - begin;
+	*mid = begin + *ticks / 2;
 	return 1;
 }
 
 /* The quickest of some: the others met a busy processor. */
 static void clock_look(void)
 {
-	uint64_t mid, host, round;
+	uint64_t mid, host, ticks;
 	int any = 0;
 
 	if (m.clocks == CLOCKS_MAX)
 		return;
-	m.clock[m.clocks].round_ns = UINT64_MAX;
+	m.clock[m.clocks].ticks = UINT64_MAX;
 	for (int i = 0; i < CLOCK_TRIES; i++) {
-		if (!ask(&mid, &host, &round)) {
+		if (!ask(&mid, &host, &ticks)) {
 			/* What comes late must not be taken for the next answer. */
 			poll(NULL, 0, CLOCK_WAIT_MS);
 			outb(0xc7, FCR);
 			continue;
 		}
 		any = 1;
-		if (round < m.clock[m.clocks].round_ns) {
-			m.clock[m.clocks].ns = mid;
+		if (ticks < m.clock[m.clocks].ticks) {
+			m.clock[m.clocks].tsc = mid;
 			m.clock[m.clocks].host_ns = host;
-			m.clock[m.clocks].round_ns = round;
+			m.clock[m.clocks].ticks = ticks;
 		}
 	}
 	m.clocks += (unsigned)any;
@@ -126,8 +137,6 @@ static void clock_look(void)
 
 static int keyboard_open(void)
 {
-	int clock = CLOCK_MONOTONIC;
-
 	for (int i = 0; i < 32; i++) {
 		char path[64], name[80] = "";
 		int fd;
@@ -137,8 +146,7 @@ static int keyboard_open(void)
 		if (fd < 0)
 			continue;
 		if (ioctl(fd, EVIOCGNAME(sizeof(name) - 1), name) > 0 &&
-		    strcmp(name, KEYBOARD) == 0 &&
-		    ioctl(fd, EVIOCSCLOCKID, &clock) == 0)
+		    strcmp(name, KEYBOARD) == 0)
 			return fd;
 		close(fd);
 	}
@@ -158,8 +166,6 @@ static unsigned keyboard_read(int fd)
 				m.dropped++;
 			if (ev[i].type != EV_KEY || m.keys == EVENTS_MAX)
 				continue;
-			m.key[m.keys].ns = (uint64_t)ev[i].input_event_sec * 1000000000u +
-					   (uint64_t)ev[i].input_event_usec * 1000u;
 			m.key[m.keys].code = ev[i].code;
 			m.key[m.keys++].value = ev[i].value;
 		}
@@ -211,6 +217,8 @@ static void ping(int domid, unsigned count, int gap_ms)
 	if (!v)
 		fail(path);
 	v->blocking = -1;	/* a signed bit-field */
+	clock_open();
+	clock_look();
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0 ||
 	    sched_setscheduler(0, SCHED_FIFO, &fifo) < 0)
 		fail("priority");
@@ -218,12 +226,13 @@ static void ping(int domid, unsigned count, int gap_ms)
 		uint64_t begin;
 
 		poll(NULL, 0, gap_ms);
-		begin = now_ns();
+		begin = now_tsc();
 		if (libxenvchan_send(v, b, sizeof(b)) != (int)sizeof(b) ||
 		    libxenvchan_recv(v, b, sizeof(b)) != (int)sizeof(b))
 			fail("ping");
-		m.ping[i] = now_ns() - begin;
+		m.ping[i] = now_tsc() - begin;
 	}
+	clock_look();
 	libxenvchan_close(v);
 }
 
@@ -254,12 +263,11 @@ int main(int argc, char **argv)
 	if (is_keys)
 		fprintf(f, "dropped %u\n", m.dropped);
 	for (unsigned i = 0; i < m.keys; i++)
-		fprintf(f, "key %llu %u %d\n", (unsigned long long)m.key[i].ns,
-			m.key[i].code, m.key[i].value);
+		fprintf(f, "key %u %d\n", m.key[i].code, m.key[i].value);
 	for (unsigned i = 0; i < m.clocks; i++)
-		fprintf(f, "clock %llu %llu %llu\n", (unsigned long long)m.clock[i].ns,
+		fprintf(f, "clock %llu %llu %llu\n", (unsigned long long)m.clock[i].tsc,
 			(unsigned long long)m.clock[i].host_ns,
-			(unsigned long long)m.clock[i].round_ns);
+			(unsigned long long)m.clock[i].ticks);
 	for (unsigned i = 0; is_ping && i < count; i++)
 		fprintf(f, "ping %llu\n", (unsigned long long)m.ping[i]);
 	if (fclose(f) != 0 || rename(part, out) < 0)

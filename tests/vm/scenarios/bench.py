@@ -70,7 +70,7 @@ class Probe:
                     f">{self.out}.log 2>&1 </dev/null &")
 
     def wait(self, seconds):
-        """Its lines: first word -> list of tuples of numbers."""
+        """Its lines: first word -> list of tuples of numbers; and "ns", of a tick."""
         if not self.t.guest.until(f"[ -e {self.out} ]", self.t.left(seconds)):
             log = self.t.guest.output(f"cat {self.out}.log")
             self.t.check(False, f"probe {self.name} did not end: {log!r}")
@@ -80,7 +80,33 @@ class Probe:
         for line in text.splitlines():
             word, *numbers = line.split()
             found[word].append(tuple(map(int, numbers)))
+        first, last = found["clock"][0], found["clock"][-1]
+        found["ns"] = (last[1] - first[1]) / (last[0] - first[0])
         return found
+
+
+class Writes:
+    """When gatekeeperd writes to /dev/uinput, by dom0's kernel: entries into write()
+    with two input events (48 bytes), stamped with the TSC."""
+
+    TRACE = "/sys/kernel/tracing"
+    EVENT = "events/syscalls/sys_enter_write"
+
+    def __init__(self, t):
+        self.t = t
+        t.guest.run(f"[ -e {self.TRACE}/trace ] || mount -t tracefs none {self.TRACE}; "
+                    f"cd {self.TRACE} && echo 0 >tracing_on && echo x86-tsc >trace_clock "
+                    f"&& echo 4096 >buffer_size_kb && echo >trace && "
+                    f'echo "common_pid == $(pgrep -ox gatekeeperd) && count == 48" '
+                    f">{self.EVENT}/filter && echo 1 >{self.EVENT}/enable && "
+                    f"echo 1 >tracing_on")
+
+    def end(self):
+        """The TSC at each."""
+        text = self.t.guest.output(
+            f"cd {self.TRACE} && echo 0 >tracing_on && echo 0 >{self.EVENT}/enable && "
+            "sed -n 's/.* \\([0-9]*\\): sys_write(.*/\\1/p' trace", 120)
+        return [int(line) for line in text.splitlines()]
 
 
 def figures(values):
@@ -91,15 +117,16 @@ def figures(values):
 
 
 def on_host(found):
-    """The keys with the host's time, (ns, code, value), and how far it may be off."""
-    clocks = found["clock"]
+    """The keys with the host's time of their write, (ns, code, value), and how far
+    each may be off."""
+    clocks, ns = found["clock"], found["ns"]
     times = [c[0] for c in clocks]
     keys, errors = [], []
-    for ns, code, value in found["key"]:
-        at = bisect_left(times, ns)
-        guest, host, round_ns = min(clocks[max(0, at - 3):at + 3], key=lambda c: c[2])
-        keys.append((ns + host - guest, code, value))
-        errors.append(round_ns // 2)
+    for tsc, (code, value) in zip(found["write"], found["key"]):
+        at = bisect_left(times, tsc)
+        then, host, ticks = min(clocks[max(0, at - 3):at + 3], key=lambda c: c[2])
+        keys.append((host + round((tsc - then) * ns), code, value))
+        errors.append(round(ticks * ns / 2))
     return keys, errors
 
 
@@ -132,11 +159,14 @@ def rss(t):
 def same(t, sent, came, found):
     """Each change that was sent has come, in order, and nothing else."""
     t.check(not found["dropped"][0][0], "the probe read too late")
+    t.check(len(found["write"]) == len(found["key"]),
+            f"{len(found['write'])} writes to uinput, {len(found['key'])} keys read")
     t.check([s[1:] for s in sent] == [c[1:] for c in came],
             f"{len(sent)} changes of keys sent, {len(came)} came, or others")
 
 
 def latency(t, keyboard):
+    writes = Writes(t)
     probe = Probe(t, "keys", f"keys {2 * TAPS} 5000")
     t.check(t.guest.until("pgrep -x probe", 20), "no probe")
     t.doing("measuring keys")
@@ -146,6 +176,7 @@ def latency(t, keyboard):
         keyboard.do("henkan")
         time.sleep(rng.uniform(0.02, 0.04))
     found = probe.wait(40)
+    found["write"] = writes.end()
     return probe, found, time.monotonic_ns()
 
 
@@ -156,17 +187,19 @@ def pings(t):
     t.doing("measuring libxenvchan")
     found = Probe(t, "pings", f"ping {domid} {PINGS} {PING_GAP_MS}").wait(90)
     t.check(t.guest.until("! xl domid gk-pong", 20), "gk-pong did not end by itself")
-    return [p[0] for p in found["ping"]]
+    return [p[0] * found["ns"] for p in found["ping"]]
 
 
 def fast(t, keyboard):
     before = rss(t)
+    writes = Writes(t)
     probe = Probe(t, "fast", f"keys {FAST_SECONDS * FAST_RATE} 4000")
     t.check(t.guest.until("pgrep -x probe", 20), "no probe")
     t.doing("typing 1,000 reports a second")
     keyboard.do(f"attack {FAST_SECONDS}", FAST_SECONDS + 30)
     found = probe.wait(60)
     after = rss(t)
+    found["write"] = writes.end()
     for name in before:
         metric = "gatekeeperd" if name == "gatekeeperd" else "reader"
         t.metrics[f"fast_{metric}_grown_kib"] = after[name] - before[name]
