@@ -152,7 +152,7 @@ $(T)/replay/supervisor $(T)/fuzz/supervisor: \
 	$(wildcard gatekeeper/domain/*.h)
 $(T)/replay/supervisor $(T)/fuzz/supervisor: LIBS := -lcrypto
 
-include tests/takeover/takeover.mk tests/conformance/conformance.mk
+include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/bench.mk
 
 TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
 	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
@@ -211,7 +211,7 @@ cover: deps
 
 # How fast, beside yardsticks measured in the same run; build/bench/report.json.
 bench: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/bench
+	$(Q)$(MAKE) --no-print-directory all $(T)/bench $(T)/gk-usb-device $(BENCH_VM)
 	$(Q)tests/bench/run $(B)
 
 # ---- install -----------------------------------------------------------------

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FLOOD, FLOOD_8K, STUCK, SYSRQ };
+enum { STEADY, FLOOD, FLOOD_8K, STUCK, SYSRQ };
 enum { EP_KEYS = 0x81, EP_SYSTEM = 0x82 };
 enum { ID_SYSTEM = 1, ID_CONSUMER = 2 };
 
@@ -77,6 +77,8 @@ static const struct gk_desc system_descs[] = {
 };
 
 static const struct gk_variant typists[] = {
+	{ "steady", "attack: 1,000 reports a second, the keys in no order", STEADY,
+	  NULL, 0 },
 	{ "flood", "attack: 1,000 keys a second", FLOOD, NULL, 0 },
 	{ "flood-8k", "attack: 8,000 reports a second, six keys in each", FLOOD_8K,
 	  NULL, 0 },
@@ -117,6 +119,20 @@ static int flood(struct gk_vdev *dev, unsigned long pairs, unsigned int rate,
 			return -1;
 	}
 	return 0;
+}
+
+/* The same keys in the same disorder each time (a linear congruence). */
+static int steady(struct gk_vdev *dev, unsigned long pairs, uint32_t token)
+{
+	uint32_t n = 1;
+	int bad = 0;
+
+	for (unsigned long i = 0; i < pairs; i++) {
+		n = n * 1664525u + 1013904223u;
+		bad |= boot(dev, 0, quiet_keys[(n >> 16) % sizeof(quiet_keys)], 1000, 0);
+		bad |= boot(dev, 0, 0, 1000, i + 1 == pairs ? token : 0);
+	}
+	return bad;
 }
 
 static int stuck(struct gk_vdev *dev, uint32_t token)
@@ -177,16 +193,22 @@ static enum gk_command_result attack(struct gk_vdev *dev, const char *args,
 				     struct gk_reply *reply)
 {
 	unsigned long seconds = *args ? strtoul(args, NULL, 10) : 3;
+	unsigned long most = gk_vdev_mode(dev) == STEADY ? 10 : 8;
 	int bad = 0;
 
-	if (!gk_vdev_is_plugged(dev) || !seconds || seconds > 8) {
-		snprintf(reply->text, sizeof(reply->text),
-			 seconds && seconds <= 8 ? "unplugged" :
-						   "attack [1..8 SECONDS]");
+	if (!gk_vdev_is_plugged(dev) || !seconds || seconds > most) {
+		if (seconds && seconds <= most)
+			snprintf(reply->text, sizeof(reply->text), "unplugged");
+		else
+			snprintf(reply->text, sizeof(reply->text),
+				 "attack [1..%lu SECONDS]", most);
 		return GK_CMD_ERROR;
 	}
 	reply->token = gk_vdev_token(dev);
 	switch (gk_vdev_mode(dev)) {
+	case STEADY:
+		bad = steady(dev, 500 * seconds, reply->token);
+		break;
 	case FLOOD:
 		bad = flood(dev, 1000 * seconds, 2000, 1, reply->token);
 		break;

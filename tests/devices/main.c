@@ -67,6 +67,7 @@ static int usage(FILE *f)
 "  --listen PATH       serve usbredir on a UNIX socket\n"
 "  --connect PATH      or connect to one, again and again\n"
 "  --control PATH      take script lines there, as on stdin\n"
+"  --stamps PATH       a line there for each report: CLOCK_MONOTONIC in ns, hex\n"
 "  --vid HEX --pid HEX --serial TEXT\n"
 "  --speed low|full|high\n"
 "  --port-note TEXT    comes back in the statistics\n"
@@ -128,7 +129,7 @@ static int parse_speed(const char *text, int *value)
 }
 
 enum {
-	OPT_LISTEN = 256, OPT_CONNECT, OPT_CONTROL, OPT_VID, OPT_PID,
+	OPT_LISTEN = 256, OPT_CONNECT, OPT_CONTROL, OPT_STAMPS, OPT_VID, OPT_PID,
 	OPT_SERIAL, OPT_SPEED, OPT_PORT_NOTE, OPT_UNPLUGGED, OPT_STALL,
 	OPT_MAX, OPT_VERBOSE, OPT_LIST, OPT_HELP,
 };
@@ -140,6 +141,7 @@ static int parse(int argc, char **argv, struct gk_options *o)
 		{ "listen", required_argument, NULL, OPT_LISTEN },
 		{ "connect", required_argument, NULL, OPT_CONNECT },
 		{ "control", required_argument, NULL, OPT_CONTROL },
+		{ "stamps", required_argument, NULL, OPT_STAMPS },
 		{ "vid", required_argument, NULL, OPT_VID },
 		{ "pid", required_argument, NULL, OPT_PID },
 		{ "serial", required_argument, NULL, OPT_SERIAL },
@@ -165,6 +167,9 @@ static int parse(int argc, char **argv, struct gk_options *o)
 			break;
 		case OPT_CONTROL:
 			o->control_path = optarg;
+			break;
+		case OPT_STAMPS:
+			o->stamps_path = optarg;
 			break;
 		case OPT_VID:
 			bad |= parse_hex(optarg, &o->vid);
@@ -261,6 +266,13 @@ static int run(struct gk_vdev *dev)
 		perror("gk-usb-device");
 		goto out;
 	}
+	if (dev->opt->stamps_path) {
+		dev->stamps = fopen(dev->opt->stamps_path, "we");
+		if (!dev->stamps) {
+			perror(dev->opt->stamps_path);
+			goto out;
+		}
+	}
 	if (gk_desc_init(dev) < 0)
 		goto out;
 	if (dev->kind->init && dev->kind->init(dev) < 0)
@@ -280,6 +292,8 @@ out_kind:
 	if (dev->kind->done)
 		dev->kind->done(dev);
 out:
+	if (dev->stamps && fclose(dev->stamps) != 0)
+		status = 1;
 	gk_desc_done(dev);
 	if (signal_source.fd >= 0)
 		close(signal_source.fd);

@@ -353,6 +353,17 @@ static void send_interrupt(struct gk_endpoint *ep, uint8_t status,
 					     len ? data : NULL, (int)len);
 }
 
+/* When a report went to the host's controller, which here is QEMU. */
+static void stamp(struct gk_vdev *dev, uint64_t ns, const uint8_t *data, size_t len)
+{
+	if (!dev->stamps)
+		return;
+	fprintf(dev->stamps, "%llu ", (unsigned long long)ns);
+	for (size_t i = 0; i < len; i++)
+		fprintf(dev->stamps, "%02x", data[i]);
+	fputc('\n', dev->stamps);
+}
+
 static void taken(struct gk_endpoint *ep, uint32_t token)
 {
 	if (!token)
@@ -401,8 +412,10 @@ void gk_redir_pump(struct gk_endpoint *ep)
 			send_interrupt(ep, usb_redir_success, packet->data,
 				       packet->len);
 		}
+		now = gk_now_ns();
 		if (usbredirparser_do_write(dev->parser) < 0)
 			close_later(dev);
+		stamp(dev, now, packet->data, packet->len);
 		taken(ep, packet->token);
 		if (dev->kind->sent)
 			dev->kind->sent(dev, ep->address, packet->data,

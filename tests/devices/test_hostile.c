@@ -407,6 +407,56 @@ static void reports(void **state)
 	}
 }
 
+/* Its reports, and what it notes of when they were handed over. */
+static void steady(void **state)
+{
+	char path[] = "/tmp/gk-test-stamps-XXXXXX";
+	struct packet *seen;
+	unsigned long long first = 0, last = 0, ns;
+	struct host *h;
+	char line[17];
+	int fd = mkstemp(path), n = 0, keys[2] = { 0 };
+	FILE *f;
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	h = start("steady", "--stamps", path);
+	bring_up(h);
+	command(h, "attack 1");
+	expect_later(h, "ok");
+	assert_int_equal(h->n_in, 1000);
+	seen = calloc(PACKETS, sizeof(*seen));
+	assert_non_null(seen);
+	memcpy(seen, h->packets, sizeof(h->packets));
+	tell(h, "attack 11", "error attack [1..10 SECONDS]");
+	stop(h);
+
+	f = fopen(path, "r");
+	assert_non_null(f);
+	for (; fscanf(f, "%llu %16s\n", &ns, line) == 2; n++) {
+		for (unsigned i = 0; n < PACKETS && i < 8; i++) {
+			char hex[3];
+
+			snprintf(hex, sizeof(hex), "%02x", seen[n].data[i]);
+			assert_memory_equal(line + 2 * i, hex, 2);
+		}
+		keys[0] += n % 2 == 0 && !strcmp(line, "00008a0000000000");
+		keys[1] += n % 2 == 0 && !strcmp(line, "0000880000000000");
+		assert_true(ns >= last);
+		last = ns;
+		if (n == 0)
+			first = ns;
+	}
+	fclose(f);
+	unlink(path);
+	free(seen);
+	assert_int_equal(n, 1000);
+	assert_in_range((last - first) / 1000000, 990, 4000);
+	assert_in_range(keys[0], 50, 150);
+	assert_in_range(keys[1], 50, 150);
+}
+
 static void typists(void **state)
 {
 	struct host *h = start("flood");
@@ -743,6 +793,7 @@ int main(void)
 		cmocka_unit_test(turncoats),
 		cmocka_unit_test(hubs),
 		cmocka_unit_test(reports),
+		cmocka_unit_test(steady),
 		cmocka_unit_test(typists),
 		cmocka_unit_test(answers),
 		cmocka_unit_test(storm),

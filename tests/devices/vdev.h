@@ -3,6 +3,7 @@
 #ifndef GK_DEVICES_VDEV_H
 #define GK_DEVICES_VDEV_H
 
+#include <stdio.h>
 #include <usbredirparser.h>
 
 #include "loop.h"
@@ -90,6 +91,7 @@ struct gk_options {
 	const char *listen_path;
 	const char *connect_path;
 	const char *control_path;
+	const char *stamps_path;
 	int speed;			/* -1: the kind's */
 	unsigned int max_seconds;
 	unsigned int stall_seconds;	/* a script waits so long for progress */
@@ -117,6 +119,7 @@ struct gk_vdev {
 	uint64_t transfer_seq;
 	uint32_t last_token;
 	uint64_t last_sent_ns;
+	FILE *stamps;		/* NULL: not asked for */
 	struct gk_override override;
 
 	bool want_plugged;	/* by script */

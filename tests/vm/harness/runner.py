@@ -142,7 +142,7 @@ def run(opts):
         if not opts.no_build:
             progress.doing("building")
             Builder(progress.line, not opts.without_project).all()
-        for name in opts.names or known:
+        for name in opts.names or [n for n in known if known[n].default]:
             progress.line(f"{name}: {known[name].about}")
             with locked("run", progress.line):
                 result = run_one(known[name], progress, opts)
