@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cursor.h"
+#include "hid_report.h"
 #include "link.h"
 #include "policy.h"
 #include "usb_desc.h"
@@ -195,6 +196,9 @@ static int check_found(const struct gk_link_found *f)
 	if ((f->roles & ~GK_ROLE_ALL) != 0)
 		return GK_ERR_VALUE;
 	if (f->reason != 0 && (f->reason != GK_REASON_HID || f->roles != 0))
+		return GK_ERR_VALUE;
+	/* It goes on in DEVICE, whose bound is above this. */
+	if (f->offset > GK_HID_DESC_MAX)
 		return GK_ERR_VALUE;
 	return f->reason != 0 || f->offset == 0 ? GK_OK : GK_ERR_VALUE;
 }

@@ -42,19 +42,24 @@ enum {
 	 * at every so many keys. */
 	WAITING_MAX = 256,
 	WAITING_LOOK = 32,
-	/* Of one root port: a hub full of anything leaves room for others. */
-	PORT_DEVICES = 8,
+	/* Hubs and devices with a worker at one root port: a connector has one
+	 * in each of two buses (USB 2 and 3), and both leave room for others. */
+	PORT_DEVICES = 7,
 	/* From the verdict to a worker that serves, or a hub that is set up.
-	 * Longer than one unanswered control request takes (5 s), and than the
-	 * reading of some report descriptors of a slow device. */
-	START_MS = 10000,
+	 * The kernel configures the devices of a controller one at a time, and
+	 * one that does not answer takes it 5 s a request: a keyboard may have
+	 * to wait for some of those. */
+	START_MS = 30000,
 	/* An unplugged device ends its worker before sysfs shows it gone: wait
 	 * this long before the worker is blamed. */
 	BLAME_MS = 300,
-	/* The watchdog: a question each WATCH_MS, to be answered within as long
-	 * again; and a worker that uses the processor almost alone for BUSY_MAX
+	/* The watchdog: a question each WATCH_MS, to be answered within HANG_MS,
+	 * which is longer than a request that its device does not answer (5 s).
+	 * Not when the supervisor itself was away for PAUSE_MS. And a worker that uses the processor almost alone for BUSY_MAX
 	 * such times is spinning. One at 1,000 reports a second is far below. */
 	WATCH_MS = 2000,
+	HANG_MS = 6500,
+	PAUSE_MS = 1000,
 	BUSY_PERCENT = 90,
 	BUSY_MAX = 5,
 };
@@ -91,6 +96,11 @@ static struct {
 	uint64_t window_ms;	/* of keys */
 	unsigned keys;		/* of all devices */
 	int stopping, full;
+	uint64_t tick_ms;	/* the last one */
+	/* Refused, and not worth a slot when there was none left: not judged
+	 * again as long as they are there. */
+	struct gk_present left_out[GK_INVENTORY_MAX];
+	unsigned left_outs;
 	struct gk_present present[GK_INVENTORY_MAX];
 } st;
 
@@ -152,11 +162,18 @@ static void to_worker(struct device *d, struct gk_frame f)
 		gk_kmsg(5, "%s: worker is busy", d->at.name);
 }
 
+static void close_sock(struct device *d)
+{
+	if (d->sock >= 0) {
+		st.ops->unwatch(d->sock);
+		close(d->sock);
+	}
+	d->sock = -1;
+}
+
 static void worker_end(struct device *d)
 {
-	if (d->sock >= 0)
-		close(d->sock);
-	d->sock = -1;
+	close_sock(d);
 	gk_spawn_end(d->worker);
 	d->stage = STANDS;
 	d->lost_ms = 0;
@@ -186,6 +203,37 @@ static int start(struct device *d)
 	return GK_ERR_SYSTEM;
 }
 
+static int is_refused(const struct device *d)
+{
+	return d->used && d->stage == STANDS && d->c.verdict == GK_VERDICT_REFUSED;
+}
+
+static void forget(struct device *d)
+{
+	pid_t worker = d->worker;
+
+	memset(d, 0, sizeof(*d));
+	d->sock = -1;
+	d->worker = worker;
+}
+
+/* Of two things at most one is needed to type: what is refused makes room. */
+static struct device *make_room(void)
+{
+	for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
+		struct device *d = &st.dev[i];
+
+		if (!is_refused(d) || d->worker ||
+		    st.left_outs == GK_INVENTORY_MAX)
+			continue;
+		st.left_out[st.left_outs++] = d->at;
+		tell_gone(d, GK_REASON_CONFIGURE);
+		forget(d);
+		return d;
+	}
+	return NULL;
+}
+
 /* A free slot; not one whose worker is not reaped yet: its uid is in use. */
 static struct device *free_slot(const struct gk_present *p)
 {
@@ -197,11 +245,13 @@ static struct device *free_slot(const struct gk_present *p)
 
 		if (!st.dev[i].used && !st.dev[i].worker && !d)
 			d = &st.dev[i];
-		if (st.dev[i].used && at->busnum == p->busnum &&
-		    at->path.port[0] == p->path.port[0])
+		if (st.dev[i].used && !is_refused(&st.dev[i]) &&
+		    at->busnum == p->busnum && at->path.port[0] == p->path.port[0])
 			neighbours++;
 	}
-	return neighbours < PORT_DEVICES ? d : NULL;
+	if (neighbours >= PORT_DEVICES)
+		return NULL;
+	return d ? d : make_room();
 }
 
 /* There is no id to speak of it by: a line in the log, until there is room. */
@@ -262,15 +312,12 @@ static int told(const struct device *d)
 
 static void vanish(struct device *d)
 {
-	pid_t worker = d->worker;
 	int was_told = told(d);
 
 	worker_end(d);
 	if (was_told)
 		tell_gone(d, GK_REASON_UNPLUGGED);
-	memset(d, 0, sizeof(*d));
-	d->sock = -1;
-	d->worker = worker;
+	forget(d);
 	st.full = 0;
 }
 
@@ -278,6 +325,30 @@ static int same(const struct gk_present *a, const struct gk_present *b)
 {
 	return a->ino == b->ino && a->devnum == b->devnum &&
 	       strcmp(a->name, b->name) == 0;
+}
+
+/* Those left out that are gone are forgotten; 1 for one that is still there. */
+static int is_left_out(const struct gk_present *p)
+{
+	for (unsigned i = 0; i < st.left_outs; i++)
+		if (same(&st.left_out[i], p))
+			return 1;
+	return 0;
+}
+
+static void forget_left_out(int n)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < st.left_outs; i++) {
+		int there = 0;
+
+		for (int k = 0; k < n && !there; k++)
+			there = same(&st.left_out[i], &st.present[k]);
+		if (there)
+			st.left_out[kept++] = st.left_out[i];
+	}
+	st.left_outs = kept;
 }
 
 void gk_devices_rescan(void)
@@ -299,11 +370,13 @@ void gk_devices_rescan(void)
 				known[i] = 1;
 			}
 		}
-		if (!d->seen)
+		/* There may be more than a scan holds, and it has no order. */
+		if (!d->seen && (n < GK_INVENTORY_MAX || !gk_inventory_there(&d->at)))
 			vanish(d);
 	}
+	forget_left_out(n);
 	for (int i = 0; i < n; i++)
-		if (!known[i])
+		if (!known[i] && !is_left_out(&st.present[i]))
 			appear(&st.present[i]);
 }
 
@@ -479,8 +552,7 @@ void gk_devices_worker_readable(unsigned slot)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n <= 0) {
-			close(d->sock);
-			d->sock = -1;
+			close_sock(d);
 			/* A hub's child is done; a worker should not be. */
 			if (d->c.verdict != GK_VERDICT_HUB)
 				d->lost_ms = gk_clock_ms();
@@ -507,7 +579,7 @@ static int hangs(struct device *d, uint64_t now)
 	if (passed < WATCH_MS)
 		return 0;
 	if (!d->answered)
-		return 1;
+		return passed >= HANG_MS;
 	cpu = gk_spawn_cpu_ms(d->worker);
 	if (cpu >= 0 && d->cpu_ms >= 0 &&
 	    (uint64_t)(cpu - d->cpu_ms) * 100 >= passed * BUSY_PERCENT)
@@ -525,12 +597,15 @@ static int hangs(struct device *d, uint64_t now)
 void gk_devices_tick(void)
 {
 	uint64_t now = gk_clock_ms();
+	uint64_t away = st.tick_ms && now - st.tick_ms >= PAUSE_MS ? now - st.tick_ms : 0;
 
+	st.tick_ms = now;
 	for (unsigned i = 0; i < GK_LINK_DEVICES && !st.stopping; i++) {
 		struct device *d = &st.dev[i];
 
 		if (!d->used)
 			continue;
+		d->asked_ms += away;
 		if (d->lost_ms && now - d->lost_ms >= BLAME_MS)
 			put_out(d, told(d) ? GK_REASON_WORKER : GK_REASON_CONFIGURE);
 		else if (!told(d) && now - d->start_ms >= START_MS)

@@ -20,6 +20,8 @@ struct gk_devices_ops {
 	void (*send)(const struct gk_frame *f);	/* to dom0 */
 	unsigned (*waiting)(uint32_t id);	/* of a device, not yet sent */
 	int (*watch)(int fd, unsigned slot);	/* a worker's socket; 0 or -1 */
+	/* Before each close: children that hold a copy would keep it alive. */
+	void (*unwatch)(int fd);
 };
 
 void gk_devices_init(const struct gk_devices_ops *ops);

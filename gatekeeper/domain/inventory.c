@@ -141,6 +141,15 @@ int gk_inventory_scan(struct gk_present out[GK_INVENTORY_MAX])
 	return n;
 }
 
+int gk_inventory_there(const struct gk_present *p)
+{
+	char path[64 + GK_SYSFS_NAME];
+	struct stat st;
+
+	snprintf(path, sizeof(path), USB_DEVICES "/%s", p->name);
+	return stat(path, &st) == 0 && st.st_ino == p->ino;
+}
+
 int gk_inventory_raw(const struct gk_present *p, uint8_t raw[GK_USB_RAW_MAX])
 {
 	size_t have = 0;

@@ -22,7 +22,6 @@ static struct {
 	uint8_t raw[GK_USB_RAW_MAX];
 	char text[GK_RULES_TEXT_MAX + 1];
 	struct gk_usb_device parsed;
-	char name[GK_RULE_STRING + 1], serial[GK_RULE_STRING + 1];
 	char port[GK_PORT_TEXT];
 } st;
 
@@ -77,22 +76,13 @@ static void usbguard_hash(struct gk_rule_device *d, size_t raw_len)
 	d->known_usbguard_hash = 1;
 }
 
-static struct gk_rule_text string(const struct gk_present *at, const char *attr,
-				  char buf[GK_RULE_STRING + 1])
-{
-	struct gk_rule_text t = { .text = buf };
-
-	t.len = gk_inventory_string(at, attr, buf, GK_RULE_STRING + 1);
-	return t;
-}
-
-static void facts_of(const struct gk_present *at, const uint8_t sha256[GK_SHA256],
+static void facts_of(const struct gk_present *at, const struct gk_case *c,
 		     size_t raw_len, struct gk_rule_device *f)
 {
 	gk_policy_device(f, &st.parsed);
-	memcpy(f->sha256, sha256, GK_SHA256);
-	f->name = string(at, "product", st.name);
-	f->serial = string(at, "serial", st.serial);
+	memcpy(f->sha256, c->info.sha256, GK_SHA256);
+	f->name = (struct gk_rule_text){ c->name, c->name_len };
+	f->serial = (struct gk_rule_text){ c->serial, c->serial_len };
 	gk_port_text(gk_inventory_controller_no(at->path.controller), &at->path,
 		     st.port);
 	f->port.text = st.port;
@@ -179,7 +169,7 @@ static int look(const struct gk_present *at, struct gk_case *c,
 	memcpy(c->info.sha256, sha256, sizeof(sha256));
 	memset(facts, 0, sizeof(*facts));
 	if (!err)
-		facts_of(at, sha256, (size_t)n, facts);
+		facts_of(at, c, (size_t)n, facts);
 	gk_policy_judge(&st.parsed, err, &st.rules, facts, j);
 	return err;
 }
@@ -191,6 +181,10 @@ void gk_judge(const struct gk_present *at, struct gk_case *c)
 
 	memset(c, 0, sizeof(*c));
 	c->info.path = at->path;
+	c->name_len = (uint16_t)gk_inventory_string(at, "product", c->name,
+						    sizeof(c->name));
+	c->serial_len = (uint16_t)gk_inventory_string(at, "serial", c->serial,
+						      sizeof(c->serial));
 	look(at, c, &facts, &j);
 	show(&c->info);
 	tell_rule(c, j.rule);

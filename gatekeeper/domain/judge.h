@@ -39,6 +39,9 @@ struct gk_case {
 	uint8_t config;			/* bConfigurationValue */
 	unsigned candidates;
 	struct gk_candidate candidate[GK_CANDIDATES];
+	/* Read once: sysfs would wait for whoever talks to the device. */
+	uint16_t name_len, serial_len;
+	char name[GK_RULE_STRING + 1], serial[GK_RULE_STRING + 1];
 };
 
 /*

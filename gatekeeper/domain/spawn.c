@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,24 +28,33 @@ enum {
 	TYPE_DEVICE = 0x0100,
 	TYPE_CONFIGURATION = 0x0200,
 	ANSWER_MS = 1000,		/* a device may take 500 ms (USB 2.0 9.2.6.4) */
+	TRIES = 3,
+	/* usbfs takes no more at once; what is behind it is not compared. */
+	ONE_REQUEST = 4096,
 };
 
-/* 1 if the device says the same bytes now. */
+/* Whether the device says the same bytes now. */
 static int says(int usb, uint16_t type, const uint8_t *bytes, size_t len)
 {
-	static uint8_t now[GK_USB_RAW_MAX];
+	static uint8_t now[ONE_REQUEST];
 	struct usbdevfs_ctrltransfer t = {
 		.bRequestType = FROM_DEVICE,
 		.bRequest = GET_DESCRIPTOR,
 		.wValue = type,
-		.wLength = (uint16_t)len,
+		.wLength = (uint16_t)(len < ONE_REQUEST ? len : ONE_REQUEST),
 		.timeout = ANSWER_MS,
 		.data = now,
 	};
+	int n = -1;
 
 	memset(now, 0, sizeof(now));
-	return ioctl(usb, USBDEVFS_CONTROL, &t) == (int)len &&
-	       memcmp(now, bytes, len) == 0;
+	/* Some devices miss the first request after they were configured. */
+	for (int try = 0; try < TRIES && n != (int)t.wLength; try++)
+		n = ioctl(usb, USBDEVFS_CONTROL, &t);
+	if (n < 0)
+		return GK_SPAWN_FAILED;
+	return n == (int)t.wLength && memcmp(now, bytes, t.wLength) == 0 ?
+	       GK_SPAWN_DONE : GK_SPAWN_CHANGED;
 }
 
 /*
@@ -52,21 +62,23 @@ static int says(int usb, uint16_t type, const uint8_t *bytes, size_t len)
  * must be what was judged. The bytes are those that gk_usb_parse() accepted, so
  * wTotalLength fits; it is looked at again all the same.
  */
-static int unchanged(int usb, const uint8_t *raw, size_t len)
+static int still_says(int usb, const uint8_t *raw, size_t len)
 {
 	size_t off = DEVICE_DESCRIPTOR;
+	int status;
 
-	if (len < off || !says(usb, TYPE_DEVICE, raw, off))
-		return 0;
-	for (uint16_t i = 0; i < GK_USB_CONFIGS && len - off >= 4; i++) {
+	if (len < off)
+		return GK_SPAWN_CHANGED;
+	status = says(usb, TYPE_DEVICE, raw, off);
+	for (uint16_t i = 0; !status && i < GK_USB_CONFIGS && len - off >= 4; i++) {
 		size_t total = (size_t)raw[off + 2] | (size_t)raw[off + 3] << 8;
 
-		if (total < 4 || total > len - off ||
-		    !says(usb, TYPE_CONFIGURATION | i, raw + off, total))
-			return 0;
+		if (total < 4 || total > len - off)
+			return GK_SPAWN_CHANGED;
+		status = says(usb, TYPE_CONFIGURATION | i, raw + off, total);
 		off += total;
 	}
-	return off == len;
+	return status || off == len ? status : GK_SPAWN_CHANGED;
 }
 
 static int set_up(const struct gk_present *at, const struct gk_case *c, int *usb)
@@ -82,13 +94,13 @@ static int set_up(const struct gk_present *at, const struct gk_case *c, int *usb
 		return GK_SPAWN_FAILED;
 	n = gk_inventory_raw(at, raw);
 	*usb = gk_inventory_open(at);
-	if (n < 0 || *usb < 0)
+	/* By name all this was; another may have that name by now. */
+	if (n < 0 || *usb < 0 || !gk_inventory_there(at))
 		return GK_SPAWN_FAILED;
 	gk_sha256(raw, (size_t)n, sha256);
-	if (memcmp(sha256, c->info.sha256, sizeof(sha256)) != 0 ||
-	    !unchanged(*usb, raw, (size_t)n))
+	if (memcmp(sha256, c->info.sha256, sizeof(sha256)) != 0)
 		return GK_SPAWN_CHANGED;
-	return GK_SPAWN_DONE;
+	return still_says(*usb, raw, (size_t)n);
 }
 
 static void worker_exec(const struct gk_case *c, uid_t uid, int usb, int sock)
@@ -168,8 +180,11 @@ void gk_spawn_withdraw(const struct gk_present *at)
 {
 	pid_t pid = fork();
 
-	if (pid == 0)
+	if (pid == 0) {
+		/* Not with the workers' sockets: theirs are to close. */
+		syscall(SYS_close_range, 3U, ~0U, 0);
 		_exit(gk_inventory_set(at, "authorized", 0) < 0);
+	}
 	if (pid < 0)
 		gk_kmsg(4, "%s stays authorised", at->name);
 }

@@ -80,6 +80,11 @@ static int watch(int fd, unsigned source)
 	return epoll_ctl(sv.ep, EPOLL_CTL_ADD, fd, &ev);
 }
 
+static void unwatch(int fd)
+{
+	epoll_ctl(sv.ep, EPOLL_CTL_DEL, fd, NULL);
+}
+
 static int watch_worker(int fd, unsigned slot)
 {
 	return watch(fd, FROM_WORKER + slot);
@@ -266,6 +271,7 @@ int main(void)
 		.send = send_frame,
 		.waiting = waiting,
 		.watch = watch_worker,
+		.unwatch = unwatch,
 	};
 	struct epoll_event ev[EVENTS];
 	int uevents, children;

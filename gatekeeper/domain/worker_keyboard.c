@@ -34,6 +34,7 @@ struct in {
 	struct gk_worker *w;
 	unsigned itf;		/* in kb.itf */
 	int in_flight, idle;	/* idle: to be submitted again */
+	int halted;
 	struct libusb_transfer *transfer;
 	uint8_t buf[GK_WORKER_REPORT];
 };
@@ -138,6 +139,9 @@ static void on_in(struct libusb_transfer *t)
 		gk_worker_end(w, GK_WORKER_DONE);
 		return;
 	case LIBUSB_TRANSFER_STALL:
+		in->halted = 1;
+		in_error(in);
+		return;
 	case LIBUSB_TRANSFER_ERROR:
 	case LIBUSB_TRANSFER_OVERFLOW:
 	case LIBUSB_TRANSFER_TIMED_OUT:
@@ -152,11 +156,14 @@ static void on_in(struct libusb_transfer *t)
  * endpoint is cleared, which is only possible when none is in flight. */
 static int again(struct gk_worker *w, struct keyboard *itf)
 {
-	int left = 0, flying = 0;
+	int left = 0, flying = 0, halted = 0;
 
-	for (unsigned k = 0; k < TRANSFERS; k++)
+	for (unsigned k = 0; k < TRANSFERS; k++) {
 		flying |= itf->in[k].in_flight;
-	if (!flying)
+		halted |= itf->in[k].halted;
+		itf->in[k].halted = itf->in[k].halted && flying;
+	}
+	if (halted && !flying)
 		libusb_clear_halt(w->dev, itf->i->in_address);
 	for (unsigned k = 0; k < TRANSFERS; k++)
 		if (itf->in[k].idle)
@@ -216,9 +223,16 @@ static void on_led(struct libusb_transfer *t)
 
 /* Bytes to ask for: the longest report, in whole packets (USB 2.0 5.7.3), so
  * that a device that sends too much fills them and does not overflow. */
-static int transfer_size(const struct gk_worker_interface *i)
+static int transfer_size(struct gk_worker *w, const struct gk_worker_interface *i)
 {
 	unsigned bits = 0, bytes, packet = i->in_size ? i->in_size : 1;
+	int speed = libusb_get_device_speed(libusb_get_device(w->dev));
+
+	/* The kernel cuts what is above the speed's bound (USB 2.0 5.7.3). */
+	if (speed == LIBUSB_SPEED_LOW && packet > 8)
+		packet = 8;
+	if (speed == LIBUSB_SPEED_FULL && packet > 64)
+		packet = 64;
 
 	for (unsigned id = 0; id < 256 && i->kind == GK_KIND_HID; id++)
 		if (i->map.bits[GK_HID_INPUT][id] > bits)
@@ -262,7 +276,7 @@ static int start_interface(struct gk_worker *w, const struct gk_worker_interface
 		if (!in->transfer)
 			return GK_ERR_SYSTEM;
 		libusb_fill_interrupt_transfer(in->transfer, w->dev, i->in_address,
-					       in->buf, transfer_size(i), on_in, in,
+					       in->buf, transfer_size(w, i), on_in, in,
 					       0);
 		if (submit(in) != 0)
 			return GK_ERR_SYSTEM;

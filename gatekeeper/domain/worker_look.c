@@ -18,7 +18,7 @@ static int read_descriptor(struct gk_worker *w, const struct gk_worker_interface
 {
 	int n = -1;
 
-	for (int try = 0; try < TRIES && n <= 0; try++)
+	for (int try = 0; try < TRIES && n < i->report_len; try++)
 		n = libusb_control_transfer(w->dev, FROM_INTERFACE, GET_DESCRIPTOR,
 					    REPORT_DESCRIPTOR, i->number, raw,
 					    i->report_len, ANSWER_MS);

@@ -42,7 +42,7 @@ enum {
 	STEPS = 400, /* of an input */
 	BURST = 16,  /* key events of a burst, times its byte */
 	BLAME_MS = 300, /* for so long a worker that ended is not yet missed */
-	SILENCE_MS = 20000,
+	SILENCE_MS = 45000, /* longer than a device may take to be set up */
 	TICK_MS = 200,
 };
 
@@ -201,6 +201,11 @@ static struct plugged *plugged_at(const struct gk_present *p)
 		if (m.dev[i].at.ino == p->ino)
 			return &m.dev[i];
 	return NULL;
+}
+
+int gk_inventory_there(const struct gk_present *p)
+{
+	return plugged_at(p) != NULL;
 }
 
 int gk_inventory_scan(struct gk_present out[GK_INVENTORY_MAX])
@@ -365,6 +370,11 @@ static unsigned waiting(uint32_t id)
 {
 	MUST(id >= 1 && id <= GK_LINK_DEVICES);
 	return 0;
+}
+
+static void unwatch(int fd)
+{
+	MUST(fd >= 0);
 }
 
 static void send_frame(const struct gk_frame *frame)
@@ -747,7 +757,7 @@ static void finish(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct gk_devices_ops ops = { send_frame, waiting, watch };
+	static const struct gk_devices_ops ops = { send_frame, waiting, watch, unwatch };
 	static uint64_t clock_ms = 1000;
 	char said[GK_LINK_TEXT + 1];
 

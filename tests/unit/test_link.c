@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include "core/link.h"
+#include "core/hid_report.h"
 #include "core/policy.h"
 
 enum { TYPES = GK_LINK_GRANT, SIDES = GK_SIDE_SUPERVISOR + 1 };
@@ -439,6 +440,10 @@ static void encode_is_as_strict(void **state)
 		FIELD(GK_LINK_DEVICE, u.dev.shown[1].role, GK_ROLE_POINTER),
 		FIELD(GK_LINK_DEVICE, u.dev.reason, GK_REASON_UNPINNED),
 		FIELD(GK_LINK_DEVICE, u.dev.offset, 1),
+		FIELD(GK_LINK_FOUND, u.found.offset, GK_HID_DESC_MAX + 1),
+		FIELD(GK_LINK_FOUND, u.found.reason, GK_REASON_RULE),
+		FIELD(GK_LINK_FOUND, u.found.roles, 1),
+		FIELD(GK_LINK_GRANT, u.grant.role, 3),
 		FIELD(GK_LINK_GONE, u.gone.reason, GK_REASON_NONE),
 		FIELD(GK_LINK_GONE, u.gone.reason, 0x0109),
 		FIELD(GK_LINK_KEY, u.key.code, 0),
