@@ -81,6 +81,20 @@ void gk_link_server_send(struct gk_link_server *s, const struct gk_frame *f)
 	flush(s);
 }
 
+unsigned gk_link_server_waiting(const struct gk_link_server *s, uint32_t device)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->count && i < GK_LINK_QUEUE; i++) {
+		const uint8_t *q = s->queue[(s->head + i) % GK_LINK_QUEUE];
+
+		/* The device id of a header, gatekeeper-link(7). */
+		n += ((uint32_t)q[4] | (uint32_t)q[5] << 8 | (uint32_t)q[6] << 16 |
+		      (uint32_t)q[7] << 24) == device;
+	}
+	return n;
+}
+
 /* Fills s->in up to `want` bytes; 1 when they are there. */
 static int fill(struct gk_link_server *s, unsigned want)
 {

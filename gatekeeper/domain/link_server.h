@@ -52,6 +52,10 @@ void gk_link_server_service(struct gk_link_server *s,
  */
 void gk_link_server_send(struct gk_link_server *s, const struct gk_frame *f);
 
+/* gk_link_server_waiting: frames of one device in the queue. One device must not
+ * be able to fill it: that would end the session for all. */
+unsigned gk_link_server_waiting(const struct gk_link_server *s, uint32_t device);
+
 /* gk_link_server_reset: drops what is queued and opens the session. */
 void gk_link_server_reset(struct gk_link_server *s);
 

@@ -193,9 +193,9 @@ const struct gk_attempt gk_link_attempts[] = {
 	{ "long-frame", long_frame },
 	{ "ping-flood", ping_flood },
 	{ "log-flood", log_flood },
-	{ "key-flood", key_flood },
 	{ "spin", spin },
 	{ "hang", hang },
+	{ "key-flood", key_flood },
 };
 const unsigned gk_link_attempts_n =
 	sizeof(gk_link_attempts) / sizeof(gk_link_attempts[0]);

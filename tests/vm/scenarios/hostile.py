@@ -210,6 +210,30 @@ def hostile_typing(t: Test):
     """Floods, keys never let go, SysRq and its like; bad answers on endpoint 0."""
     p = Prompt(t, 40, controllers=2)
 
+    # Under emulation the host controller may not poll fast enough to make it too
+    # many: then it is a keyboard like another. The second is over any bound.
+    def flood(device):
+        p.check_admitted(device, ["keyboard"])
+        device.tell("attack 8")
+        p.type()
+        if device.kind == "flood-8k":
+            p.check_refused(device, r"it types faster than anyone can")
+    for kind in ("flood", "flood-8k"):
+        p.one(kind, flood)
+
+    def attack(device):
+        p.check_admitted(device, ["keyboard"])
+        device.do("attack")
+    for kind in ("report-short", "report-long", "report-ids"):
+        p.one(kind, attack)
+    p.end()
+
+
+@scenario("hostile-typing", timeout=540)
+def hostile_typing(t: Test):
+    """Floods, keys never let go, SysRq and its like; bad answers on endpoint 0."""
+    p = Prompt(t, 40, controllers=2)
+
     def flood(device):
         p.check_admitted(device, ["keyboard"])
         device.tell("attack 8")

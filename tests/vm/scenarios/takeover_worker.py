@@ -62,7 +62,7 @@ class Attempts:
         if not self.wait([rf"port {PORT} .*admitted"], 40):
             raise Failed(f"the device of attempt {first} was not admitted")
         self.evil.do(f"type {first}")
-        self.evil.do("enter")
+        self.evil.do("key enter down")
         lines = self.wait([r"takeover [0-9]+ (next|end)$",
                            rf"port {PORT} .*(refused|gone)"], PATIENCE + 20)
         self.evil.do("unplug")
@@ -134,7 +134,7 @@ def taken_over(t, image):
     evil.do("plug")
     t.screen.wait(rf"port {PORT}\b.*admitted", t.left(40))
     evil.do("type 0")
-    evil.do("enter")
+    evil.do("key enter down")
     if image == SEALED:
         t.screen.wait(rf"port {PORT}\b.*refused", t.left(40))
     t.sleep(2)
