@@ -55,7 +55,8 @@ class Prompt:
         for _ in range(3):
             for line in self.early("gatekeeper status --json"):
                 try:
-                    return json.loads(line)
+                    if line.startswith("{"):
+                        return json.loads(line)
                 except ValueError:      # the watcher spoke in the middle of it
                     continue
         self.t.check(False, "gatekeeper status --json says nothing")
@@ -218,27 +219,8 @@ def hostile_typing(t: Test):
         p.type()
         if device.kind == "flood-8k":
             p.check_refused(device, r"it types faster than anyone can")
-    for kind in ("flood", "flood-8k"):
-        p.one(kind, flood)
-
-    def attack(device):
-        p.check_admitted(device, ["keyboard"])
-        device.do("attack")
-    for kind in ("report-short", "report-long", "report-ids"):
-        p.one(kind, attack)
-    p.end()
-
-
-@scenario("hostile-typing", timeout=540)
-def hostile_typing(t: Test):
-    """Floods, keys never let go, SysRq and its like; bad answers on endpoint 0."""
-    p = Prompt(t, 40, controllers=2)
-
-    def flood(device):
-        p.check_admitted(device, ["keyboard"])
-        device.tell("attack 8")
-        p.type()
-        p.check_refused(device, r"it types faster than anyone can")
+        else:
+            t.sleep(4)
     for kind in ("flood", "flood-8k"):
         p.one(kind, flood)
 
