@@ -38,21 +38,27 @@ class Prompt:
         t.wait_prompt()
         gate.wait_keyboard(t)
         self.first = self.status()
-        self.kernel_lines = len(self.kernel_log())
+        t.early("dmesg --kernel | sed -n '$=' >/run/gktest-kernel-lines")
         text = secrets.ALL_ASCII
         size = -(-len(text) // pieces)
         self.pieces = [text[n:n + size] for n in range(0, len(text), size)]
 
     def early(self, command):
         mark = self.t.vm.side.mark()
-        self.t.early(command)
+        # Opened anew: the watcher's own line does not block, and drops what is
+        # more than the terminal takes at once.
+        self.t.early(f"{{ {command}; }} >/proc/self/fd/1")
         return [line for line in self.t.vm.side.text(mark).splitlines()
                 if not line.startswith("GKTEST")]
 
     def status(self):
-        for line in self.early("gatekeeper status --json"):
-            if line.startswith("{"):
-                return json.loads(line)
+        for _ in range(3):
+            for line in self.early("gatekeeper status --json"):
+                try:
+                    if line.startswith("{"):
+                        return json.loads(line)
+                except ValueError:      # the watcher spoke in the middle of it
+                    continue
         self.t.check(False, "gatekeeper status --json says nothing")
 
     def device(self, pid):
@@ -61,7 +67,9 @@ class Prompt:
         return found[-1] if found else None
 
     def kernel_log(self):
-        return self.early("dmesg --kernel --notime")
+        """What dom0's kernel has said since the prompt."""
+        return self.early("read -r n </run/gktest-kernel-lines; dmesg --kernel --notime "
+                          "| sed \"1,${n}d\"")
 
     def type(self):
         """The next piece, on the good keyboard."""
@@ -136,7 +144,7 @@ class Prompt:
     def end(self):
         """The disk opens, the gate is the same, dom0's kernel said nothing."""
         t = self.t
-        log = self.kernel_log()[self.kernel_lines:]
+        log = self.kernel_log()
         (t.out / "kernel-log.txt").write_text("\n".join(log) + "\n")
         now = self.status()
         (t.out / "status.json").write_text(json.dumps(now, indent=1))
@@ -211,27 +219,8 @@ def hostile_typing(t: Test):
         p.type()
         if device.kind == "flood-8k":
             p.check_refused(device, r"it types faster than anyone can")
-    for kind in ("flood", "flood-8k"):
-        p.one(kind, flood)
-
-    def attack(device):
-        p.check_admitted(device, ["keyboard"])
-        device.do("attack")
-    for kind in ("report-short", "report-long", "report-ids"):
-        p.one(kind, attack)
-    p.end()
-
-
-@scenario("hostile-typing", timeout=540)
-def hostile_typing(t: Test):
-    """Floods, keys never let go, SysRq and its like; bad answers on endpoint 0."""
-    p = Prompt(t, 40, controllers=2)
-
-    def flood(device):
-        p.check_admitted(device, ["keyboard"])
-        device.tell("attack 8")
-        p.type()
-        p.check_refused(device, r"it types faster than anyone can")
+        else:
+            t.sleep(4)
     for kind in ("flood", "flood-8k"):
         p.one(kind, flood)
 
