@@ -31,10 +31,11 @@ class Screen:
         return "\n".join(lines + [line])
 
     def wait(self, pattern, timeout):
+        """Until it matches, in the lines or, wherever they end, in the words."""
         end = time.monotonic() + timeout
         while True:
             text = self.text()
-            if re.search(pattern, text):
+            if re.search(pattern, text) or re.search(pattern, " ".join(text.split())):
                 return text
             if time.monotonic() > end:
                 raise Timeout(f"{pattern!r} did not appear on the screen "
