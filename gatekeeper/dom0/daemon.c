@@ -78,13 +78,14 @@ void gk_daemon_publish(struct gk_daemon *d)
 	if (gk_status_short(&s, text, sizeof(text) - 1) < 0)
 		return;
 	strcat(text, "\n");
-	if (d->ready && d->state == GK_GATE_UP) {
+	if (d->ready && d->state == GK_GATE_UP)
 		put_file("ready", text);
-		remove_file("failed");
-	} else if (is_final_failure(d)) {
-		put_file("failed", text);
+	else
 		remove_file("ready");
-	}
+	if (is_final_failure(d))
+		put_file("failed", text);
+	else
+		remove_file("failed");
 }
 
 static char *program_name;	/* argv[0], as it stands in our memory */

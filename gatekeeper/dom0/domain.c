@@ -17,6 +17,7 @@
 
 static void probe(struct gk_daemon *d);
 static void connect_link(struct gk_daemon *d);
+static int look_at_controllers(struct gk_daemon *d, int again);
 
 static void set_state(struct gk_daemon *d, enum gk_gate_state state)
 {
@@ -50,7 +51,12 @@ void gk_gate_give_up(struct gk_daemon *d, const char *cause)
 	stop_work(d);
 	gk_timer_clear(d->loop, &d->late_timer);
 	d->ready = 0;
-	if (d->opt.fallback == GK_FALLBACK_DOM0_HID && !none) {
+	if (d->opt.fallback == GK_FALLBACK_DOM0_HID && !none && d->not_ours) {
+		/* Unbinding it from pciback would pull it from under whoever
+		 * has it. */
+		gk_screen_say(&d->screen, LOG_ERR, "a controller may be another "
+			      "domain's, so there is no fallback");
+	} else if (d->opt.fallback == GK_FALLBACK_DOM0_HID && !none) {
 		gk_screen_say(&d->screen, LOG_ERR, "%s. Fallback: dom0 drives "
 			      "the USB controllers itself, for keyboards only",
 			      d->cause);
@@ -68,6 +74,32 @@ void gk_gate_give_up(struct gk_daemon *d, const char *cause)
 			      "keyboard, or boot with rd.gatekeeper=0",
 			      d->cause);
 	set_state(d, none ? GK_GATE_NO_CONTROLLER : GK_GATE_FAILED);
+}
+
+int gk_gate_is_alive(const struct gk_daemon *d)
+{
+	if (d->stopping || d->handover.active)
+		return 0;
+	switch (d->state) {
+	case GK_GATE_STARTING:
+	case GK_GATE_PROBE:
+	case GK_GATE_CREATE:
+	case GK_GATE_FIND:
+	case GK_GATE_CONNECT:
+	case GK_GATE_UP:
+	case GK_GATE_DESTROY:
+	case GK_GATE_BACKOFF:
+		return 1;
+	case GK_GATE_QUIESCE:
+	case GK_GATE_HANDOFF:
+	case GK_GATE_HANDED_OVER:
+	case GK_GATE_FALLBACK:
+	case GK_GATE_FAILED:
+	case GK_GATE_NO_CONTROLLER:
+	case GK_GATE_DISABLED:
+		break;
+	}
+	return 0;
 }
 
 /* --- clearing away, and again --- */
@@ -93,6 +125,9 @@ static void begin_again(void *ctx)
 {
 	struct gk_daemon *d = ctx;
 
+	/* One that was in a dock may be gone, and xl refuses them all then. */
+	if (!look_at_controllers(d, 1))
+		return;
 	d->xs_since = 0;
 	probe(d);
 }
@@ -268,9 +303,10 @@ static void create_done(void *ctx, const struct gk_child_end *end)
 {
 	struct gk_daemon *d = ctx;
 	char cause[GK_CAUSE_MAX];
-	int final;
+	enum gk_xl_cause final;
 
 	d->gate_child = 0;
+	d->not_ours = 0;
 	d->times.create_done = (int64_t)gk_now_ms();
 	gk_gate_rules_given();
 	if (end->status == 0) {
@@ -292,7 +328,8 @@ static void create_done(void *ctx, const struct gk_child_end *end)
 	}
 	gk_log(LOG_ERR, "xl create: %.350s", end->out);
 	final = gk_gate_xl_cause(end->out, cause);
-	if (!final) {
+	d->not_ours = final == GK_XL_OWNED;
+	if (final == GK_XL_AGAIN) {
 		gk_gate_lost(d, cause);
 		return;
 	}
@@ -391,7 +428,7 @@ static void late(void *ctx)
 	struct gk_daemon *d = ctx;
 	char cause[GK_CAUSE_MAX];
 
-	if (d->ready)
+	if (d->ready || !gk_gate_is_alive(d))
 		return;
 	d->told_late = 1;
 	snprintf(cause, sizeof(cause), "the gate is not ready after %u s%s%.120s",
@@ -405,7 +442,8 @@ static void late(void *ctx)
 		      "keyboard works, or boot with rd.gatekeeper=0", cause);
 }
 
-static void look_at_controllers(struct gk_daemon *d)
+/* 0 when there is none, and it was given up. */
+static int look_at_controllers(struct gk_daemon *d, int again)
 {
 	struct gk_controller all[GK_CONTROLLERS_MAX];
 	int n = gk_controllers_list(all);
@@ -427,6 +465,8 @@ static void look_at_controllers(struct gk_daemon *d)
 		/* Without a driver: the fallback can still use it. */
 		if (!all[i].driver[0])
 			d->controller[GK_CONTROLLERS_MAX - ++d->unbound] = all[i];
+		if (again)
+			continue;
 		gk_screen_say(&d->screen, LOG_ERR, "USB controller %s could "
 			      "not be taken (%s%s): what is plugged in there "
 			      "%s", all[i].bdf,
@@ -434,17 +474,18 @@ static void look_at_controllers(struct gk_daemon *d)
 			      all[i].driver, all[i].driver[0] ?
 			      "is dom0's" : "does not work");
 	}
+	if (d->controllers)
+		return 1;
+	gk_gate_give_up(d, d->other_controllers ?
+			"no USB controller is bound to pciback" :
+			"no USB controller found");
+	return 0;
 }
 
 void gk_gate_begin(struct gk_daemon *d)
 {
-	look_at_controllers(d);
-	if (!d->controllers) {
-		gk_gate_give_up(d, d->other_controllers ?
-				"no USB controller is bound to pciback" :
-				"no USB controller found");
+	if (!look_at_controllers(d, 0))
 		return;
-	}
 	for (int i = 0; i < d->controllers; i++)
 		gk_log(LOG_INFO, "controller %d is %s", i + 1,
 		       d->controller[i].bdf);

@@ -95,6 +95,9 @@ static void open_keyboard(struct gk_daemon *d)
 			     keyboard_again, d);
 		return;
 	}
+	gk_log(LOG_ERR, "/dev/uinput: %s", strerror(errno));
+	if (!gk_gate_is_alive(d))
+		return;
 	snprintf(d->cause, sizeof(d->cause), "dom0 cannot make a virtual "
 		 "keyboard (/dev/uinput: %.60s)", strerror(errno));
 	if (d->controllers)

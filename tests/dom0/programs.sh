@@ -548,6 +548,45 @@ for how in violation rogue; do
     stop
 done
 
+# A stop, while the gate is asked to let go and the virtual keyboard is given up:
+# nothing comes in between, and whoever asked first is answered.
+if [ -x /usr/bin/python3 ]; then
+    running_gate "" well
+    start
+    sleep 0.7
+    /usr/bin/python3 - "$tmp/run/control" > "$tmp/out" 2>&1 << 'END'
+import socket, sys
+def say(data):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    s.connect(sys.argv[1])
+    s.sendall(data)
+    return s
+def rest(s):
+    out = b""
+    while n := s.recv(65536):
+        out += n
+    return out
+first = say(b"stop\n")
+assert b'"state":"quiescing"' in rest(say(b"status\n"))
+assert b"being stopped" in rest(say(b"handoff release_only=1\n"))
+assert b"being stopped" in rest(say(b"stop\n"))
+assert rest(first) == b'{"ok":true}\n'
+print("well")
+END
+    status=$?
+    expect "stop, and what comes too late" 0 "well"
+    wait "$daemon"
+    status=$?
+    daemon=
+    expect "it has ended" 0 ""
+    if [ "$(cat "$tmp/xl.log")" != "destroy gatekeeper-gate" ]; then
+        echo "FAILED: the gate was not destroyed once, and that was all:"
+        cat "$tmp/xl.log" "$tmp/log"
+        failed=1
+    fi
+fi
+
 # --- keyboards: pinned ones only ---
 running_gate "" well
 mkdir -p "$root/etc/gatekeeper" "$tmp/run"
@@ -635,6 +674,25 @@ grep -q "fallback: storage device on port 1-2 (0627:0001) refused" "$tmp/log" ||
     echo "FAILED: the disk is not named"
     failed=1
 }
+stop
+
+# A controller that another domain has: dom0 does not take it from there.
+gate "rd.gatekeeper.fallback=dom0-hid"
+xl_says "libxl: error: PCI device already attached to a domain"
+mkdir -p "$root/sys/module/usbcore/parameters"
+echo 1 > "$root/sys/module/usbcore/parameters/authorized_default"
+echo untouched > "$root/sys/bus/pci/drivers/pciback/unbind"
+start
+gk wait --timeout 10
+expect "no fallback for another's controller" 1 "belongs to another domain"
+gk wait --timeout 10 --json
+expect "it has failed" 1 '"state":"failed"'
+grep -q "may be another domain's, so there is no fallback" "$tmp/log" || {
+    echo "FAILED: why there is no fallback is not told"
+    failed=1
+}
+look bus/pci/drivers/pciback/unbind untouched
+look module/usbcore/parameters/authorized_default 1
 stop
 
 # usbcore that cannot be told: nothing is given away.

@@ -269,6 +269,32 @@ static void any_keyboard(void **state)
 	view_is(1, GK_VERDICT_ADMITTED, GK_REASON_ADMITTED);
 }
 
+/* `ready` says what is so now, gatekeeperd(8), not what was once. */
+static void ready_as_long_as_it_is(void **state)
+{
+	static const enum gk_gate_state others[] = {
+		GK_GATE_PROBE, GK_GATE_CREATE, GK_GATE_FIND, GK_GATE_CONNECT,
+		GK_GATE_DESTROY, GK_GATE_BACKOFF, GK_GATE_QUIESCE, GK_GATE_HANDOFF,
+		GK_GATE_HANDED_OVER, GK_GATE_FAILED, GK_GATE_FALLBACK,
+	};
+	char ready[128], failed[128];
+
+	(void)state;
+	snprintf(ready, sizeof(ready), "%s/ready", run);
+	snprintf(failed, sizeof(failed), "%s/failed", run);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		begin("allow\n", 1);
+		assert_int_equal(access(ready, F_OK), 0);
+		assert_int_equal(access(failed, F_OK), -1);
+		d.state = others[i];
+		gk_daemon_publish(&d);
+		if (access(ready, F_OK) == 0)
+			fail_msg("ready in %s", gk_gate_state_name(others[i]));
+		assert_int_equal(access(failed, F_OK),
+				 others[i] == GK_GATE_FAILED ? 0 : -1);
+	}
+}
+
 static void modifiers_of_several(void **state)
 {
 	(void)state;
@@ -561,6 +587,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_keyboard),
+		cmocka_unit_test(ready_as_long_as_it_is),
 		cmocka_unit_test(modifiers_of_several),
 		cmocka_unit_test(pinned),
 		cmocka_unit_test(one),

@@ -712,7 +712,7 @@ static void check_state(void)
 		break;
 	case GK_GATE_QUIESCE:
 		MUST(f.d.handover.active || f.d.stopping);
-		MUST(f.d.handover.deadline.at);
+		MUST(f.d.quiesce_timer.at);
 		break;
 	case GK_GATE_HANDOFF:
 		MUST(f.d.handover.active && children_named("the handoff") == 1);
@@ -732,7 +732,7 @@ static void check_state(void)
 		break;
 	}
 	MUST(!f.d.handover.active || children_named("the handoff") ||
-	     children_named("the handoff's check") || f.d.handover.deadline.at);
+	     children_named("the handoff's check") || f.d.quiesce_timer.at);
 }
 
 static void check_restarts(void)
