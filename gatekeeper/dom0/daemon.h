@@ -92,7 +92,7 @@ struct gk_daemon {
 	struct gk_xs_answer xs;
 	struct gk_times times;
 	int ready;		/* told so in /run */
-	int told_late;
+	int told_late, told_note;
 	int not_ours;		/* xl: a controller may be another domain's */
 
 	uint64_t xs_since;	/* first probe without an answer */

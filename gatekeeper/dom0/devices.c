@@ -8,6 +8,7 @@
 #include "dom0/daemon.h"
 #include "dom0/log.h"
 #include "dom0/paths.h"
+#include "dom0/root.h"
 
 /* Lines in the log that the gate can cause, in ten seconds. */
 enum { NOISE_MS = 10000, NOISE_LINES = 200 };
@@ -94,6 +95,7 @@ static void write_events(void *ctx)
 	struct gk_daemon *d = ctx;
 	char path[GK_PATH_MAX];
 
+	gk_root_follow();
 	gk_events_text(&d->events, text);
 	if (gk_run_path(path, "events") || gk_file_replace(path, text, 0600))
 		gk_log(LOG_ERR, "cannot write %s/events: %s", gk_run_dir,

@@ -354,8 +354,13 @@ static void create(struct gk_daemon *d)
 		return;
 	}
 	gk_gate_rules_load(&d->rules);
-	if (d->rules.error[0])
+	if (d->rules.error[0]) {
 		gk_screen_say(&d->screen, LOG_ERR, "%s", d->rules.error);
+	} else if (!d->told_note &&
+		   gk_gate_rules_note(&d->rules, cause, sizeof(cause))) {
+		d->told_note = 1;
+		gk_screen_say(&d->screen, LOG_WARNING, "%s", cause);
+	}
 	if (gk_gate_rules_give(&d->rules, image, ramdisk)) {
 		gk_gate_give_up(d, "the gate's rules cannot be written to "
 				"/run/gatekeeper");

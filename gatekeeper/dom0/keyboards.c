@@ -24,6 +24,7 @@ static void write_answered(struct gk_daemon *d)
 {
 	char path[GK_PATH_MAX], text[GK_SEEN_TEXT];
 
+	gk_root_follow();
 	gk_seen_text(&d->keyboards.answered, text);
 	if (gk_run_path(path, "keyboards") || gk_file_replace(path, text, 0600))
 		gk_log(LOG_ERR, "cannot write %s/keyboards: %s", gk_run_dir,
@@ -132,6 +133,30 @@ void gk_keyboards_ask(struct gk_daemon *d, int slot)
 		show(d, slot, "new keyboard");
 }
 
+static int is_pinned(struct gk_daemon *d, int slot)
+{
+	const struct gk_link_device *i = &d->session.dev[slot].info;
+	struct gk_rule_text text;
+	char port[GK_PORT_TEXT];
+
+	gk_devices_port(d, i, port);
+	text = (struct gk_rule_text){ port, strlen(port) };
+	return gk_keyboard_is_pinned(&d->rules.table, &text, i->sha256);
+}
+
+/* This one counts now; with `keyboards one`, only it does. */
+static void displace_others(struct gk_daemon *d, int slot)
+{
+	if (!(d->rules.table.keyboards & GK_KEYBOARDS_ONE))
+		return;
+	for (int i = 0; i < GK_LINK_DEVICES; i++) {
+		if (i == slot || d->keyboards.slot[i].counts != GK_COUNTS_YES)
+			continue;
+		refuse(&d->keyboards.slot[i], GK_REASON_SECOND);
+		gk_devices_decided(d, i);
+	}
+}
+
 static void decide(struct gk_daemon *d, int slot)
 {
 	const struct gk_session_device *s = &d->session.dev[slot];
@@ -145,10 +170,13 @@ static void decide(struct gk_daemon *d, int slot)
 	k.seen = (uint8_t)(gk_seen_has(&d->keyboards.known, port, k.sha256) ||
 			   gk_seen_has(&d->keyboards.answered, port, k.sha256));
 	for (int i = 0; i < GK_LINK_DEVICES; i++)
-		if (i != slot && d->keyboards.slot[i].counts == GK_COUNTS_YES)
+		if (i != slot && d->keyboards.slot[i].counts == GK_COUNTS_YES) {
 			k.others++;
+			k.others_pinned += (uint8_t)is_pinned(d, i);
+		}
 	switch (gk_keyboard_decide(&d->rules.table, &k)) {
 	case GK_KEYBOARD_ACCEPT:
+		displace_others(d, slot);
 		count(d, slot);
 		break;
 	case GK_KEYBOARD_UNPINNED:
@@ -183,10 +211,20 @@ static int any_counts(const struct gk_daemon *d)
 /* Those that were one too many: is there room now? */
 static void decide_others(struct gk_daemon *d)
 {
-	for (int i = 0; i < GK_LINK_DEVICES && !any_counts(d); i++)
-		if (d->keyboards.slot[i].counts == GK_COUNTS_REFUSED &&
-		    d->keyboards.slot[i].reason == GK_REASON_SECOND)
-			decide(d, i);
+	for (int n = 0; n < GK_LINK_DEVICES && !any_counts(d); n++) {
+		int first = -1;
+
+		/* Generations grow; slots are used again in any order. */
+		for (int i = 0; i < GK_LINK_DEVICES; i++)
+			if (d->keyboards.slot[i].counts == GK_COUNTS_REFUSED &&
+			    d->keyboards.slot[i].reason == GK_REASON_SECOND &&
+			    (first < 0 || d->session.dev[i].generation <
+					  d->session.dev[first].generation))
+				first = i;
+		if (first < 0)
+			return;
+		decide(d, first);
+	}
 }
 
 void gk_keyboards_device(struct gk_daemon *d, int slot)

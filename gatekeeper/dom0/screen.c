@@ -8,6 +8,7 @@
 #include "dom0/clock.h"
 #include "dom0/log.h"
 #include "dom0/paths.h"
+#include "dom0/root.h"
 #include "dom0/screen.h"
 
 /* A tenth of a second in all: a console that was stopped holds up nothing. */
@@ -97,6 +98,7 @@ static void next_plymouth(struct gk_screen *s)
 
 static void show(struct gk_screen *s, const char *text)
 {
+	gk_root_follow();
 	to_console(text);
 	if (access("/run/plymouth/pid", F_OK) < 0)
 		return;

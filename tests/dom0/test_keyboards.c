@@ -398,6 +398,53 @@ static void one(void **state)
 	comes_out("30+ 30-");
 }
 
+/* The one that has waited longest is next, whatever its slot. */
+static void the_next_one(void **state)
+{
+	(void)state;
+	cold();
+	begin("allow\nkeyboards one\n", 1);
+	plug(1);
+	plug(2);
+	plug(3);
+	/* 4 gets the slot that is free, before those of 2 and 3. */
+	pull(1);
+	view_is(2, GK_VERDICT_ADMITTED, GK_REASON_ADMITTED);
+	plug(4);
+	assert_true(gk_session_find(&d.session, 4) < gk_session_find(&d.session, 3));
+	pull(2);
+	view_is(3, GK_VERDICT_ADMITTED, GK_REASON_ADMITTED);
+	view_is(4, GK_VERDICT_REFUSED, GK_REASON_SECOND);
+}
+
+static void a_pinned_one_comes_first(void **state)
+{
+	(void)state;
+	cold();
+	begin("allow\nkeyboards one\npin via-port \"1-2\" hash \"aaaaaaaaaaaaaaaa"
+	      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\npin via-port "
+	      "\"1-4\" hash \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	      "aaaaaaaa\"\n", 1);
+	plug(1);
+	key(1, KEY_A, 1);
+	comes_out("30+");
+	plug(2);
+	on_screen("keyboard on port 1-1 (0627:0001) refused: there is a keyboard");
+	comes_out("30-");
+	view_is(1, GK_VERDICT_REFUSED, GK_REASON_SECOND);
+	view_is(2, GK_VERDICT_ADMITTED, GK_REASON_ADMITTED);
+	tap(1, KEY_B);
+	tap(2, KEY_C);
+	comes_out("46+ 46-");
+	/* Neither another one nor another pinned one takes its place. */
+	plug(3);
+	plug(4);
+	view_is(3, GK_VERDICT_REFUSED, GK_REASON_SECOND);
+	view_is(4, GK_VERDICT_REFUSED, GK_REASON_SECOND);
+	pull(2);
+	view_is(1, GK_VERDICT_ADMITTED, GK_REASON_ADMITTED);
+}
+
 static void challenge(void **state)
 {
 	char number[7], path[128], text[256];
@@ -591,6 +638,8 @@ int main(void)
 		cmocka_unit_test(modifiers_of_several),
 		cmocka_unit_test(pinned),
 		cmocka_unit_test(one),
+		cmocka_unit_test(the_next_one),
+		cmocka_unit_test(a_pinned_one_comes_first),
 		cmocka_unit_test(challenge),
 		cmocka_unit_test(challenge_lost),
 		cmocka_unit_test(one_and_challenge),
