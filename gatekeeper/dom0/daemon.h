@@ -98,6 +98,7 @@ struct gk_daemon {
 	uint64_t xs_since;	/* first probe without an answer */
 	int reconnect;		/* a gate ran already */
 	enum gk_after_destroy after_destroy;
+	int destroy_failed;	/* the gate may still be there */
 	uint64_t restart_at[GK_RESTARTS_KEPT];
 	unsigned restarts;
 	struct gk_timer gate_timer;	/* deadline of the present state */

@@ -161,8 +161,10 @@ static void say_device(struct gk_daemon *d, int slot, const struct gk_link_devic
 	}
 	if (c->counts == GK_COUNTS_REFUSED && c->reason == GK_REASON_CHALLENGE) {
 		gk_screen_say(&d->screen, LOG_NOTICE, "keyboard on port %s "
-			      "(%04x:%04x) refused: it did not type the number; "
-			      "plug it in again", port, i->vid, i->pid);
+			      "(%04x:%04x) refused: %s", port, i->vid, i->pid,
+			      c->too_many ? "too many new keyboards; plug it in "
+			      "again in ten minutes" :
+			      "it did not type the number; plug it in again");
 		return;
 	}
 	switch ((enum gk_verdict)i->verdict) {

@@ -39,6 +39,8 @@ static void stop_work(struct gk_daemon *d)
 	gk_child_kill(d->loop, d->gate_child);
 	d->gate_child = 0;
 	gk_link_stop(d);
+	/* xl may have been stopped before it was done with it. */
+	gk_gate_rules_given();
 }
 
 /* --- the end --- */
@@ -139,7 +141,8 @@ static void destroyed(struct gk_daemon *d)
 	d->xs.domid = -1;
 	switch (d->after_destroy) {
 	case GK_AFTER_EXIT:
-		gk_control_finish(d->stop_client, NULL);
+		gk_control_finish(d->stop_client, d->destroy_failed ?
+				  "the gate domain could not be destroyed" : NULL);
 		gk_loop_stop(d->loop);
 		return;
 	case GK_AFTER_GIVE_UP:
@@ -168,13 +171,15 @@ static void destroy_done(void *ctx, const struct gk_child_end *end)
 	struct gk_daemon *d = ctx;
 
 	d->gate_child = 0;
+	d->destroy_failed = end->status != 0 &&
+			    (end->timed_out || !strstr(end->out, "invalid domain"));
 	/* Not there any more is as good. If it is there and stays, the next
 	 * create says so; but dom0 must not drive what it may still own. */
 	if (end->status != 0) {
 		gk_log(LOG_INFO, "xl destroy: %.200s",
 		       end->timed_out ? "no end" : end->out);
 		if (d->after_destroy == GK_AFTER_GIVE_UP &&
-		    (end->timed_out || !strstr(end->out, "invalid domain")) &&
+		    d->destroy_failed &&
 		    d->opt.fallback != GK_FALLBACK_NONE) {
 			d->opt.fallback = GK_FALLBACK_NONE;
 			gk_screen_say(&d->screen, LOG_ERR, "the gate domain "
@@ -198,8 +203,11 @@ void gk_gate_destroy(struct gk_daemon *d, enum gk_after_destroy after)
 	d->ready = 0;
 	d->after_destroy = after;
 	set_state(d, GK_GATE_DESTROY);
-	if (gk_child_start(d->loop, &spec, &d->gate_child))
+	d->destroy_failed = 0;
+	if (gk_child_start(d->loop, &spec, &d->gate_child)) {
+		d->destroy_failed = 1;
 		destroyed(d);
+	}
 }
 
 void gk_gate_lost(struct gk_daemon *d, const char *cause)

@@ -116,15 +116,32 @@ static void show(struct gk_daemon *d, int slot, const char *what)
 	const struct gk_link_device *i = &d->session.dev[slot].info;
 	struct gk_counted *c = &d->keyboards.slot[slot];
 	char port[GK_PORT_TEXT];
-	int was = d->screen.on;
 
 	gk_devices_port(d, i, port);
-	d->screen.on = 1;
-	gk_screen_say(&d->screen, LOG_NOTICE, "%s on port %s (%04x:%04x): type %s "
-		      "and Enter on it", what, port, i->vid, i->pid,
-		      c->challenge.number);
-	d->screen.on = was;
-	c->shown = gk_now_ms();
+	if (gk_screen_ask(&d->screen, LOG_NOTICE, "%s on port %s (%04x:%04x): type "
+			  "%s and Enter on it", what, port, i->vid, i->pid,
+			  c->challenge.number))
+		c->shown = gk_now_ms();
+	else
+		c->shown = 0;
+	c->tried = gk_now_ms();
+}
+
+/* A key on it: whoever types may not see the number any more, or not yet. */
+static void show_again(struct gk_daemon *d, int slot)
+{
+	struct gk_counted *c = &d->keyboards.slot[slot];
+	uint64_t now = gk_now_ms();
+
+	if (!c->shown) {
+		if (now - c->tried >= GK_SHOW_RETRY_MS)
+			show(d, slot, "new keyboard");
+		return;
+	}
+	if (now - c->shown < GK_SHOW_AGAIN_MS || c->again >= GK_SHOW_AGAIN)
+		return;
+	c->again++;
+	show(d, slot, "new keyboard");
 }
 
 void gk_keyboards_ask(struct gk_daemon *d, int slot)
@@ -191,8 +208,7 @@ static void decide(struct gk_daemon *d, int slot)
 		gk_challenge_init(&c->challenge);
 		if (!new_number(d, c)) {
 			refuse(c, GK_REASON_CHALLENGE);
-			gk_log(LOG_WARNING, "too many new keyboards: plug it in "
-			       "again in %d minutes", GK_NUMBERS_MS / 60000);
+			c->too_many = 1;
 		}
 		break;
 	}
@@ -277,8 +293,7 @@ static void on_answer(struct gk_daemon *d, int slot, enum gk_challenge_answer a)
 
 	switch (a) {
 	case GK_CHALLENGE_MORE:
-		if (gk_now_ms() - c->shown >= GK_SHOW_AGAIN_MS)
-			show(d, slot, "new keyboard");
+		show_again(d, slot);
 		return;
 	case GK_CHALLENGE_WRONG:
 		show(d, slot, "wrong number. New keyboard");

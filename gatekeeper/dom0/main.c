@@ -190,6 +190,7 @@ static int run(void)
 	       (long long)d.times.daemon_start);
 	remove_file("ready");
 	remove_file("failed");
+	gk_gate_rules_given();
 	if (gk_loop_open(&d.loop)) {
 		gk_log(LOG_ERR, "no event loop: %s", strerror(errno));
 		return 1;
@@ -201,6 +202,8 @@ static int run(void)
 	gk_screen_init(&d.screen, d.loop, d.in_initrd || d.opt.debug);
 	gk_keyboards_load(&d);
 	gk_devices_load(&d);
+	if (!d.in_initrd)
+		gk_keyboards_keep(&d);
 	if (!d.opt.enabled) {
 		gk_log(LOG_NOTICE, "switched off (rd.gatekeeper=0)");
 		d.state = GK_GATE_DISABLED;

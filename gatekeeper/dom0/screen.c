@@ -122,19 +122,40 @@ static void say_more(void *ctx)
 	show(s, text);
 }
 
+static const char head[] = "USB Gatekeeper: ";
+
+__attribute__((format(printf, 2, 0)))
+static void format(char text[GK_SCREEN_TEXT], const char *fmt, va_list ap)
+{
+	memcpy(text, head, sizeof(head));
+	vsnprintf(text + sizeof(head) - 1, GK_SCREEN_TEXT - sizeof(head) + 1, fmt, ap);
+	gk_printable(text);
+}
+
+int gk_screen_ask(struct gk_screen *s, int level, const char *fmt, ...)
+{
+	char text[GK_SCREEN_TEXT];
+	va_list ap;
+
+	if (!gk_screen_rate(&s->ask_rate, gk_now_ms()))
+		return 0;
+	va_start(ap, fmt);
+	format(text, fmt, ap);
+	va_end(ap);
+	gk_log(level, "%s", text + sizeof(head) - 1);
+	show(s, text);
+	return 1;
+}
+
 void gk_screen_say(struct gk_screen *s, int level, const char *fmt, ...)
 {
-	static const char head[] = "USB Gatekeeper: ";
 	char text[GK_SCREEN_TEXT];
 	uint64_t now = gk_now_ms();
 	va_list ap;
 
-	memcpy(text, head, sizeof(head));
 	va_start(ap, fmt);
-	vsnprintf(text + sizeof(head) - 1, sizeof(text) - sizeof(head) + 1,
-		  fmt, ap);
+	format(text, fmt, ap);
 	va_end(ap);
-	gk_printable(text);
 	gk_log(level, "%s", text + sizeof(head) - 1);
 	if (!s->on)
 		return;

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "dom0/clock.h"
 #include "dom0/daemon.h"
 #include "dom0/paths.h"
 
@@ -531,27 +532,62 @@ static void challenge_lost(void **state)
 	/* Plugged in again it gets other numbers, but not for ever. */
 	for (int i = 0; i < GK_NUMBERS - 3; i++) {
 		pull(1);
-		d.screen.rate.shown = 0;
+		d.screen.rate.shown = d.screen.ask_rate.shown = 0;
 		screen();
 		plug(1);
 		asked(1, number);
 	}
 	pull(1);
-	d.screen.rate.shown = 0;
+	d.screen.rate.shown = d.screen.ask_rate.shown = 0;
 	plug(1);
-	on_screen("refused");
+	on_screen("refused: too many new keyboards; plug it in again in ten minutes");
 	type(1, number);
 	tap(1, KEY_A);
 	comes_out("");
 	/* Until some time has gone by. */
 	d.keyboards.numbers_since -= GK_NUMBERS_MS;
 	pull(1);
-	d.screen.rate.shown = 0;
+	d.screen.rate.shown = d.screen.ask_rate.shown = 0;
 	plug(1);
 	asked(1, number);
 	type(1, number);
 	tap(1, KEY_A);
 	comes_out("30+ 30-");
+}
+
+/* The number is seen, whatever else is said, and not again and again. */
+static void a_number_and_other_lines(void **state)
+{
+	struct gk_counted *c = &d.keyboards.slot[0];
+	char number[7];
+
+	(void)state;
+	cold();
+	begin("allow\nkeyboards challenge\n", 1);
+	d.screen.rate.window_start = gk_now_ms();
+	d.screen.rate.shown = GK_SCREEN_LINES;
+	plug(1);
+	asked(1, number);
+	for (int i = 0; i < 3 * GK_SHOW_AGAIN; i++) {
+		tap(1, KEY_A);
+		on_screen("");
+		c->shown -= GK_SHOW_AGAIN_MS;
+		tap(1, KEY_B);
+		on_screen(i < GK_SHOW_AGAIN ? "new keyboard on port 1-1" : "");
+	}
+	/* One that could not be shown at once is shown a little later. */
+	d.screen.ask_rate.window_start = gk_now_ms();
+	d.screen.ask_rate.shown = GK_SCREEN_LINES;
+	gk_keyboards_ask(&d, 0);
+	on_screen("");
+	assert_int_equal(c->shown, 0);
+	d.screen.ask_rate.shown = 0;
+	tap(1, KEY_A);
+	on_screen("");
+	c->tried -= GK_SHOW_RETRY_MS;
+	tap(1, KEY_A);
+	asked(1, number);
+	assert_true(c->shown > 0);
 }
 
 static void one_and_challenge(void **state)
@@ -642,6 +678,7 @@ int main(void)
 		cmocka_unit_test(a_pinned_one_comes_first),
 		cmocka_unit_test(challenge),
 		cmocka_unit_test(challenge_lost),
+		cmocka_unit_test(a_number_and_other_lines),
 		cmocka_unit_test(one_and_challenge),
 		cmocka_unit_test(asked_in_the_real_root),
 		cmocka_unit_test(a_log_of_it),

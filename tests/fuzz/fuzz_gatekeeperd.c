@@ -100,6 +100,30 @@ void gk_screen_say(struct gk_screen *s, int level, const char *fmt, ...)
 	gk_log(level, "%s", text);
 }
 
+int gk_screen_ask(struct gk_screen *s, int level, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	MUST(s->loop);
+	if (!gk_screen_rate(&s->ask_rate, clock_ms))
+		return 0;
+	va_start(ap, fmt);
+	MUST(vsnprintf(text, sizeof(text), fmt, ap) >= 0);
+	va_end(ap);
+	gk_log(level, "%s", text);
+	return 1;
+}
+
+int gk_screen_rate(struct gk_screen_rate *r, uint64_t now_ms)
+{
+	if (now_ms - r->window_start >= GK_SCREEN_WINDOW_MS) {
+		r->window_start = now_ms;
+		r->shown = 0;
+	}
+	return r->shown++ < GK_SCREEN_LINES;
+}
+
 /* --- the loop --- */
 
 struct child {

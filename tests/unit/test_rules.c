@@ -727,32 +727,38 @@ static void keyboards(void **state)
 		const char *port;
 		uint8_t same_hash, seen, others;
 		enum gk_keyboard_answer answer;
+		uint8_t others_pinned;
 	} rows[] = {
 #define PIN "pin via-port \"1-3\" hash \"" HEX "\"\n"
-		{ "", "1-3", 0, 0, 3, GK_KEYBOARD_ACCEPT },
-		{ "", NULL, 0, 0, 0, GK_KEYBOARD_ACCEPT },
-		{ PIN, "1-4", 0, 0, 0, GK_KEYBOARD_ACCEPT },
-		{ PIN "keyboards pinned", "1-3", 1, 0, 3, GK_KEYBOARD_ACCEPT },
-		{ PIN "keyboards pinned", "1-3", 0, 1, 0, GK_KEYBOARD_UNPINNED },
-		{ PIN "keyboards pinned", "1-4", 1, 1, 0, GK_KEYBOARD_UNPINNED },
-		{ PIN "keyboards pinned", "1-3.1", 1, 1, 0, GK_KEYBOARD_UNPINNED },
-		{ PIN "keyboards pinned", NULL, 1, 1, 0, GK_KEYBOARD_UNPINNED },
-		{ PIN "keyboards { pinned one }", "1-3", 1, 0, 1, GK_KEYBOARD_SECOND },
-		{ PIN "keyboards { pinned one }", "1-4", 1, 0, 1, GK_KEYBOARD_UNPINNED },
-		{ "keyboards one", "1-3", 0, 0, 0, GK_KEYBOARD_ACCEPT },
-		{ "keyboards one", "1-3", 0, 1, 1, GK_KEYBOARD_SECOND },
-		{ "keyboards challenge", "1-3", 0, 0, 5, GK_KEYBOARD_ASK },
-		{ "keyboards challenge", "1-3", 0, 1, 5, GK_KEYBOARD_ACCEPT },
-		{ PIN "keyboards challenge", "1-3", 1, 0, 0, GK_KEYBOARD_ACCEPT },
-		{ PIN "keyboards challenge", "1-3", 0, 0, 0, GK_KEYBOARD_ASK },
-		{ "keyboards { one challenge }", "1-3", 0, 0, 1, GK_KEYBOARD_SECOND },
-		{ "keyboards { one challenge }", "1-3", 0, 0, 0, GK_KEYBOARD_ASK },
+		{ "", "1-3", 0, 0, 3, GK_KEYBOARD_ACCEPT, 0 },
+		{ "", NULL, 0, 0, 0, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN, "1-4", 0, 0, 0, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards pinned", "1-3", 1, 0, 3, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards pinned", "1-3", 0, 1, 0, GK_KEYBOARD_UNPINNED, 0 },
+		{ PIN "keyboards pinned", "1-4", 1, 1, 0, GK_KEYBOARD_UNPINNED, 0 },
+		{ PIN "keyboards pinned", "1-3.1", 1, 1, 0, GK_KEYBOARD_UNPINNED, 0 },
+		{ PIN "keyboards pinned", NULL, 1, 1, 0, GK_KEYBOARD_UNPINNED, 0 },
+		{ PIN "keyboards { pinned one }", "1-3", 1, 0, 1, GK_KEYBOARD_SECOND, 1 },
+		{ PIN "keyboards { pinned one }", "1-3", 1, 0, 1, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards one", "1-3", 1, 0, 1, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards one", "1-3", 1, 0, 2, GK_KEYBOARD_SECOND, 1 },
+		{ PIN "keyboards one", "1-3", 0, 0, 1, GK_KEYBOARD_SECOND, 0 },
+		{ PIN "keyboards { pinned one }", "1-4", 1, 0, 1, GK_KEYBOARD_UNPINNED, 0 },
+		{ "keyboards one", "1-3", 0, 0, 0, GK_KEYBOARD_ACCEPT, 0 },
+		{ "keyboards one", "1-3", 0, 1, 1, GK_KEYBOARD_SECOND, 0 },
+		{ "keyboards challenge", "1-3", 0, 0, 5, GK_KEYBOARD_ASK, 0 },
+		{ "keyboards challenge", "1-3", 0, 1, 5, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards challenge", "1-3", 1, 0, 0, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards challenge", "1-3", 0, 0, 0, GK_KEYBOARD_ASK, 0 },
+		{ "keyboards { one challenge }", "1-3", 0, 0, 1, GK_KEYBOARD_SECOND, 0 },
+		{ "keyboards { one challenge }", "1-3", 0, 0, 0, GK_KEYBOARD_ASK, 0 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct gk_keyboard_facts k = { .seen = rows[i].seen,
-					 .others = rows[i].others };
+					 .others = rows[i].others,
+					 .others_pinned = rows[i].others_pinned };
 		enum gk_keyboard_answer a;
 
 		k.port.text = rows[i].port;
