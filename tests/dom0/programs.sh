@@ -651,6 +651,33 @@ END
     fi
 fi
 
+# The gate stays: that is what stop says. No copy of its initramfs is left behind.
+gate ""
+xl_says "failed to free memory for the domain"
+# shellcheck disable=SC2016 # for the script that is written
+printf '#!/bin/sh\n[ "$1" = destroy ] || exit 1\necho "it stays" >&2\nexit 1\n' \
+    > "$root/bin/xl"
+mkdir -p "$root/etc/gatekeeper"
+echo "restarts = 0" > "$root/etc/gatekeeper/gatekeeper.conf"
+start
+gk wait --timeout 10
+: > "$tmp/run/gate-initramfs"
+gk stop
+expect "a gate that cannot be destroyed" 1 "the gate domain could not be destroyed"
+wait "$daemon"
+daemon=
+[ ! -e "$tmp/run/gate-initramfs" ] || {
+    echo "FAILED: the gate's initramfs stays"
+    failed=1
+}
+case $(stat -c %a "$tmp/run/state.json") in
+    600) echo "ok: state.json is root's" ;;
+    *)
+        echo "FAILED: state.json can be read by all"
+        failed=1
+        ;;
+esac
+
 # --- keyboards: pinned ones only ---
 running_gate "" well
 mkdir -p "$root/etc/gatekeeper" "$tmp/run"
