@@ -155,7 +155,7 @@ def taken_over(t, image):
     return attempts
 
 
-@scenario("taken-over-worker", timeout=900, needs=(SEALED,))
+@scenario("taken-over-worker", timeout=900, needs=(SEALED,), default=False)
 def taken_over_worker(t: Test):
     """A worker that runs its attacker's code: each attempt's result, one by one."""
     attempts = taken_over(t, SEALED)
