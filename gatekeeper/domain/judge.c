@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/cursor.h"
 #include "core/usb_desc.h"
 #include "digest.h"
 #include "worker.h"
@@ -153,6 +154,18 @@ static void candidates(struct gk_case *c, const struct gk_judgement *j)
 	}
 }
 
+/* Of more descriptors than are parsed: whose they are, at least (USB 2.0 9.6.1). */
+static void ids_only(void)
+{
+	struct gk_reader r;
+
+	gk_reader_init(&r, st.raw, sizeof(st.raw));
+	gk_skip(&r, 8);
+	st.parsed.vid = gk_get_u16(&r);
+	st.parsed.pid = gk_get_u16(&r);
+	st.parsed.error_offset = GK_USB_RAW_MAX;
+}
+
 /* Reads and parses; 0, or the refusal is in *c. */
 static int look(const struct gk_present *at, struct gk_case *c,
 		struct gk_rule_device *facts, struct gk_judgement *j)
@@ -164,7 +177,9 @@ static int look(const struct gk_present *at, struct gk_case *c,
 	err = n < 0 ? n : gk_usb_parse(st.raw, (size_t)n, &st.parsed);
 	if (n < 0)
 		memset(&st.parsed, 0, sizeof(st.parsed));
-	else
+	if (n == GK_ERR_LIMIT)
+		ids_only();
+	if (n >= 0)
 		gk_sha256(st.raw, (size_t)n, sha256);
 	memcpy(c->info.sha256, sha256, sizeof(sha256));
 	memset(facts, 0, sizeof(*facts));
