@@ -178,7 +178,7 @@ class Prompt:
         t.say("the disk is unlocked: no key was lost or doubled")
 
 
-@scenario("hostile-descriptors", timeout=420)
+@scenario("hostile-descriptors", timeout=420, default=False)
 def hostile_descriptors(t: Test):
     """Lying lengths and counts, and descriptor bombs: refused with the byte."""
     p = Prompt(t, 44)
@@ -219,7 +219,7 @@ def hostile_hid(t: Test):
     p.end()
 
 
-@scenario("hostile-typing", timeout=540)
+@scenario("hostile-typing", timeout=540, default=False)
 def hostile_typing(t: Test):
     """Floods, keys never let go, SysRq and its like; bad answers on endpoint 0."""
     p = Prompt(t, 40, controllers=2)
@@ -269,7 +269,7 @@ def hostile_typing(t: Test):
     p.end()
 
 
-@scenario("hostile-changes", timeout=540)
+@scenario("hostile-changes", timeout=540, default=False)
 def hostile_changes(t: Test):
     """Other descriptors later on, storms, false hubs, chains of hubs."""
     p = Prompt(t, 48)
