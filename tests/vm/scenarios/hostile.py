@@ -178,7 +178,7 @@ class Prompt:
         t.say("the disk is unlocked: no key was lost or doubled")
 
 
-@scenario("hostile-descriptors", timeout=420, default=False)
+@scenario("hostile-descriptors", timeout=420)
 def hostile_descriptors(t: Test):
     """Lying lengths and counts, and descriptor bombs: refused with the byte."""
     p = Prompt(t, 44)
