@@ -17,7 +17,7 @@ class Scenario:
     dom0_usb: bool      # dom0 may drive USB itself
     faults: bool        # QEMU may report DMA faults
     needs: tuple        # programs in the tree without which it is skipped
-    default: bool       # runs when no scenario is named
+    default: bool = True        # runs when no scenario is named
 
 
 def scenario(name, timeout=240, dom0_usb=False, faults=False, needs=(),
