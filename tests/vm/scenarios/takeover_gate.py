@@ -14,7 +14,9 @@ KEYS = BUILT / "keys"
 RESTARTS = 7            # so that each of the acts of its supervisor.c gets its turn
 ENTER = {28, 96}
 HELD_BACK = {70, 125, 126, 127}     # by themselves, before the disk is unlocked
-GROWTH_KIB = 256        # gatekeeperd over all of it; a reader in its life
+# gatekeeperd over all of it; a reader in its life. The first look at a process may find
+# it still being started; a leak of a few bytes a frame would be more than this.
+GROWTH_KIB = 1024
 
 # What each act has to end with, as the journal of dom0 has it, in this order.
 ENDS = (
@@ -50,11 +52,11 @@ def memory(t, seen):
     t.metrics["gatekeeperd_grown_kib"] = grown
     t.metrics["reader_rss_kib"] = max(p["most"] for p in readers)
     t.metrics["readers"] = len(readers)
-    forging = max(readers, key=lambda p: p["last"])
-    t.metrics["reader_grown_kib"] = forging["most"] - forging["last"]
-    t.check(daemon[0]["most"] - daemon[0]["last"] < GROWTH_KIB and
-            daemon[0]["last"] < 8192, f"gatekeeperd's memory: {daemon}")
-    t.check(all(p["most"] < 8192 for p in readers), f"the readers' memory: {readers}")
+    t.metrics["reader_grown_kib"] = max(p["most"] - p["first"] for p in readers)
+    t.check(grown < GROWTH_KIB and daemon[0]["last"] < 8192,
+            f"gatekeeperd's memory: {daemon}")
+    t.check(t.metrics["reader_grown_kib"] < GROWTH_KIB and
+            t.metrics["reader_rss_kib"] < 8192, f"the readers' memory: {readers}")
 
 
 @scenario("taken-over-gate", timeout=420, needs=(IMAGE, WITNESS, KEYS), default=False)
@@ -122,7 +124,8 @@ def judge(t, allowed):
     t.metrics["forged_frames"] = int(forged[1])
 
     t.collect()
-    lines = [line for line in (t.dmesg or "").splitlines()
+    t.check(t.dmesg, "dom0's kernel log could not be read")
+    lines = [line for line in t.dmesg.splitlines()
              if FROM_A_GATE.search(line) and not OF_A_GATE.search(line)]
     (t.out / "suspicious.txt").write_text("\n".join(lines) + "\n")
     late = [line for line in lines if float(re.match(r"\[ *([\d.]+)\]", line)[1]) >
