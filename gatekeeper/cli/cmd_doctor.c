@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "core/rules.h"
 #include "dom0/controllers.h"
 #include "dom0/gate_config.h"
 #include "dom0/json.h"
@@ -189,6 +190,78 @@ static void check_files(struct doctor *d)
 	}
 }
 
+static int lets_in(const struct gk_rules *r, uint8_t base_class, uint8_t sub_class,
+		   uint8_t protocol, uint8_t fits)
+{
+	struct gk_rule_device d = { .interfaces = 1 };
+	struct gk_rule_verdict v;
+
+	d.interface[0] = (struct gk_rule_interface){ base_class, sub_class, protocol,
+						     fits };
+	gk_rules_judge(r, &d, &v);
+	return v.verdict == GK_VERDICT_HUB || v.verdict == GK_VERDICT_ADMITTED;
+}
+
+/* A file that parses can still leave the machine without a keyboard. */
+static void check_rules(struct doctor *d)
+{
+	static char text[GK_RULES_TEXT_MAX + 2];
+	static struct gk_rules r;
+	struct gk_rules_note at = { 0, 0, NULL };
+	char path[GK_PATH_MAX];
+	ssize_t len;
+
+	if (gk_path(path, GK_RULES_CONF))
+		return;
+	if (access(path, F_OK) < 0) {
+		check(d, "rules", OK, NULL, "the built-in ones: no " GK_RULES_CONF);
+		return;
+	}
+	len = gk_file_read(path, text, sizeof(text));
+	if (len == GK_ERR_SYSTEM) {
+		check(d, "rules", WARN, "correct it", "%s cannot be read", path);
+		return;
+	}
+	if (gk_rules_complete(text, len < 0 ? GK_RULES_TEXT_MAX + 1 : (size_t)len,
+			      sizeof(text), &r, &at) < 0)
+		check(d, "rules", WARN, "correct it; until then the built-in rules "
+		      "are in force", "%s line %u, column %u: %s", path, at.line,
+		      at.column, at.text);
+	else if (!lets_in(&r, 3, 1, 1, GK_ROLE_KEYBOARD))
+		check(d, "rules", WARN, "make sure that yours is, or that there is "
+		      "a PS/2 one", "%s does not let every plain keyboard in", path);
+	else if (!lets_in(&r, 9, 0, 0, 0))
+		check(d, "rules", WARN, "many machines have a hub inside: allow "
+		      "with-interface match-all { 09:*:* }",
+		      "%s does not let every hub in", path);
+	else if (r.notes)
+		check(d, "rules", WARN, "see gatekeeper rules --check",
+		      "%s line %u, column %u: %s", path, r.note[0].line,
+		      r.note[0].column, r.note[0].text);
+	else
+		check(d, "rules", OK, NULL, "%s lets hubs and plain keyboards in",
+		      path);
+}
+
+static void check_shell(struct doctor *d)
+{
+	char path[GK_PATH_MAX], line[4096], *save = NULL;
+	int off = 0;
+
+	if (gk_path(path, "/proc/cmdline") ||
+	    gk_file_line(path, line, sizeof(line)) < 0)
+		return;
+	/* The last one counts, as for dracut's getargbool. */
+	for (char *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		if (!strncmp(w, "rd.shell", 8) && (!w[8] || w[8] == '='))
+			off = !strcmp(w, "rd.shell=0") || !strcmp(w, "rd.shell=no") ||
+			      !strcmp(w, "rd.shell=off");
+	check(d, "rd.shell", off ? OK : WARN, "put rd.shell=0 on the kernel's "
+	      "command line", off ? "no shell when the boot fails" :
+	      "a boot that fails, as after wrong passphrases, gives whoever types a "
+	      "shell");
+}
+
 static void check_controller(struct doctor *d, const struct gk_options *o,
 			     const struct gk_controller *c)
 {
@@ -247,6 +320,8 @@ int gk_cmd_doctor(int argc, char **argv)
 	gk_options_load(&o, &note);
 	check(&d, "settings", note.text[0] ? WARN : OK, "correct it", "%s",
 	      note.text[0] ? note.text : "understood");
+	check_rules(&d);
+	check_shell(&d);
 	n = gk_controllers_list(c);
 	if (n <= 0)
 		check(&d, "controllers", WARN, "nothing for the gate to do",

@@ -14,7 +14,8 @@
 enum {
 	HANDOFF_MS = 600000,
 	SWITCHED_MS = 5000,
-	STOP_MS = 25000,
+	/* The gate lets go, 6 s at most, and xl destroy has 20 s. */
+	STOP_MS = 32000,
 };
 
 static const char usage_text[] =

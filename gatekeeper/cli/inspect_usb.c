@@ -51,8 +51,11 @@ static int parse_rules(struct inspection *in, const char *path, const char *name
 	}
 	in->len = len < 0 ? (size_t)GK_RULES_TEXT_MAX + 1 : (size_t)len;
 	in->rules_from = name;
-	if (gk_rules_parse(in->text, in->len, &in->rules, &error) == 0)
+	len = gk_rules_complete(in->text, in->len, sizeof(in->text), &in->rules, &error);
+	if (len >= 0) {
+		in->len = (size_t)len;
 		return 0;
+	}
 	fprintf(stderr, "gatekeeper: %s:%u:%u: %s\n", path, error.line, error.column,
 		error.text);
 	return GK_ERR_VALUE;

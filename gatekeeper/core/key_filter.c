@@ -25,14 +25,15 @@ static unsigned combination(const uint8_t held[GK_KEY_BYTES], uint16_t code)
 {
 	int alt = either(held, KEY_LEFTALT, KEY_RIGHTALT);
 	int ctrl = either(held, KEY_LEFTCTRL, KEY_RIGHTCTRL);
-	int shift = either(held, KEY_LEFTSHIFT, KEY_RIGHTSHIFT);
 
 	if (alt && (is_function_key(code) || code == KEY_LEFT || code == KEY_RIGHT ||
-		    code == KEY_UP))
+		    code == KEY_UP || code == KEY_DOWN || code == KEY_TAB))
 		return GK_KEYS_VT;
-	if ((alt || ctrl || shift) && code == KEY_SCROLLLOCK)
+	if (code == KEY_SCROLLLOCK || code == KEY_LEFTMETA || code == KEY_RIGHTMETA ||
+	    code == KEY_COMPOSE)
 		return GK_KEYS_VT;
-	if (alt && ctrl && (code == KEY_DELETE || code == KEY_KPDOT))
+	if (alt && ctrl && (code == KEY_DELETE || code == KEY_KPDOT ||
+			    code == KEY_BACKSPACE))
 		return GK_KEYS_REBOOT;
 	return 0;
 }

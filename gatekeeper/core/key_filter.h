@@ -5,13 +5,16 @@
  * at all is keycode.h's matter. Pure state.
  *
  * The combinations are those of the kernel's own console keymap
- * (drivers/tty/vt/defkeymap.map) and of Debian's and Fedora's, which differ from
- * it in letters only: with Alt or AltGr, whatever else is held, F1 to F12 and
- * Left and Right change the virtual terminal (Console_N, Decr_Console,
- * Incr_Console), and Up signals process 1 (KeyboardSignal); Scroll Lock with
- * Shift, Ctrl, Alt or AltGr writes memory, tasks or registers into the kernel's
- * log; Delete, of the editing block or the keypad, with Ctrl and Alt or AltGr
- * reboots (Boot).
+ * (drivers/tty/vt/defkeymap.map): with Alt or AltGr, whatever else is held, F1 to
+ * F12 and Left and Right change the virtual terminal (Console_N, Decr_Console,
+ * Incr_Console), and Up signals process 1 (KeyboardSignal); Scroll Lock stops the
+ * console (Hold), and with Shift, Ctrl, Alt or AltGr writes memory, tasks or
+ * registers into the kernel's log; Delete, of the editing block or the keypad,
+ * with Ctrl and Alt or AltGr reboots (Boot). And what the keymaps of the kbd and
+ * console-data packages add to those on some layouts: the Meta keys and Compose
+ * (menu) by themselves and Alt or AltGr with Tab or Down change the terminal, too,
+ * and Backspace with Ctrl and Alt or AltGr reboots. A keymap can put any of these
+ * actions on any key: one of somebody's own may have more than this list.
  */
 #ifndef GK_KEY_FILTER_H
 #define GK_KEY_FILTER_H

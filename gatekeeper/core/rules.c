@@ -853,7 +853,7 @@ static int parse_all(struct scan *s)
 		return GK_ERR_VALUE;
 	}
 	if (s->out->rules == 0)
-		note_at(s, 1, 1, "there is no rule: every device is refused");
+		note_at(s, 1, 1, "there is no rule: the built-in ones apply");
 	return 0;
 }
 
@@ -869,6 +869,32 @@ int gk_rules_parse(const char *text, size_t len, struct gk_rules *out,
 	if (err)
 		memset(out, 0, sizeof(*out));
 	return err;
+}
+
+int gk_rules_complete(char *text, size_t len, size_t cap, struct gk_rules *out,
+		      struct gk_rules_note *error)
+{
+	size_t add = strlen(default_text), line_feed;
+	int err = gk_rules_parse(text, len, out, error);
+
+	if (err || out->rules)
+		return err ? err : (int)len;
+	line_feed = len && text[len - 1] != '\n';
+	if (cap > GK_RULES_TEXT_MAX)
+		cap = GK_RULES_TEXT_MAX;
+	if (len > cap || add + line_feed > cap - len) {
+		memset(out, 0, sizeof(*out));
+		error->line = error->column = 1;
+		error->text = "there is no rule, and no room for the built-in ones";
+		return GK_ERR_LIMIT;
+	}
+	/* Behind it, so that its own lines keep their numbers. */
+	if (line_feed)
+		text[len++] = '\n';
+	memcpy(text + len, default_text, add);
+	len += add;
+	err = gk_rules_parse(text, len, out, error);
+	return err ? err : (int)len;
 }
 
 /* ---- judging --------------------------------------------------------------- */
@@ -1080,20 +1106,26 @@ void gk_rules_judge(const struct gk_rules *r, const struct gk_rule_device *d,
 	}
 }
 
+int gk_keyboard_is_pinned(const struct gk_rules *r, const struct gk_rule_text *port,
+			  const uint8_t sha256[GK_SHA256])
+{
+	for (unsigned i = 0; i < GK_RULES_PINS && i < r->pins; i++)
+		if (port->text &&
+		    string_is(r, &r->pin[i].port, port->text, port->len) &&
+		    !memcmp(r->pin[i].sha256, sha256, GK_SHA256))
+			return 1;
+	return 0;
+}
+
 enum gk_keyboard_answer gk_keyboard_decide(const struct gk_rules *r,
 					   const struct gk_keyboard_facts *k)
 {
-	int pinned = 0;
-
-	for (unsigned i = 0; i < GK_RULES_PINS && i < r->pins; i++)
-		if (k->port.text &&
-		    string_is(r, &r->pin[i].port, k->port.text, k->port.len) &&
-		    !memcmp(r->pin[i].sha256, k->sha256, GK_SHA256))
-			pinned = 1;
+	int pinned = gk_keyboard_is_pinned(r, &k->port, k->sha256);
 
 	if ((r->keyboards & GK_KEYBOARDS_PINNED) && !pinned)
 		return GK_KEYBOARD_UNPINNED;
-	if ((r->keyboards & GK_KEYBOARDS_ONE) && k->others)
+	if ((r->keyboards & GK_KEYBOARDS_ONE) &&
+	    (pinned ? k->others_pinned : k->others))
 		return GK_KEYBOARD_SECOND;
 	if ((r->keyboards & GK_KEYBOARDS_CHALLENGE) && !pinned && !k->seen)
 		return GK_KEYBOARD_ASK;

@@ -125,6 +125,15 @@ struct gk_rules {
 int gk_rules_parse(const char *text, size_t len, struct gk_rules *out,
 		   struct gk_rules_note *error) GK_MUST_CHECK;
 
+/*
+ * gk_rules_complete: the same, for a file as a person writes it: one with
+ * `keyboards` and `pin` lines alone, or with nothing, means the built-in rules
+ * with them. Their text is put behind it then, in text[0..cap). The length of the
+ * text that was parsed, or an error as above.
+ */
+int gk_rules_complete(char *text, size_t len, size_t cap, struct gk_rules *out,
+		      struct gk_rules_note *error) GK_MUST_CHECK;
+
 /* gk_rules_default: the rules in force without a file: keyboards, FIDO keys and
  * card readers, each by its interfaces, also behind hubs. Parses without an
  * error and without a note. */
@@ -200,10 +209,15 @@ struct gk_keyboard_facts {
 	uint8_t seen;	/* this port and hash have typed a number before */
 	uint8_t others;	/* devices whose keys count now, without this one and
 			 * without those that still have to type a number */
+	uint8_t others_pinned;	/* of them, those with a pin */
 };
 
-/* gk_keyboard_decide: port and hash together are the identity. A pinned
- * keyboard is never asked. */
+/* gk_keyboard_is_pinned: port and hash together are the identity. */
+int gk_keyboard_is_pinned(const struct gk_rules *r, const struct gk_rule_text *port,
+			  const uint8_t sha256[GK_SHA256]);
+
+/* gk_keyboard_decide: a pinned keyboard is never asked, and with KEYBOARDS_ONE it
+ * displaces one without a pin, which the caller has to refuse then. */
 enum gk_keyboard_answer gk_keyboard_decide(const struct gk_rules *r,
 					   const struct gk_keyboard_facts *k);
 

@@ -25,6 +25,8 @@ enum {
 	BACKLOG = 64,
 };
 
+static const char being_stopped[] = "gatekeeperd is being stopped already";
+
 void gk_control_end(struct gk_client *c)
 {
 	if (c->d->handover.client == c)
@@ -167,8 +169,9 @@ static void answer_handoff(struct gk_client *c, char *words)
 	struct gk_handover h;
 	const char *why;
 
-	if (d->handover.active) {
-		gk_control_finish(c, "a handoff is going on already");
+	if (d->handover.active || d->stopping) {
+		gk_control_finish(c, d->stopping ? being_stopped :
+				  "a handoff is going on already");
 		return;
 	}
 	why = parse_handoff(words, &h);
@@ -192,8 +195,9 @@ static void request(struct gk_client *c, char *line)
 		gk_daemon_switched_root(d);
 		gk_control_finish(c, NULL);
 	} else if (!strcmp(line, "stop")) {
-		if (d->handover.active) {
-			gk_control_finish(c, "a handoff is going on");
+		if (d->handover.active || d->stopping) {
+			gk_control_finish(c, d->stopping ? being_stopped :
+					  "a handoff is going on");
 			return;
 		}
 		d->stop_client = c;

@@ -39,11 +39,11 @@ void gk_daemon_status(struct gk_daemon *d, struct gk_status *s)
 			s->number[i] = c[i].challenge.number;
 }
 
-static void put_file(const char *name, const char *text)
+static void put_file(const char *name, const char *text, mode_t mode)
 {
 	char path[GK_PATH_MAX];
 
-	if (gk_run_path(path, name) || gk_file_replace(path, text, 0644))
+	if (gk_run_path(path, name) || gk_file_replace(path, text, mode))
 		gk_log(LOG_ERR, "cannot write %s/%s: %s", gk_run_dir, name,
 		       strerror(errno));
 }
@@ -73,18 +73,20 @@ void gk_daemon_publish(struct gk_daemon *d)
 	gk_daemon_status(d, &s);
 	if (gk_status_json(&s, text, sizeof(text) - 1) > 0) {
 		strcat(text, "\n");
-		put_file("state.json", text);
+		/* Numbers to type are in it. */
+		put_file("state.json", text, 0600);
 	}
 	if (gk_status_short(&s, text, sizeof(text) - 1) < 0)
 		return;
 	strcat(text, "\n");
-	if (d->ready && d->state == GK_GATE_UP) {
-		put_file("ready", text);
-		remove_file("failed");
-	} else if (is_final_failure(d)) {
-		put_file("failed", text);
+	if (d->ready && d->state == GK_GATE_UP)
+		put_file("ready", text, 0644);
+	else
 		remove_file("ready");
-	}
+	if (is_final_failure(d))
+		put_file("failed", text, 0644);
+	else
+		remove_file("failed");
 }
 
 static char *program_name;	/* argv[0], as it stands in our memory */

@@ -72,7 +72,6 @@ struct gk_handover {
 	char config[256], to[64];
 	int no_strict_reset;
 	char last[512];			/* last line the child said */
-	struct gk_timer deadline;
 };
 
 struct gk_daemon {
@@ -93,11 +92,13 @@ struct gk_daemon {
 	struct gk_xs_answer xs;
 	struct gk_times times;
 	int ready;		/* told so in /run */
-	int told_late;
+	int told_late, told_note;
+	int not_ours;		/* xl: a controller may be another domain's */
 
 	uint64_t xs_since;	/* first probe without an answer */
 	int reconnect;		/* a gate ran already */
 	enum gk_after_destroy after_destroy;
+	int destroy_failed;	/* the gate may still be there */
 	uint64_t restart_at[GK_RESTARTS_KEPT];
 	unsigned restarts;
 	struct gk_timer gate_timer;	/* deadline of the present state */
@@ -123,6 +124,7 @@ struct gk_daemon {
 	int stopping;		/* quiesced: destroy the gate, and end */
 
 	struct gk_handover handover;
+	struct gk_timer quiesce_timer;	/* of a handoff, or of a stop */
 	ino_t prompt_seen;	/* the question that was answered with a line */
 	struct gk_timer prompt_timer, summary_timer;
 
@@ -154,6 +156,8 @@ void gk_gate_reconnect(struct gk_daemon *d, const char *cause);
 /* gk_gate_give_up: final; says so, and falls back if that is wanted. */
 void gk_gate_give_up(struct gk_daemon *d, const char *cause);
 void gk_gate_destroy(struct gk_daemon *d, enum gk_after_destroy after);
+/* gk_gate_is_alive: there is, or will be, a gate that nobody has asked away. */
+int gk_gate_is_alive(const struct gk_daemon *d);
 
 /* link_client.c */
 int gk_link_start(struct gk_daemon *d, unsigned timeout_s) GK_MUST_CHECK;

@@ -8,6 +8,7 @@
 #include "dom0/daemon.h"
 #include "dom0/log.h"
 #include "dom0/paths.h"
+#include "dom0/root.h"
 
 /* Lines in the log that the gate can cause, in ten seconds. */
 enum { NOISE_MS = 10000, NOISE_LINES = 200 };
@@ -94,6 +95,7 @@ static void write_events(void *ctx)
 	struct gk_daemon *d = ctx;
 	char path[GK_PATH_MAX];
 
+	gk_root_follow();
 	gk_events_text(&d->events, text);
 	if (gk_run_path(path, "events") || gk_file_replace(path, text, 0600))
 		gk_log(LOG_ERR, "cannot write %s/events: %s", gk_run_dir,
@@ -159,8 +161,10 @@ static void say_device(struct gk_daemon *d, int slot, const struct gk_link_devic
 	}
 	if (c->counts == GK_COUNTS_REFUSED && c->reason == GK_REASON_CHALLENGE) {
 		gk_screen_say(&d->screen, LOG_NOTICE, "keyboard on port %s "
-			      "(%04x:%04x) refused: it did not type the number; "
-			      "plug it in again", port, i->vid, i->pid);
+			      "(%04x:%04x) refused: %s", port, i->vid, i->pid,
+			      c->too_many ? "too many new keyboards; plug it in "
+			      "again in ten minutes" :
+			      "it did not type the number; plug it in again");
 		return;
 	}
 	switch ((enum gk_verdict)i->verdict) {

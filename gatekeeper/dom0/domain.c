@@ -17,6 +17,7 @@
 
 static void probe(struct gk_daemon *d);
 static void connect_link(struct gk_daemon *d);
+static int look_at_controllers(struct gk_daemon *d, int again);
 
 static void set_state(struct gk_daemon *d, enum gk_gate_state state)
 {
@@ -38,6 +39,8 @@ static void stop_work(struct gk_daemon *d)
 	gk_child_kill(d->loop, d->gate_child);
 	d->gate_child = 0;
 	gk_link_stop(d);
+	/* xl may have been stopped before it was done with it. */
+	gk_gate_rules_given();
 }
 
 /* --- the end --- */
@@ -50,7 +53,12 @@ void gk_gate_give_up(struct gk_daemon *d, const char *cause)
 	stop_work(d);
 	gk_timer_clear(d->loop, &d->late_timer);
 	d->ready = 0;
-	if (d->opt.fallback == GK_FALLBACK_DOM0_HID && !none) {
+	if (d->opt.fallback == GK_FALLBACK_DOM0_HID && !none && d->not_ours) {
+		/* Unbinding it from pciback would pull it from under whoever
+		 * has it. */
+		gk_screen_say(&d->screen, LOG_ERR, "a controller may be another "
+			      "domain's, so there is no fallback");
+	} else if (d->opt.fallback == GK_FALLBACK_DOM0_HID && !none) {
 		gk_screen_say(&d->screen, LOG_ERR, "%s. Fallback: dom0 drives "
 			      "the USB controllers itself, for keyboards only",
 			      d->cause);
@@ -68,6 +76,32 @@ void gk_gate_give_up(struct gk_daemon *d, const char *cause)
 			      "keyboard, or boot with rd.gatekeeper=0",
 			      d->cause);
 	set_state(d, none ? GK_GATE_NO_CONTROLLER : GK_GATE_FAILED);
+}
+
+int gk_gate_is_alive(const struct gk_daemon *d)
+{
+	if (d->stopping || d->handover.active)
+		return 0;
+	switch (d->state) {
+	case GK_GATE_STARTING:
+	case GK_GATE_PROBE:
+	case GK_GATE_CREATE:
+	case GK_GATE_FIND:
+	case GK_GATE_CONNECT:
+	case GK_GATE_UP:
+	case GK_GATE_DESTROY:
+	case GK_GATE_BACKOFF:
+		return 1;
+	case GK_GATE_QUIESCE:
+	case GK_GATE_HANDOFF:
+	case GK_GATE_HANDED_OVER:
+	case GK_GATE_FALLBACK:
+	case GK_GATE_FAILED:
+	case GK_GATE_NO_CONTROLLER:
+	case GK_GATE_DISABLED:
+		break;
+	}
+	return 0;
 }
 
 /* --- clearing away, and again --- */
@@ -93,6 +127,9 @@ static void begin_again(void *ctx)
 {
 	struct gk_daemon *d = ctx;
 
+	/* One that was in a dock may be gone, and xl refuses them all then. */
+	if (!look_at_controllers(d, 1))
+		return;
 	d->xs_since = 0;
 	probe(d);
 }
@@ -104,7 +141,8 @@ static void destroyed(struct gk_daemon *d)
 	d->xs.domid = -1;
 	switch (d->after_destroy) {
 	case GK_AFTER_EXIT:
-		gk_control_finish(d->stop_client, NULL);
+		gk_control_finish(d->stop_client, d->destroy_failed ?
+				  "the gate domain could not be destroyed" : NULL);
 		gk_loop_stop(d->loop);
 		return;
 	case GK_AFTER_GIVE_UP:
@@ -133,13 +171,15 @@ static void destroy_done(void *ctx, const struct gk_child_end *end)
 	struct gk_daemon *d = ctx;
 
 	d->gate_child = 0;
+	d->destroy_failed = end->status != 0 &&
+			    (end->timed_out || !strstr(end->out, "invalid domain"));
 	/* Not there any more is as good. If it is there and stays, the next
 	 * create says so; but dom0 must not drive what it may still own. */
 	if (end->status != 0) {
 		gk_log(LOG_INFO, "xl destroy: %.200s",
 		       end->timed_out ? "no end" : end->out);
 		if (d->after_destroy == GK_AFTER_GIVE_UP &&
-		    (end->timed_out || !strstr(end->out, "invalid domain")) &&
+		    d->destroy_failed &&
 		    d->opt.fallback != GK_FALLBACK_NONE) {
 			d->opt.fallback = GK_FALLBACK_NONE;
 			gk_screen_say(&d->screen, LOG_ERR, "the gate domain "
@@ -163,8 +203,11 @@ void gk_gate_destroy(struct gk_daemon *d, enum gk_after_destroy after)
 	d->ready = 0;
 	d->after_destroy = after;
 	set_state(d, GK_GATE_DESTROY);
-	if (gk_child_start(d->loop, &spec, &d->gate_child))
+	d->destroy_failed = 0;
+	if (gk_child_start(d->loop, &spec, &d->gate_child)) {
+		d->destroy_failed = 1;
 		destroyed(d);
+	}
 }
 
 void gk_gate_lost(struct gk_daemon *d, const char *cause)
@@ -268,9 +311,10 @@ static void create_done(void *ctx, const struct gk_child_end *end)
 {
 	struct gk_daemon *d = ctx;
 	char cause[GK_CAUSE_MAX];
-	int final;
+	enum gk_xl_cause final;
 
 	d->gate_child = 0;
+	d->not_ours = 0;
 	d->times.create_done = (int64_t)gk_now_ms();
 	gk_gate_rules_given();
 	if (end->status == 0) {
@@ -292,7 +336,8 @@ static void create_done(void *ctx, const struct gk_child_end *end)
 	}
 	gk_log(LOG_ERR, "xl create: %.350s", end->out);
 	final = gk_gate_xl_cause(end->out, cause);
-	if (!final) {
+	d->not_ours = final == GK_XL_OWNED;
+	if (final == GK_XL_AGAIN) {
 		gk_gate_lost(d, cause);
 		return;
 	}
@@ -317,8 +362,13 @@ static void create(struct gk_daemon *d)
 		return;
 	}
 	gk_gate_rules_load(&d->rules);
-	if (d->rules.error[0])
+	if (d->rules.error[0]) {
 		gk_screen_say(&d->screen, LOG_ERR, "%s", d->rules.error);
+	} else if (!d->told_note &&
+		   gk_gate_rules_note(&d->rules, cause, sizeof(cause))) {
+		d->told_note = 1;
+		gk_screen_say(&d->screen, LOG_WARNING, "%s", cause);
+	}
 	if (gk_gate_rules_give(&d->rules, image, ramdisk)) {
 		gk_gate_give_up(d, "the gate's rules cannot be written to "
 				"/run/gatekeeper");
@@ -391,7 +441,7 @@ static void late(void *ctx)
 	struct gk_daemon *d = ctx;
 	char cause[GK_CAUSE_MAX];
 
-	if (d->ready)
+	if (d->ready || !gk_gate_is_alive(d))
 		return;
 	d->told_late = 1;
 	snprintf(cause, sizeof(cause), "the gate is not ready after %u s%s%.120s",
@@ -405,7 +455,8 @@ static void late(void *ctx)
 		      "keyboard works, or boot with rd.gatekeeper=0", cause);
 }
 
-static void look_at_controllers(struct gk_daemon *d)
+/* 0 when there is none, and it was given up. */
+static int look_at_controllers(struct gk_daemon *d, int again)
 {
 	struct gk_controller all[GK_CONTROLLERS_MAX];
 	int n = gk_controllers_list(all);
@@ -427,6 +478,8 @@ static void look_at_controllers(struct gk_daemon *d)
 		/* Without a driver: the fallback can still use it. */
 		if (!all[i].driver[0])
 			d->controller[GK_CONTROLLERS_MAX - ++d->unbound] = all[i];
+		if (again)
+			continue;
 		gk_screen_say(&d->screen, LOG_ERR, "USB controller %s could "
 			      "not be taken (%s%s): what is plugged in there "
 			      "%s", all[i].bdf,
@@ -434,17 +487,18 @@ static void look_at_controllers(struct gk_daemon *d)
 			      all[i].driver, all[i].driver[0] ?
 			      "is dom0's" : "does not work");
 	}
+	if (d->controllers)
+		return 1;
+	gk_gate_give_up(d, d->other_controllers ?
+			"no USB controller is bound to pciback" :
+			"no USB controller found");
+	return 0;
 }
 
 void gk_gate_begin(struct gk_daemon *d)
 {
-	look_at_controllers(d);
-	if (!d->controllers) {
-		gk_gate_give_up(d, d->other_controllers ?
-				"no USB controller is bound to pciback" :
-				"no USB controller found");
+	if (!look_at_controllers(d, 0))
 		return;
-	}
 	for (int i = 0; i < d->controllers; i++)
 		gk_log(LOG_INFO, "controller %d is %s", i + 1,
 		       d->controller[i].bdf);

@@ -177,33 +177,39 @@ int gk_gate_image_check(const char *kernel, const char *image,
 	return 0;
 }
 
-int gk_gate_xl_cause(const char *err_text, char cause[GK_CAUSE_MAX])
+enum gk_xl_cause gk_gate_xl_cause(const char *err_text, char cause[GK_CAUSE_MAX])
 {
 	/* What libxl 4.17 and its libraries say; the first that is found. */
 	static const struct {
 		const char *said, *means;
-		int final;
+		enum gk_xl_cause final;
 	} known[] = {
+		{ "not assignable",
+		  "a USB controller is not bound to pciback", GK_XL_OWNED },
+		{ "already assigned", "a USB controller belongs to another "
+		  "domain", GK_XL_OWNED },
+		{ "already attached", "a USB controller belongs to another "
+		  "domain", GK_XL_OWNED },
+		{ "xc_assign_device failed: Device or resource busy",
+		  "a USB controller belongs to another domain", GK_XL_OWNED },
 		{ "passthrough not supported",
 		  "this machine has no IOMMU that Xen can use (VT-d or AMD-Vi "
-		  "is off in the firmware, or iommu=0)", 1 },
-		{ "free memory", "not enough memory for the gate domain", 0 },
+		  "is off in the firmware, or iommu=0)", GK_XL_FINAL },
+		{ "free memory", "not enough memory for the gate domain",
+		  GK_XL_AGAIN },
 		{ "Out of memory", "not enough memory for the gate domain",
-		  0 },
+		  GK_XL_AGAIN },
 		{ "Cannot allocate memory",
-		  "not enough memory for the gate domain", 0 },
-		{ "allocate", "not enough memory for the gate domain", 0 },
-		{ "xenstore", "xenstored does not answer", 0 },
+		  "not enough memory for the gate domain", GK_XL_AGAIN },
+		{ "allocate", "not enough memory for the gate domain",
+		  GK_XL_AGAIN },
+		{ "xenstore", "xenstored does not answer", GK_XL_AGAIN },
 		{ "xc_dom_", "Xen cannot load the gate kernel: it is damaged",
-		  1 },
-		{ "not assignable",
-		  "a USB controller is not bound to pciback", 1 },
-		{ "already assigned", "a USB controller belongs to another "
-		  "domain", 1 },
+		  GK_XL_FINAL },
 		{ "xc_assign_device", "Xen refused to assign a USB controller",
-		  0 },
-		{ "privcmd", "this is not a Xen dom0", 1 },
-		{ "xencall", "this is not a Xen dom0", 1 },
+		  GK_XL_AGAIN },
+		{ "privcmd", "this is not a Xen dom0", GK_XL_FINAL },
+		{ "xencall", "this is not a Xen dom0", GK_XL_FINAL },
 	};
 	const char *best = NULL;
 
@@ -231,11 +237,11 @@ int gk_gate_xl_cause(const char *err_text, char cause[GK_CAUSE_MAX])
 	if (!best) {
 		snprintf(cause, GK_CAUSE_MAX, "xl could not create the gate "
 			 "domain and did not say why");
-		return 0;
+		return GK_XL_AGAIN;
 	}
 	snprintf(cause, GK_CAUSE_MAX, "xl: %.*s",
 		 (int)(strcspn(best, "\n") < 150 ? strcspn(best, "\n") : 150),
 		 best);
 	gk_printable(cause);
-	return 0;
+	return GK_XL_AGAIN;
 }

@@ -28,10 +28,14 @@ int gk_gate_config(const struct gk_options *o, const char *ramdisk,
 int gk_gate_image_check(const char *kernel, const char *image,
 			char cause[GK_CAUSE_MAX]) GK_MUST_CHECK;
 
-/*
- * gk_gate_xl_cause: one line for people from what xl said on stderr. Returns
- * 1 when trying again cannot help (no IOMMU, no such file), else 0.
- */
-int gk_gate_xl_cause(const char *err_text, char cause[GK_CAUSE_MAX]);
+enum gk_xl_cause {
+	GK_XL_AGAIN,		/* trying again may help */
+	GK_XL_FINAL,		/* it cannot: no IOMMU, no such file */
+	GK_XL_OWNED,		/* nor this: a controller is, or may be, another
+				 * domain's, so dom0 must not drive it either */
+};
+
+/* gk_gate_xl_cause: one line for people from what xl said on stderr. */
+enum gk_xl_cause gk_gate_xl_cause(const char *err_text, char cause[GK_CAUSE_MAX]);
 
 #endif

@@ -28,7 +28,6 @@ const char *gk_rules_source_text(enum gk_rules_source s)
 static int take(struct gk_gate_rules *r, const char *path, struct gk_rules_note *where)
 {
 	ssize_t len = gk_file_read(path, r->text, sizeof(r->text));
-	int err;
 
 	*where = (struct gk_rules_note){ 0, 0, NULL };
 	r->len = 0;
@@ -37,9 +36,10 @@ static int take(struct gk_gate_rules *r, const char *path, struct gk_rules_note 
 	/* One byte too many tells the parser that there are too many. */
 	if (len < 0)
 		len = GK_RULES_TEXT_MAX + 1;
-	err = gk_rules_parse(r->text, (size_t)len, &r->table, where);
-	if (err)
-		return err;
+	len = gk_rules_complete(r->text, (size_t)len, sizeof(r->text) - 1, &r->table,
+				where);
+	if (len < 0)
+		return (int)len;
 	r->len = (size_t)len;
 	return 1;
 }
@@ -71,6 +71,17 @@ void gk_gate_rules_kept(struct gk_gate_rules *r)
 		take_builtin(r);
 }
 
+int gk_gate_rules_note(const struct gk_gate_rules *r, char *buf, size_t cap)
+{
+	const struct gk_rules_note *n = r->table.note;
+
+	if (r->source != GK_RULES_FILE || !r->table.notes)
+		return 0;
+	snprintf(buf, cap, GK_RULES_CONF " line %u, column %u: %s", n->line, n->column,
+		 n->text);
+	return 1;
+}
+
 static void log_notes(const struct gk_rules *t)
 {
 	for (unsigned i = 0; i < t->notes && i < GK_RULES_NOTES; i++)
@@ -79,6 +90,15 @@ static void log_notes(const struct gk_rules *t)
 	if (t->notes > GK_RULES_NOTES)
 		gk_log(LOG_NOTICE, GK_RULES_CONF ": %u more notes",
 		       t->notes - GK_RULES_NOTES);
+}
+
+static int says_nothing(const struct gk_gate_rules *r)
+{
+	size_t add = strlen(gk_rules_default());
+
+	return r->len >= add &&
+	       !memcmp(r->text + r->len - add, gk_rules_default(), add) &&
+	       !r->table.keyboards && !r->table.pins;
 }
 
 void gk_gate_rules_load(struct gk_gate_rules *r)
@@ -93,6 +113,9 @@ void gk_gate_rules_load(struct gk_gate_rules *r)
 	r->source = GK_RULES_FILE;
 	errno = 0;
 	err = gk_path(path, GK_RULES_CONF) ? GK_ERR_SYSTEM : take(r, path, &where);
+	/* A file that says nothing is as good as none. */
+	if (err == 1 && says_nothing(r))
+		err = 0;
 	if (err == 1) {
 		log_notes(&r->table);
 		gk_log(LOG_INFO, GK_RULES_CONF ": %u rules, %u pinned keyboards",
@@ -102,7 +125,7 @@ void gk_gate_rules_load(struct gk_gate_rules *r)
 	saved = errno;
 	if (err == 0) {
 		take_builtin(r);
-		gk_log(LOG_INFO, "no " GK_RULES_CONF ": the built-in rules");
+		gk_log(LOG_INFO, "nothing in " GK_RULES_CONF ": the built-in rules");
 		return;
 	}
 	gk_gate_rules_kept(r);

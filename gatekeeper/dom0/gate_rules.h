@@ -31,8 +31,14 @@ struct gk_gate_rules {
 };
 
 /* gk_gate_rules_load: for a gate that is to be created. Notes of the parser go
- * to the log. Never fails: there is always something in force. */
+ * to the log. A file without a rule of its own has the built-in ones behind it in
+ * r->text, and one that says nothing at all is none. Never fails: there is always
+ * something in force. */
 void gk_gate_rules_load(struct gk_gate_rules *r);
+
+/* gk_gate_rules_note: 1, and the first note of the file as a line for people; 0
+ * when there is none. */
+int gk_gate_rules_note(const struct gk_gate_rules *r, char *buf, size_t cap);
 
 /* gk_gate_rules_kept: for a gate that runs already: what it was given. */
 void gk_gate_rules_kept(struct gk_gate_rules *r);

@@ -134,7 +134,7 @@ static void run(struct gk_daemon *d)
 		.done = run_done, .ctx = d,
 	};
 
-	gk_timer_clear(d->loop, &d->handover.deadline);
+	gk_timer_clear(d->loop, &d->quiesce_timer);
 	gk_timer_clear(d->loop, &d->late_timer);
 	gk_link_stop(d);
 	d->state = GK_GATE_HANDOFF;
@@ -164,14 +164,14 @@ static void quiesce(struct gk_daemon *d, void (*late)(void *))
 	gk_session_quiesce(&d->session);
 	gk_link_send(d, &f);
 	/* Its answer may come at its deadline, and has a way to go. */
-	gk_timer_set(d->loop, &d->handover.deadline, GK_QUIESCE_MS + 1000, late, d);
+	gk_timer_set(d->loop, &d->quiesce_timer, GK_QUIESCE_MS + 1000, late, d);
 }
 
 static void stop_now(void *ctx)
 {
 	struct gk_daemon *d = ctx;
 
-	gk_timer_clear(d->loop, &d->handover.deadline);
+	gk_timer_clear(d->loop, &d->quiesce_timer);
 	gk_gate_destroy(d, GK_AFTER_EXIT);
 }
 

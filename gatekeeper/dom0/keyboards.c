@@ -24,6 +24,7 @@ static void write_answered(struct gk_daemon *d)
 {
 	char path[GK_PATH_MAX], text[GK_SEEN_TEXT];
 
+	gk_root_follow();
 	gk_seen_text(&d->keyboards.answered, text);
 	if (gk_run_path(path, "keyboards") || gk_file_replace(path, text, 0600))
 		gk_log(LOG_ERR, "cannot write %s/keyboards: %s", gk_run_dir,
@@ -115,21 +116,62 @@ static void show(struct gk_daemon *d, int slot, const char *what)
 	const struct gk_link_device *i = &d->session.dev[slot].info;
 	struct gk_counted *c = &d->keyboards.slot[slot];
 	char port[GK_PORT_TEXT];
-	int was = d->screen.on;
 
 	gk_devices_port(d, i, port);
-	d->screen.on = 1;
-	gk_screen_say(&d->screen, LOG_NOTICE, "%s on port %s (%04x:%04x): type %s "
-		      "and Enter on it", what, port, i->vid, i->pid,
-		      c->challenge.number);
-	d->screen.on = was;
-	c->shown = gk_now_ms();
+	if (gk_screen_ask(&d->screen, LOG_NOTICE, "%s on port %s (%04x:%04x): type "
+			  "%s and Enter on it", what, port, i->vid, i->pid,
+			  c->challenge.number))
+		c->shown = gk_now_ms();
+	else
+		c->shown = 0;
+	c->tried = gk_now_ms();
+}
+
+/* A key on it: whoever types may not see the number any more, or not yet. */
+static void show_again(struct gk_daemon *d, int slot)
+{
+	struct gk_counted *c = &d->keyboards.slot[slot];
+	uint64_t now = gk_now_ms();
+
+	if (!c->shown) {
+		if (now - c->tried >= GK_SHOW_RETRY_MS)
+			show(d, slot, "new keyboard");
+		return;
+	}
+	if (now - c->shown < GK_SHOW_AGAIN_MS || c->again >= GK_SHOW_AGAIN)
+		return;
+	c->again++;
+	show(d, slot, "new keyboard");
 }
 
 void gk_keyboards_ask(struct gk_daemon *d, int slot)
 {
 	if (d->keyboards.slot[slot].counts == GK_COUNTS_ASKED)
 		show(d, slot, "new keyboard");
+}
+
+static int is_pinned(struct gk_daemon *d, int slot)
+{
+	const struct gk_link_device *i = &d->session.dev[slot].info;
+	struct gk_rule_text text;
+	char port[GK_PORT_TEXT];
+
+	gk_devices_port(d, i, port);
+	text = (struct gk_rule_text){ port, strlen(port) };
+	return gk_keyboard_is_pinned(&d->rules.table, &text, i->sha256);
+}
+
+/* This one counts now; with `keyboards one`, only it does. */
+static void displace_others(struct gk_daemon *d, int slot)
+{
+	if (!(d->rules.table.keyboards & GK_KEYBOARDS_ONE))
+		return;
+	for (int i = 0; i < GK_LINK_DEVICES; i++) {
+		if (i == slot || d->keyboards.slot[i].counts != GK_COUNTS_YES)
+			continue;
+		refuse(&d->keyboards.slot[i], GK_REASON_SECOND);
+		gk_devices_decided(d, i);
+	}
 }
 
 static void decide(struct gk_daemon *d, int slot)
@@ -145,10 +187,13 @@ static void decide(struct gk_daemon *d, int slot)
 	k.seen = (uint8_t)(gk_seen_has(&d->keyboards.known, port, k.sha256) ||
 			   gk_seen_has(&d->keyboards.answered, port, k.sha256));
 	for (int i = 0; i < GK_LINK_DEVICES; i++)
-		if (i != slot && d->keyboards.slot[i].counts == GK_COUNTS_YES)
+		if (i != slot && d->keyboards.slot[i].counts == GK_COUNTS_YES) {
 			k.others++;
+			k.others_pinned += (uint8_t)is_pinned(d, i);
+		}
 	switch (gk_keyboard_decide(&d->rules.table, &k)) {
 	case GK_KEYBOARD_ACCEPT:
+		displace_others(d, slot);
 		count(d, slot);
 		break;
 	case GK_KEYBOARD_UNPINNED:
@@ -163,8 +208,7 @@ static void decide(struct gk_daemon *d, int slot)
 		gk_challenge_init(&c->challenge);
 		if (!new_number(d, c)) {
 			refuse(c, GK_REASON_CHALLENGE);
-			gk_log(LOG_WARNING, "too many new keyboards: plug it in "
-			       "again in %d minutes", GK_NUMBERS_MS / 60000);
+			c->too_many = 1;
 		}
 		break;
 	}
@@ -183,10 +227,20 @@ static int any_counts(const struct gk_daemon *d)
 /* Those that were one too many: is there room now? */
 static void decide_others(struct gk_daemon *d)
 {
-	for (int i = 0; i < GK_LINK_DEVICES && !any_counts(d); i++)
-		if (d->keyboards.slot[i].counts == GK_COUNTS_REFUSED &&
-		    d->keyboards.slot[i].reason == GK_REASON_SECOND)
-			decide(d, i);
+	for (int n = 0; n < GK_LINK_DEVICES && !any_counts(d); n++) {
+		int first = -1;
+
+		/* Generations grow; slots are used again in any order. */
+		for (int i = 0; i < GK_LINK_DEVICES; i++)
+			if (d->keyboards.slot[i].counts == GK_COUNTS_REFUSED &&
+			    d->keyboards.slot[i].reason == GK_REASON_SECOND &&
+			    (first < 0 || d->session.dev[i].generation <
+					  d->session.dev[first].generation))
+				first = i;
+		if (first < 0)
+			return;
+		decide(d, first);
+	}
 }
 
 void gk_keyboards_device(struct gk_daemon *d, int slot)
@@ -239,8 +293,7 @@ static void on_answer(struct gk_daemon *d, int slot, enum gk_challenge_answer a)
 
 	switch (a) {
 	case GK_CHALLENGE_MORE:
-		if (gk_now_ms() - c->shown >= GK_SHOW_AGAIN_MS)
-			show(d, slot, "new keyboard");
+		show_again(d, slot);
 		return;
 	case GK_CHALLENGE_WRONG:
 		show(d, slot, "wrong number. New keyboard");

@@ -22,6 +22,8 @@ enum {
 	GK_NUMBERS_MS = 600000,
 	/* A key on a keyboard that was asked: is the number still to be seen? */
 	GK_SHOW_AGAIN_MS = 10000,
+	GK_SHOW_AGAIN = 6,	/* no oftener: keys may come without a person */
+	GK_SHOW_RETRY_MS = 1000,	/* when there were too many lines */
 	/* /var/lib may be read-only at first, or not mounted yet. */
 	GK_KEEP_MS = 10000,
 	GK_KEEP_ROUNDS = 12,
@@ -38,7 +40,10 @@ struct gk_counted {
 	enum gk_counts counts;
 	uint16_t reason;	/* with ASKED and REFUSED: UNPINNED ... CHALLENGE */
 	struct gk_challenge challenge;
-	uint64_t shown;		/* when the number was */
+	uint64_t shown;		/* when the number was; 0: not yet */
+	uint64_t tried;		/* to show it, when it could not be */
+	unsigned again;		/* times it was shown for a key that is none of it */
+	int too_many;		/* refused without a number */
 	/* Down when it began to count: they count from their next press on. */
 	uint8_t stale[GK_KEY_BYTES];
 };

@@ -95,6 +95,9 @@ static void open_keyboard(struct gk_daemon *d)
 			     keyboard_again, d);
 		return;
 	}
+	gk_log(LOG_ERR, "/dev/uinput: %s", strerror(errno));
+	if (!gk_gate_is_alive(d))
+		return;
 	snprintf(d->cause, sizeof(d->cause), "dom0 cannot make a virtual "
 		 "keyboard (/dev/uinput: %.60s)", strerror(errno));
 	if (d->controllers)
@@ -187,6 +190,7 @@ static int run(void)
 	       (long long)d.times.daemon_start);
 	remove_file("ready");
 	remove_file("failed");
+	gk_gate_rules_given();
 	if (gk_loop_open(&d.loop)) {
 		gk_log(LOG_ERR, "no event loop: %s", strerror(errno));
 		return 1;
@@ -198,6 +202,8 @@ static int run(void)
 	gk_screen_init(&d.screen, d.loop, d.in_initrd || d.opt.debug);
 	gk_keyboards_load(&d);
 	gk_devices_load(&d);
+	if (!d.in_initrd)
+		gk_keyboards_keep(&d);
 	if (!d.opt.enabled) {
 		gk_log(LOG_NOTICE, "switched off (rd.gatekeeper=0)");
 		d.state = GK_GATE_DISABLED;

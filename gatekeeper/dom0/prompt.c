@@ -15,6 +15,7 @@
 #include "dom0/daemon.h"
 #include "dom0/log.h"
 #include "dom0/paths.h"
+#include "dom0/root.h"
 
 enum {
 	LOOK_MS = 250,
@@ -108,6 +109,9 @@ static void look(void *ctx)
 
 	if (!d->screen.on)
 		return;
+	/* Process 1 has the real root before it says so, switched-root: until
+	 * then neither the question nor the console would be found. */
+	gk_root_follow();
 	now = question();
 	gk_timer_set(d->loop, &d->prompt_timer, LOOK_MS, look, d);
 	if (now && now != d->prompt_seen)

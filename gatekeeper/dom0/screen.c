@@ -8,6 +8,7 @@
 #include "dom0/clock.h"
 #include "dom0/log.h"
 #include "dom0/paths.h"
+#include "dom0/root.h"
 #include "dom0/screen.h"
 
 /* A tenth of a second in all: a console that was stopped holds up nothing. */
@@ -97,6 +98,7 @@ static void next_plymouth(struct gk_screen *s)
 
 static void show(struct gk_screen *s, const char *text)
 {
+	gk_root_follow();
 	to_console(text);
 	if (access("/run/plymouth/pid", F_OK) < 0)
 		return;
@@ -120,19 +122,40 @@ static void say_more(void *ctx)
 	show(s, text);
 }
 
+static const char head[] = "USB Gatekeeper: ";
+
+__attribute__((format(printf, 2, 0)))
+static void format(char text[GK_SCREEN_TEXT], const char *fmt, va_list ap)
+{
+	memcpy(text, head, sizeof(head));
+	vsnprintf(text + sizeof(head) - 1, GK_SCREEN_TEXT - sizeof(head) + 1, fmt, ap);
+	gk_printable(text);
+}
+
+int gk_screen_ask(struct gk_screen *s, int level, const char *fmt, ...)
+{
+	char text[GK_SCREEN_TEXT];
+	va_list ap;
+
+	if (!gk_screen_rate(&s->ask_rate, gk_now_ms()))
+		return 0;
+	va_start(ap, fmt);
+	format(text, fmt, ap);
+	va_end(ap);
+	gk_log(level, "%s", text + sizeof(head) - 1);
+	show(s, text);
+	return 1;
+}
+
 void gk_screen_say(struct gk_screen *s, int level, const char *fmt, ...)
 {
-	static const char head[] = "USB Gatekeeper: ";
 	char text[GK_SCREEN_TEXT];
 	uint64_t now = gk_now_ms();
 	va_list ap;
 
-	memcpy(text, head, sizeof(head));
 	va_start(ap, fmt);
-	vsnprintf(text + sizeof(head) - 1, sizeof(text) - sizeof(head) + 1,
-		  fmt, ap);
+	format(text, fmt, ap);
 	va_end(ap);
-	gk_printable(text);
 	gk_log(level, "%s", text + sizeof(head) - 1);
 	if (!s->on)
 		return;

@@ -33,6 +33,7 @@ struct gk_screen {
 	struct gk_loop *loop;
 	int on;
 	struct gk_screen_rate rate;
+	struct gk_screen_rate ask_rate;
 	struct gk_timer more;		/* says what was held back */
 	/* One plymouth at a time, so that lines keep their order. */
 	char queue[GK_SCREEN_QUEUE][GK_SCREEN_TEXT];
@@ -44,6 +45,12 @@ void gk_screen_init(struct gk_screen *s, struct gk_loop *l, int on);
 
 /* gk_screen_say: "USB Gatekeeper: " is put before it. To the journal too. */
 void gk_screen_say(struct gk_screen *s, int level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* gk_screen_ask: what somebody has to do something about: also when the screen is
+ * off, and by a rate of its own, so that devices that come and go do not hold it
+ * back. 1: it is shown; 0: not now, and it is not in the journal either. */
+int gk_screen_ask(struct gk_screen *s, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 #endif

@@ -605,7 +605,7 @@ void gk_devices_tick(void)
 
 		if (!d->used)
 			continue;
-		d->asked_ms += away;
+		d->asked_ms = d->asked_ms + away < now ? d->asked_ms + away : now;
 		if (d->lost_ms && now - d->lost_ms >= BLAME_MS)
 			put_out(d, told(d) ? GK_REASON_WORKER : GK_REASON_CONFIGURE);
 		else if (!told(d) && now - d->start_ms >= START_MS)

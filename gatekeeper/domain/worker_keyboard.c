@@ -53,6 +53,7 @@ static struct {
 	 * keyboards with a second interface for all keys do, is one key. */
 	uint8_t held[256];
 	uint64_t error_since;	/* 0: none since the last report */
+	uint64_t error_last;
 	unsigned bad_reports;
 	struct libusb_transfer *led;
 	const struct gk_worker_interface *led_itf;	/* NULL: no lights */
@@ -102,8 +103,9 @@ static int submit(struct in *in)
 /* Nothing is submitted at once after an error: keyboard_tick() does that. */
 static void in_error(struct in *in)
 {
+	kb.error_last = gk_clock_ms();
 	if (!kb.error_since)
-		kb.error_since = gk_clock_ms();
+		kb.error_since = kb.error_last;
 	in->idle = 1;
 	in->w->retry = 1;
 }
@@ -187,8 +189,8 @@ static void keyboard_tick(struct gk_worker *w)
 	w->retry = left || kb.error_since;
 	if (!kb.error_since || gk_clock_ms() - kb.error_since < PATIENCE_MS)
 		return;
-	/* Submitted, and quiet for so long: it is well again. */
-	if (!left) {
+	/* Submitted, and quiet for some time: it is well again. */
+	if (!left && gk_clock_ms() - kb.error_last >= PATIENCE_MS / 2) {
 		kb.error_since = 0;
 		w->retry = 0;
 		return;

@@ -1,40 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Runs in dom0. Two things to measure, each into a file that appears when it is
- * complete:
+ * Runs in dom0. Each of the two writes a file that appears when it is complete:
  *
- * probe keys COUNT QUIET_MS OUT: until so many key events came from the virtual
- *	keyboard, or none for so long. "key CODE VALUE" each.
+ * probe clock OUT: until SIGTERM, ten times a second "clock TSC HOST_NS TICKS": at
+ *	TSC the host's clock was HOST_NS, to within half of TICKS.
  * probe ping DOMID COUNT GAP_MS OUT: "ping TICKS" for each round trip with pong.c, a
- *	pause before each, as between two keys.
- * Both: "clock TSC HOST_NS TICKS": at TSC the host's clock was HOST_NS, to within
- *	half of TICKS.
+ *	pause before each, as between two keys; and the clock before and after.
  *
  * Times are those of the TSC: dom0's own clock comes from Xen, which in emulation sets
- * it right by milliseconds now and then, while QEMU's TSC is the host's, less a constant.
- *
- * The host's clock is asked through a serial port of its own (hostclock.c) by
- * polling its registers, which needs no interrupt and no driver.
+ * it right by milliseconds now and then, while QEMU's TSC is the host's, less a
+ * constant. The host's clock is asked through a serial port of its own (hostclock.c)
+ * by polling its registers, which needs no interrupt and no driver.
  */
-#include <fcntl.h>
 #include <libxenvchan.h>
-#include <linux/input.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/io.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
 #include "ping.h"
-
-#define KEYBOARD "USB Gatekeeper keyboard"
 
 enum {
 	/* The third serial port of a PC, and the 16550's registers. */
@@ -45,18 +37,23 @@ enum {
 	CLOCK_EVERY_MS = 100,
 	CLOCK_TRIES = 6,
 	CLOCK_WAIT_MS = 50,
-	EVENTS_MAX = 40000,
 	CLOCKS_MAX = 4000,
 	ROUNDS_MAX = 10000,
+	MOST_SECONDS = 240,
 };
 
 static struct {
-	struct { uint16_t code; int32_t value; } key[EVENTS_MAX];
-	unsigned keys, dropped;
 	struct { uint64_t tsc, host_ns, ticks; } clock[CLOCKS_MAX];
 	unsigned clocks;
 	uint64_t ping[ROUNDS_MAX];
 } m;
+static volatile sig_atomic_t over;
+
+static void on_term(int sig)
+{
+	(void)sig;
+	over = 1;
+}
 
 static uint64_t now_ns(void)
 {
@@ -135,69 +132,11 @@ static void clock_look(void)
 	m.clocks += (unsigned)any;
 }
 
-static int keyboard_open(void)
+static void clocks(void)
 {
-	for (int i = 0; i < 32; i++) {
-		char path[64], name[80] = "";
-		int fd;
-
-		snprintf(path, sizeof(path), "/dev/input/event%d", i);
-		fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (ioctl(fd, EVIOCGNAME(sizeof(name) - 1), name) > 0 &&
-		    strcmp(name, KEYBOARD) == 0)
-			return fd;
-		close(fd);
-	}
-	return -1;
-}
-
-/* How many keys of it were read. */
-static unsigned keyboard_read(int fd)
-{
-	struct input_event ev[64];
-	unsigned before = m.keys;
-	ssize_t n;
-
-	while ((n = read(fd, ev, sizeof(ev))) > 0) {
-		for (size_t i = 0; i < (size_t)n / sizeof(ev[0]); i++) {
-			if (ev[i].type == EV_SYN && ev[i].code == SYN_DROPPED)
-				m.dropped++;
-			if (ev[i].type != EV_KEY || m.keys == EVENTS_MAX)
-				continue;
-			m.key[m.keys].code = ev[i].code;
-			m.key[m.keys++].value = ev[i].value;
-		}
-	}
-	return m.keys - before;
-}
-
-static void keys(unsigned count, int quiet_ms)
-{
-	struct sched_param fifo = { .sched_priority = 50 };
-	uint64_t clock_at = 0, last = now_ns();
-	int fd = keyboard_open();
-
-	if (fd < 0)
-		fail(KEYBOARD);
-	clock_open();
-	/* evdev keeps few events for who is late, so that this must not be. */
-	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0 ||
-	    sched_setscheduler(0, SCHED_FIFO, &fifo) < 0)
-		fail("priority");
-	while (m.keys < count && now_ns() - last < (uint64_t)quiet_ms * 1000000u) {
-		struct pollfd p = { .fd = fd, .events = POLLIN };
-
-		if (poll(&p, 1, CLOCK_EVERY_MS) < 0)
-			fail("poll");
-		if (keyboard_read(fd))
-			last = now_ns();
-		/* Right after keys, when the next is furthest. */
-		if (now_ns() - clock_at >= CLOCK_EVERY_MS * 1000000ull) {
-			clock_look();
-			clock_at = now_ns();
-		}
+	while (!over) {
+		clock_look();
+		poll(NULL, 0, CLOCK_EVERY_MS);
 	}
 	clock_look();
 }
@@ -217,7 +156,6 @@ static void ping(int domid, unsigned count, int gap_ms)
 	if (!v)
 		fail(path);
 	v->blocking = -1;	/* a signed bit-field */
-	clock_open();
 	clock_look();
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0 ||
 	    sched_setscheduler(0, SCHED_FIFO, &fifo) < 0)
@@ -238,37 +176,34 @@ static void ping(int domid, unsigned count, int gap_ms)
 
 int main(int argc, char **argv)
 {
-	int is_keys = argc == 5 && strcmp(argv[1], "keys") == 0;
+	int is_clock = argc == 3 && strcmp(argv[1], "clock") == 0;
 	int is_ping = argc == 6 && strcmp(argv[1], "ping") == 0;
-	unsigned count = is_keys ? (unsigned)atoi(argv[2]) :
-			 is_ping ? (unsigned)atoi(argv[3]) : 0;
+	unsigned count = is_ping ? (unsigned)atoi(argv[3]) : 0;
 	const char *out = argv[argc - 1];
 	char part[256];
 	FILE *f;
 
-	if (count == 0 || count > (is_keys ? EVENTS_MAX : ROUNDS_MAX)) {
-		fprintf(stderr, "usage: probe keys COUNT QUIET_MS OUT\n"
+	if ((!is_clock && !is_ping) || (is_ping && count == 0) || count > ROUNDS_MAX) {
+		fprintf(stderr, "usage: probe clock OUT\n"
 				"       probe ping DOMID COUNT GAP_MS OUT\n");
 		return 2;
 	}
-	alarm(240);
-	if (is_keys)
-		keys(count, atoi(argv[3]));
+	signal(SIGTERM, on_term);
+	alarm(MOST_SECONDS);
+	clock_open();
+	if (is_clock)
+		clocks();
 	else
 		ping(atoi(argv[2]), count, atoi(argv[4]));
 	snprintf(part, sizeof(part), "%s.part", out);
 	f = fopen(part, "we");
 	if (!f)
 		fail(part);
-	if (is_keys)
-		fprintf(f, "dropped %u\n", m.dropped);
-	for (unsigned i = 0; i < m.keys; i++)
-		fprintf(f, "key %u %d\n", m.key[i].code, m.key[i].value);
 	for (unsigned i = 0; i < m.clocks; i++)
 		fprintf(f, "clock %llu %llu %llu\n", (unsigned long long)m.clock[i].tsc,
 			(unsigned long long)m.clock[i].host_ns,
 			(unsigned long long)m.clock[i].ticks);
-	for (unsigned i = 0; is_ping && i < count; i++)
+	for (unsigned i = 0; i < count; i++)
 		fprintf(f, "ping %llu\n", (unsigned long long)m.ping[i]);
 	if (fclose(f) != 0 || rename(part, out) < 0)
 		fail(out);

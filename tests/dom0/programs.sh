@@ -93,6 +93,28 @@ if [ -x /usr/bin/python3 ]; then
     }
 fi
 
+mkdir -p "$root/etc/gatekeeper"
+doctor() {
+    printf '%b' "$3" > "$root/etc/gatekeeper/rules.conf"
+    gk doctor
+    expect "doctor on $1" 1 "$2"
+}
+doctor "rules with an error" "rules.conf line 2, column 1: " 'allow\nallaw\n'
+doctor "rules without keyboards" "does not let every plain keyboard in" \
+    'allow role fido\n'
+doctor "rules without hubs" "does not let every hub in" \
+    'allow with-interface 03:01:01\n'
+doctor "rules with a note" "WARN rules: $root/etc/gatekeeper/rules.conf line 2" \
+    'allow\nblock\n'
+doctor "a mode alone" "lets hubs and plain keyboards in" 'keyboards one\n'
+rm "$root/etc/gatekeeper/rules.conf"
+gk doctor
+expect "doctor without rules" 1 "ok   rules: the built-in ones"
+expect "doctor on a shell" 1 "WARN rd.shell: "
+machine "rd.shell rd.shell=0"
+gk doctor
+expect "doctor without a shell" 1 "ok   rd.shell: "
+
 # --- inspect: a boot keyboard, and what is cut off after its first bytes ---
 printf '\022\001\000\002\000\000\000\010\047\006\001\000\000\000\001\002\003\001' \
     > "$tmp/keyboard"
@@ -456,6 +478,48 @@ gk status --json
 expect "as JSON" 0 '"line":2,"column":16}'
 stop
 
+gate ""
+takes_rules
+echo 'keyboards one' > "$root/etc/gatekeeper/rules.conf"
+start
+gk wait --timeout 10
+stop
+cat "$tmp/given" > "$tmp/all"
+if grep -qa 'keyboards one$' "$tmp/all" && grep -qa '^allow with-interface one-of' "$tmp/all"
+then
+    echo "ok: a mode alone comes with the built-in rules"
+else
+    echo "FAILED: a mode alone comes without rules"
+    failed=1
+fi
+gate ""
+takes_rules
+printf 'block\nallow\n' > "$root/etc/gatekeeper/rules.conf"
+start
+gk wait --timeout 10
+stop
+grep -q "rules.conf line 2, column 1: never reached" "$tmp/log" || {
+    echo "FAILED: the parser's note is not told"
+    failed=1
+}
+
+# --- a controller that is gone when the gate is made again ---
+gate ""
+controller 0000:00:1a.0 pciback
+takes_rules
+echo "restarts = 1" > "$root/etc/gatekeeper/gatekeeper.conf"
+sed -i "s|^exit 1|cp \"\$1\" $tmp/config; rm -rf $root/sys/bus/pci/devices/0000:00:1a.0; exit 1|" \
+    "$root/bin/xl"
+start
+gk wait --timeout 10
+stop
+if grep -q 0000:00:14.0 "$tmp/config" && ! grep -q 0000:00:1a.0 "$tmp/config"; then
+    echo "ok: a controller that has gone"
+else
+    echo "FAILED: the gate is to have a controller that has gone"
+    failed=1
+fi
+
 # --- a gate that runs already, with a stub for the link reader ---
 # xl destroy takes the domain out of the store.
 running_gate() {
@@ -548,6 +612,72 @@ for how in violation rogue; do
     stop
 done
 
+# A stop, while the gate is asked to let go and the virtual keyboard is given up:
+# nothing comes in between, and whoever asked first is answered.
+if [ -x /usr/bin/python3 ]; then
+    running_gate "" well
+    start
+    sleep 0.7
+    /usr/bin/python3 - "$tmp/run/control" > "$tmp/out" 2>&1 << 'END'
+import socket, sys
+def say(data):
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(20)
+    s.connect(sys.argv[1])
+    s.sendall(data)
+    return s
+def rest(s):
+    out = b""
+    while n := s.recv(65536):
+        out += n
+    return out
+first = say(b"stop\n")
+assert b'"state":"quiescing"' in rest(say(b"status\n"))
+assert b"being stopped" in rest(say(b"handoff release_only=1\n"))
+assert b"being stopped" in rest(say(b"stop\n"))
+assert rest(first) == b'{"ok":true}\n'
+print("well")
+END
+    status=$?
+    expect "stop, and what comes too late" 0 "well"
+    wait "$daemon"
+    status=$?
+    daemon=
+    expect "it has ended" 0 ""
+    if [ "$(cat "$tmp/xl.log")" != "destroy gatekeeper-gate" ]; then
+        echo "FAILED: the gate was not destroyed once, and that was all:"
+        cat "$tmp/xl.log" "$tmp/log"
+        failed=1
+    fi
+fi
+
+# The gate stays: that is what stop says. No copy of its initramfs is left behind.
+gate ""
+xl_says "failed to free memory for the domain"
+# shellcheck disable=SC2016 # for the script that is written
+printf '#!/bin/sh\n[ "$1" = destroy ] || exit 1\necho "it stays" >&2\nexit 1\n' \
+    > "$root/bin/xl"
+mkdir -p "$root/etc/gatekeeper"
+echo "restarts = 0" > "$root/etc/gatekeeper/gatekeeper.conf"
+start
+gk wait --timeout 10
+: > "$tmp/run/gate-initramfs"
+gk stop
+expect "a gate that cannot be destroyed" 1 "the gate domain could not be destroyed"
+wait "$daemon"
+daemon=
+[ ! -e "$tmp/run/gate-initramfs" ] || {
+    echo "FAILED: the gate's initramfs stays"
+    failed=1
+}
+case $(stat -c %a "$tmp/run/state.json") in
+    600) echo "ok: state.json is root's" ;;
+    *)
+        echo "FAILED: state.json can be read by all"
+        failed=1
+        ;;
+esac
+
 # --- keyboards: pinned ones only ---
 running_gate "" well
 mkdir -p "$root/etc/gatekeeper" "$tmp/run"
@@ -635,6 +765,25 @@ grep -q "fallback: storage device on port 1-2 (0627:0001) refused" "$tmp/log" ||
     echo "FAILED: the disk is not named"
     failed=1
 }
+stop
+
+# A controller that another domain has: dom0 does not take it from there.
+gate "rd.gatekeeper.fallback=dom0-hid"
+xl_says "libxl: error: PCI device already attached to a domain"
+mkdir -p "$root/sys/module/usbcore/parameters"
+echo 1 > "$root/sys/module/usbcore/parameters/authorized_default"
+echo untouched > "$root/sys/bus/pci/drivers/pciback/unbind"
+start
+gk wait --timeout 10
+expect "no fallback for another's controller" 1 "belongs to another domain"
+gk wait --timeout 10 --json
+expect "it has failed" 1 '"state":"failed"'
+grep -q "may be another domain's, so there is no fallback" "$tmp/log" || {
+    echo "FAILED: why there is no fallback is not told"
+    failed=1
+}
+look bus/pci/drivers/pciback/unbind untouched
+look module/usbcore/parameters/authorized_default 1
 stop
 
 # usbcore that cannot be told: nothing is given away.

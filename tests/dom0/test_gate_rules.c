@@ -58,7 +58,8 @@ static const struct {
 	const char *file;	/* NULL: none there */
 	enum gk_rules_source in_force;
 	unsigned rules, line, column;
-	const char *kept;	/* in rules.good after it was given; NULL: none */
+	const char *kept;	/* in rules.good after it was given; NULL: none; with a
+				 * + at its end: and the built-in rules */
 	const char *says;
 } gates[] = {
 	{ NULL, GK_RULES_BUILTIN, 3, 0, 0, NULL, "" },
@@ -69,8 +70,10 @@ static const struct {
 	  "/etc/gatekeeper/rules.conf line 1, column 11: " },
 	{ "allow id 1:2\n", GK_RULES_KEPT, 1, 1, 11, "block\n",
 	  "; the rules from before are in force" },
-	{ "", GK_RULES_FILE, 0, 0, 0, "", "" },
-	{ "allow id 1:2\n", GK_RULES_KEPT, 0, 1, 11, "", "from before" },
+	{ "", GK_RULES_BUILTIN, 3, 0, 0, NULL, "" },
+	{ "# keyboards one\n\n", GK_RULES_BUILTIN, 3, 0, 0, NULL, "" },
+	{ "keyboards one", GK_RULES_FILE, 3, 0, 0, "keyboards one\n+", "" },
+	{ "allow id 1:2\n", GK_RULES_KEPT, 3, 1, 11, "keyboards one\n+", "from before" },
 	{ "block\nkeyboards one\n", GK_RULES_FILE, 1, 0, 0,
 	  "block\nkeyboards one\n", "" },
 	{ NULL, GK_RULES_BUILTIN, 3, 0, 0, NULL, "" },
@@ -80,7 +83,7 @@ static const struct {
 static void each_gate(void **state)
 {
 	static struct gk_gate_rules r, again;
-	char ramdisk[GK_PATH_MAX], text[64], image[128];
+	char ramdisk[GK_PATH_MAX], text[4096], want[4096], image[128];
 
 	(void)state;
 	snprintf(image, sizeof(image), "%s/gate-image", root);
@@ -104,8 +107,11 @@ static void each_gate(void **state)
 			assert_string_equal(ramdisk, image);
 		if (gk_file_read(good, text, sizeof(text)) < 0)
 			text[0] = '\0';
+		snprintf(want, sizeof(want), "%s", gates[i].kept ? gates[i].kept : "");
+		if (strchr(want, '+'))
+			strcpy(strchr(want, '+'), gk_rules_default());
 		if (!gates[i].kept ? access(good, F_OK) == 0 :
-				     strcmp(text, gates[i].kept) != 0)
+				     strcmp(text, want) != 0)
 			fail_msg("gate %zu: kept: %s", i, text);
 		/* A gatekeeperd that is started again knows what the gate has. */
 		gk_gate_rules_kept(&again);
@@ -122,6 +128,7 @@ static void files_that_cannot_be_read(void **state)
 {
 	static char long_text[GK_RULES_TEXT_MAX + 100];
 	static struct gk_gate_rules r;
+	char note[200];
 
 	(void)state;
 	memset(long_text, '\n', sizeof(long_text));
@@ -132,7 +139,17 @@ static void files_that_cannot_be_read(void **state)
 	assert_non_null(strstr(r.error, "the built-in rules are in force"));
 	put(conf, long_text, GK_RULES_TEXT_MAX);
 	gk_gate_rules_load(&r);
+	assert_int_equal(r.source, GK_RULES_BUILTIN);
+	assert_non_null(strstr(r.error, "no room for the built-in ones"));
+	memcpy(long_text, "allow", 5);
+	put(conf, long_text, GK_RULES_TEXT_MAX);
+	gk_gate_rules_load(&r);
 	assert_int_equal(r.source, GK_RULES_FILE);
+	assert_int_equal(gk_gate_rules_note(&r, note, sizeof(note)), 0);
+	put(conf, "block\nallow\n", 12);
+	gk_gate_rules_load(&r);
+	assert_int_equal(gk_gate_rules_note(&r, note, sizeof(note)), 1);
+	assert_non_null(strstr(note, "rules.conf line 2, column 1: never reached"));
 	put(conf, "block\0\n", 7);
 	gk_gate_rules_load(&r);
 	assert_int_equal(r.where.column, 6);

@@ -18,6 +18,7 @@
 
 #include <cmocka.h>
 
+#include "dom0/clock.h"
 #include "dom0/daemon.h"
 #include "dom0/paths.h"
 
@@ -269,6 +270,32 @@ static void any_keyboard(void **state)
 	view_is(1, GK_VERDICT_ADMITTED, GK_REASON_ADMITTED);
 }
 
+/* `ready` says what is so now, gatekeeperd(8), not what was once. */
+static void ready_as_long_as_it_is(void **state)
+{
+	static const enum gk_gate_state others[] = {
+		GK_GATE_PROBE, GK_GATE_CREATE, GK_GATE_FIND, GK_GATE_CONNECT,
+		GK_GATE_DESTROY, GK_GATE_BACKOFF, GK_GATE_QUIESCE, GK_GATE_HANDOFF,
+		GK_GATE_HANDED_OVER, GK_GATE_FAILED, GK_GATE_FALLBACK,
+	};
+	char ready[128], failed[128];
+
+	(void)state;
+	snprintf(ready, sizeof(ready), "%s/ready", run);
+	snprintf(failed, sizeof(failed), "%s/failed", run);
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		begin("allow\n", 1);
+		assert_int_equal(access(ready, F_OK), 0);
+		assert_int_equal(access(failed, F_OK), -1);
+		d.state = others[i];
+		gk_daemon_publish(&d);
+		if (access(ready, F_OK) == 0)
+			fail_msg("ready in %s", gk_gate_state_name(others[i]));
+		assert_int_equal(access(failed, F_OK),
+				 others[i] == GK_GATE_FAILED ? 0 : -1);
+	}
+}
+
 static void modifiers_of_several(void **state)
 {
 	(void)state;
@@ -372,6 +399,53 @@ static void one(void **state)
 	comes_out("30+ 30-");
 }
 
+/* The one that has waited longest is next, whatever its slot. */
+static void the_next_one(void **state)
+{
+	(void)state;
+	cold();
+	begin("allow\nkeyboards one\n", 1);
+	plug(1);
+	plug(2);
+	plug(3);
+	/* 4 gets the slot that is free, before those of 2 and 3. */
+	pull(1);
+	view_is(2, GK_VERDICT_ADMITTED, GK_REASON_ADMITTED);
+	plug(4);
+	assert_true(gk_session_find(&d.session, 4) < gk_session_find(&d.session, 3));
+	pull(2);
+	view_is(3, GK_VERDICT_ADMITTED, GK_REASON_ADMITTED);
+	view_is(4, GK_VERDICT_REFUSED, GK_REASON_SECOND);
+}
+
+static void a_pinned_one_comes_first(void **state)
+{
+	(void)state;
+	cold();
+	begin("allow\nkeyboards one\npin via-port \"1-2\" hash \"aaaaaaaaaaaaaaaa"
+	      "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"\npin via-port "
+	      "\"1-4\" hash \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+	      "aaaaaaaa\"\n", 1);
+	plug(1);
+	key(1, KEY_A, 1);
+	comes_out("30+");
+	plug(2);
+	on_screen("keyboard on port 1-1 (0627:0001) refused: there is a keyboard");
+	comes_out("30-");
+	view_is(1, GK_VERDICT_REFUSED, GK_REASON_SECOND);
+	view_is(2, GK_VERDICT_ADMITTED, GK_REASON_ADMITTED);
+	tap(1, KEY_B);
+	tap(2, KEY_C);
+	comes_out("46+ 46-");
+	/* Neither another one nor another pinned one takes its place. */
+	plug(3);
+	plug(4);
+	view_is(3, GK_VERDICT_REFUSED, GK_REASON_SECOND);
+	view_is(4, GK_VERDICT_REFUSED, GK_REASON_SECOND);
+	pull(2);
+	view_is(1, GK_VERDICT_ADMITTED, GK_REASON_ADMITTED);
+}
+
 static void challenge(void **state)
 {
 	char number[7], path[128], text[256];
@@ -458,27 +532,62 @@ static void challenge_lost(void **state)
 	/* Plugged in again it gets other numbers, but not for ever. */
 	for (int i = 0; i < GK_NUMBERS - 3; i++) {
 		pull(1);
-		d.screen.rate.shown = 0;
+		d.screen.rate.shown = d.screen.ask_rate.shown = 0;
 		screen();
 		plug(1);
 		asked(1, number);
 	}
 	pull(1);
-	d.screen.rate.shown = 0;
+	d.screen.rate.shown = d.screen.ask_rate.shown = 0;
 	plug(1);
-	on_screen("refused");
+	on_screen("refused: too many new keyboards; plug it in again in ten minutes");
 	type(1, number);
 	tap(1, KEY_A);
 	comes_out("");
 	/* Until some time has gone by. */
 	d.keyboards.numbers_since -= GK_NUMBERS_MS;
 	pull(1);
-	d.screen.rate.shown = 0;
+	d.screen.rate.shown = d.screen.ask_rate.shown = 0;
 	plug(1);
 	asked(1, number);
 	type(1, number);
 	tap(1, KEY_A);
 	comes_out("30+ 30-");
+}
+
+/* The number is seen, whatever else is said, and not again and again. */
+static void a_number_and_other_lines(void **state)
+{
+	struct gk_counted *c = &d.keyboards.slot[0];
+	char number[7];
+
+	(void)state;
+	cold();
+	begin("allow\nkeyboards challenge\n", 1);
+	d.screen.rate.window_start = gk_now_ms();
+	d.screen.rate.shown = GK_SCREEN_LINES;
+	plug(1);
+	asked(1, number);
+	for (int i = 0; i < 3 * GK_SHOW_AGAIN; i++) {
+		tap(1, KEY_A);
+		on_screen("");
+		c->shown -= GK_SHOW_AGAIN_MS;
+		tap(1, KEY_B);
+		on_screen(i < GK_SHOW_AGAIN ? "new keyboard on port 1-1" : "");
+	}
+	/* One that could not be shown at once is shown a little later. */
+	d.screen.ask_rate.window_start = gk_now_ms();
+	d.screen.ask_rate.shown = GK_SCREEN_LINES;
+	gk_keyboards_ask(&d, 0);
+	on_screen("");
+	assert_int_equal(c->shown, 0);
+	d.screen.ask_rate.shown = 0;
+	tap(1, KEY_A);
+	on_screen("");
+	c->tried -= GK_SHOW_RETRY_MS;
+	tap(1, KEY_A);
+	asked(1, number);
+	assert_true(c->shown > 0);
 }
 
 static void one_and_challenge(void **state)
@@ -561,11 +670,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_keyboard),
+		cmocka_unit_test(ready_as_long_as_it_is),
 		cmocka_unit_test(modifiers_of_several),
 		cmocka_unit_test(pinned),
 		cmocka_unit_test(one),
+		cmocka_unit_test(the_next_one),
+		cmocka_unit_test(a_pinned_one_comes_first),
 		cmocka_unit_test(challenge),
 		cmocka_unit_test(challenge_lost),
+		cmocka_unit_test(a_number_and_other_lines),
 		cmocka_unit_test(one_and_challenge),
 		cmocka_unit_test(asked_in_the_real_root),
 		cmocka_unit_test(a_log_of_it),

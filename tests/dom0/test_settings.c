@@ -239,28 +239,40 @@ static void xl_causes(void **state)
 {
 	static const struct {
 		const char *said, *means;
-		int final;
+		enum gk_xl_cause final;
 	} cases[] = {
 		{ "libxl: error: libxl_create.c:1096:libxl__domain_config_"
 		  "setdefault: passthrough not supported on this platform\n",
-		  "no IOMMU", 1 },
-		{ "failed to free memory for the domain\n", "memory", 0 },
+		  "no IOMMU", GK_XL_FINAL },
+		{ "failed to free memory for the domain\n", "memory", GK_XL_AGAIN },
 		{ "xc: error: panic: xc_dom_boot.c:119: xc_dom_boot_mem_init: "
 		  "can't allocate low memory for domain: Out of memory\n",
-		  "memory", 0 },
+		  "memory", GK_XL_AGAIN },
 		{ "xc: error: panic: xc_dom_core.c:689: xc_dom_find_loader: no "
-		  "loader found: Invalid kernel\n", "damaged", 1 },
-		{ "cannot open xenstore\n", "xenstored does not answer", 0 },
-		{ "", "did not say why", 0 },
+		  "loader found: Invalid kernel\n", "damaged", GK_XL_FINAL },
+		{ "libxl: error: libxl_pci.c:1640:libxl__device_pci_add: "
+		  "Domain 7:PCI device 0:0:14.0 is not assignable\n",
+		  "not bound to pciback", GK_XL_OWNED },
+		{ "libxl: error: libxl_pci.c:1674:device_pci_add_stubdom_done: "
+		  "Domain 7:PCI device already attached to a domain\n",
+		  "belongs to another", GK_XL_OWNED },
+		{ "PCI device 0:0:14.0 already assigned to a different guest?\n",
+		  "belongs to another", GK_XL_OWNED },
+		{ "xc_assign_device failed: Device or resource busy\n",
+		  "belongs to another", GK_XL_OWNED },
+		{ "xc_assign_device failed: Operation not permitted\n",
+		  "Xen refused", GK_XL_AGAIN },
+		{ "cannot open xenstore\n", "xenstored does not answer", GK_XL_AGAIN },
+		{ "", "did not say why", GK_XL_AGAIN },
 		{ "Parsing config\nlibxl: error: first thing\nlibxl: error: "
-		  "second\n", "first thing", 0 },
-		{ "odd\033[31m thing\n", "odd?[31m thing", 0 },
+		  "second\n", "first thing", GK_XL_AGAIN },
+		{ "odd\033[31m thing\n", "odd?[31m thing", GK_XL_AGAIN },
 	};
 	char cause[GK_CAUSE_MAX];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		int final = gk_gate_xl_cause(cases[i].said, cause);
+		enum gk_xl_cause final = gk_gate_xl_cause(cases[i].said, cause);
 
 		if (!strstr(cause, cases[i].means) || final != cases[i].final)
 			fail_msg("%s: %s (%d)", cases[i].said, cause, final);

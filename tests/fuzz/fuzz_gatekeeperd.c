@@ -100,6 +100,30 @@ void gk_screen_say(struct gk_screen *s, int level, const char *fmt, ...)
 	gk_log(level, "%s", text);
 }
 
+int gk_screen_ask(struct gk_screen *s, int level, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	MUST(s->loop);
+	if (!gk_screen_rate(&s->ask_rate, clock_ms))
+		return 0;
+	va_start(ap, fmt);
+	MUST(vsnprintf(text, sizeof(text), fmt, ap) >= 0);
+	va_end(ap);
+	gk_log(level, "%s", text);
+	return 1;
+}
+
+int gk_screen_rate(struct gk_screen_rate *r, uint64_t now_ms)
+{
+	if (now_ms - r->window_start >= GK_SCREEN_WINDOW_MS) {
+		r->window_start = now_ms;
+		r->shown = 0;
+	}
+	return r->shown++ < GK_SCREEN_LINES;
+}
+
 /* --- the loop --- */
 
 struct child {
@@ -712,7 +736,7 @@ static void check_state(void)
 		break;
 	case GK_GATE_QUIESCE:
 		MUST(f.d.handover.active || f.d.stopping);
-		MUST(f.d.handover.deadline.at);
+		MUST(f.d.quiesce_timer.at);
 		break;
 	case GK_GATE_HANDOFF:
 		MUST(f.d.handover.active && children_named("the handoff") == 1);
@@ -732,7 +756,7 @@ static void check_state(void)
 		break;
 	}
 	MUST(!f.d.handover.active || children_named("the handoff") ||
-	     children_named("the handoff's check") || f.d.handover.deadline.at);
+	     children_named("the handoff's check") || f.d.quiesce_timer.at);
 }
 
 static void check_restarts(void)

@@ -367,8 +367,8 @@ static void notes(void **state)
 		{ "allow hash \"" HEX "\"", 0, 0, 0, NULL },
 		{ "allow\n", 0, 0, 0, NULL },
 		{ "allow 1234:5678\nblock label \"x\"", 0, 0, 0, NULL },
-		{ "", 1, 1, 1, "there is no rule: every device is refused" },
-		{ "# nothing\n", 1, 1, 1, "there is no rule: every device is refused" },
+		{ "", 1, 1, 1, "there is no rule: the built-in ones apply" },
+		{ "# nothing\n", 1, 1, 1, "there is no rule: the built-in ones apply" },
 		{ "block # all\nallow 1234:5678", 1, 2, 1,
 		  "never reached: a rule above applies to every device" },
 		{ "allow *:* hash \"044b5e168d40ee0245478416caf3d998\"", 1, 1, 11,
@@ -639,6 +639,61 @@ static void the_default_rules(void **state)
 		check_judged(&rows[i], rows[i].device);
 }
 
+/* A file without a rule of its own: the built-in ones, and its own lines. */
+static void completed(void **state)
+{
+	static const struct {
+		const char *text;
+		uint8_t rules, keyboards, pins, first_line;
+	} rows[] = {
+		{ "", 3, 0, 0, 8 },
+		{ "# nothing", 3, 0, 0, 9 },
+		{ "\n\n", 3, 0, 0, 10 },
+		{ "keyboards one\n", 3, GK_KEYBOARDS_ONE, 0, 9 },
+		{ "pin via-port \"1\" hash \"" HEX "\"\nkeyboards pinned", 3,
+		  GK_KEYBOARDS_PINNED, 1, 10 },
+		{ "block\nkeyboards one\n", 1, GK_KEYBOARDS_ONE, 0, 1 },
+		{ "allow", 1, 0, 0, 1 },
+	};
+	static char text[GK_RULES_TEXT_MAX + 2];
+	struct gk_rules_note e;
+	size_t room = GK_RULES_TEXT_MAX - strlen(gk_rules_default());
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		int n;
+
+		strcpy(text, rows[i].text);
+		n = gk_rules_complete(text, strlen(text), sizeof(text), &rules, &e);
+		CHECK(n > 0 || !text[0], "%s: %d", rows[i].text, n);
+		CHECK(rules.rules == rows[i].rules && rules.pins == rows[i].pins &&
+		      rules.keyboards == rows[i].keyboards &&
+		      rules.rule[0].line == rows[i].first_line, "%s: %u rules, line %u",
+		      rows[i].text, rules.rules, rules.rule[0].line);
+		assert_memory_equal(text, rows[i].text, strlen(rows[i].text));
+		assert_int_equal(rules.notes, 0);
+		/* The gate reads that text, and comes to the same. */
+		assert_int_equal(gk_rules_complete(text, (size_t)n, sizeof(text), &rules,
+						   &e), n);
+		assert_int_equal(rules.rules, rows[i].rules);
+	}
+	/* An error has its own place, and no rules come of it. */
+	strcpy(text, "keyboards one\nkeyboards two\n");
+	assert_int_equal(gk_rules_complete(text, strlen(text), sizeof(text), &rules, &e),
+			 GK_ERR_VALUE);
+	assert_int_equal(e.line, 2);
+	assert_int_equal(rules.rules, 0);
+	memset(text, '\n', sizeof(text));
+	assert_int_equal(gk_rules_complete(text, room, sizeof(text), &rules, &e),
+			 GK_RULES_TEXT_MAX);
+	memset(text, '\n', sizeof(text));
+	assert_int_equal(gk_rules_complete(text, room + 1, sizeof(text), &rules, &e),
+			 GK_ERR_LIMIT);
+	assert_int_equal(gk_rules_complete(text, room, room + 5, &rules, &e),
+			 GK_ERR_LIMIT);
+	assert_int_equal(rules.rules + rules.keyboards, 0);
+}
+
 static void from_descriptors(void **state)
 {
 	static struct gk_usb_device usb;
@@ -672,32 +727,38 @@ static void keyboards(void **state)
 		const char *port;
 		uint8_t same_hash, seen, others;
 		enum gk_keyboard_answer answer;
+		uint8_t others_pinned;
 	} rows[] = {
 #define PIN "pin via-port \"1-3\" hash \"" HEX "\"\n"
-		{ "", "1-3", 0, 0, 3, GK_KEYBOARD_ACCEPT },
-		{ "", NULL, 0, 0, 0, GK_KEYBOARD_ACCEPT },
-		{ PIN, "1-4", 0, 0, 0, GK_KEYBOARD_ACCEPT },
-		{ PIN "keyboards pinned", "1-3", 1, 0, 3, GK_KEYBOARD_ACCEPT },
-		{ PIN "keyboards pinned", "1-3", 0, 1, 0, GK_KEYBOARD_UNPINNED },
-		{ PIN "keyboards pinned", "1-4", 1, 1, 0, GK_KEYBOARD_UNPINNED },
-		{ PIN "keyboards pinned", "1-3.1", 1, 1, 0, GK_KEYBOARD_UNPINNED },
-		{ PIN "keyboards pinned", NULL, 1, 1, 0, GK_KEYBOARD_UNPINNED },
-		{ PIN "keyboards { pinned one }", "1-3", 1, 0, 1, GK_KEYBOARD_SECOND },
-		{ PIN "keyboards { pinned one }", "1-4", 1, 0, 1, GK_KEYBOARD_UNPINNED },
-		{ "keyboards one", "1-3", 0, 0, 0, GK_KEYBOARD_ACCEPT },
-		{ "keyboards one", "1-3", 0, 1, 1, GK_KEYBOARD_SECOND },
-		{ "keyboards challenge", "1-3", 0, 0, 5, GK_KEYBOARD_ASK },
-		{ "keyboards challenge", "1-3", 0, 1, 5, GK_KEYBOARD_ACCEPT },
-		{ PIN "keyboards challenge", "1-3", 1, 0, 0, GK_KEYBOARD_ACCEPT },
-		{ PIN "keyboards challenge", "1-3", 0, 0, 0, GK_KEYBOARD_ASK },
-		{ "keyboards { one challenge }", "1-3", 0, 0, 1, GK_KEYBOARD_SECOND },
-		{ "keyboards { one challenge }", "1-3", 0, 0, 0, GK_KEYBOARD_ASK },
+		{ "", "1-3", 0, 0, 3, GK_KEYBOARD_ACCEPT, 0 },
+		{ "", NULL, 0, 0, 0, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN, "1-4", 0, 0, 0, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards pinned", "1-3", 1, 0, 3, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards pinned", "1-3", 0, 1, 0, GK_KEYBOARD_UNPINNED, 0 },
+		{ PIN "keyboards pinned", "1-4", 1, 1, 0, GK_KEYBOARD_UNPINNED, 0 },
+		{ PIN "keyboards pinned", "1-3.1", 1, 1, 0, GK_KEYBOARD_UNPINNED, 0 },
+		{ PIN "keyboards pinned", NULL, 1, 1, 0, GK_KEYBOARD_UNPINNED, 0 },
+		{ PIN "keyboards { pinned one }", "1-3", 1, 0, 1, GK_KEYBOARD_SECOND, 1 },
+		{ PIN "keyboards { pinned one }", "1-3", 1, 0, 1, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards one", "1-3", 1, 0, 1, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards one", "1-3", 1, 0, 2, GK_KEYBOARD_SECOND, 1 },
+		{ PIN "keyboards one", "1-3", 0, 0, 1, GK_KEYBOARD_SECOND, 0 },
+		{ PIN "keyboards { pinned one }", "1-4", 1, 0, 1, GK_KEYBOARD_UNPINNED, 0 },
+		{ "keyboards one", "1-3", 0, 0, 0, GK_KEYBOARD_ACCEPT, 0 },
+		{ "keyboards one", "1-3", 0, 1, 1, GK_KEYBOARD_SECOND, 0 },
+		{ "keyboards challenge", "1-3", 0, 0, 5, GK_KEYBOARD_ASK, 0 },
+		{ "keyboards challenge", "1-3", 0, 1, 5, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards challenge", "1-3", 1, 0, 0, GK_KEYBOARD_ACCEPT, 0 },
+		{ PIN "keyboards challenge", "1-3", 0, 0, 0, GK_KEYBOARD_ASK, 0 },
+		{ "keyboards { one challenge }", "1-3", 0, 0, 1, GK_KEYBOARD_SECOND, 0 },
+		{ "keyboards { one challenge }", "1-3", 0, 0, 0, GK_KEYBOARD_ASK, 0 },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct gk_keyboard_facts k = { .seen = rows[i].seen,
-					 .others = rows[i].others };
+					 .others = rows[i].others,
+					 .others_pinned = rows[i].others_pinned };
 		enum gk_keyboard_answer a;
 
 		k.port.text = rows[i].port;
@@ -738,6 +799,7 @@ int main(void)
 		cmocka_unit_test(notes),
 		cmocka_unit_test(judgements),
 		cmocka_unit_test(the_default_rules),
+		cmocka_unit_test(completed),
 		cmocka_unit_test(from_descriptors),
 		cmocka_unit_test(keyboards),
 		cmocka_unit_test(texts),

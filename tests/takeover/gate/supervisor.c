@@ -23,6 +23,7 @@
 
 enum {
 	FORGE_MS = 20000,
+	FLOOD_MS = 5000,
 	NOISE_MS = 11000,
 	KEY_EVERY_MS = 4,
 	FOREVER_MS = 60000,	/* dom0 will have ended us by then */
@@ -242,11 +243,28 @@ static void act_giant(void)
 
 static void act_flood(void)
 {
-	/* Its answers are read: it is not silence that ends this. */
-	for (;;) {
-		forge();
+	struct gk_frame d = keyboard(), k = { .type = GK_LINK_KEY, .device = d.device,
+					      .generation = d.generation };
+	uint8_t b[64 * GK_LINK_FRAME_MAX];
+	uint64_t end = now_ms() + FLOOD_MS;
+	size_t len = 0;
+
+	put_in_order(&d);
+	/* A key that is not on the list, so that the prompt stays as it is. */
+	k.u.key.code = KEY_SYSRQ;
+	for (unsigned i = 0; i < 64; i++) {
+		int n;
+
+		k.u.key.value = i % 2 == 0;
+		n = gk_link_encode(&k, GK_SIDE_GATE, b + len, GK_LINK_FRAME_MAX);
+		len += n > 0 ? (size_t)n : 0;
+	}
+	while (now_ms() < end) {
+		put(b, len);
 		listen_to_dom0(0);
 	}
+	/* A slow machine may not take as many in a second as are too many. */
+	act_giant();
 }
 
 static void act_hello_again(void)

@@ -130,7 +130,7 @@ def run(opts):
     known = registry.load()
     if opts.list:
         for name, entry in known.items():
-            print(f"{name:22} {entry.about}")
+            print(f"{name:26} {entry.about}{'' if entry.default else ' (long: when named)'}")
         return 0
     unknown = [name for name in opts.names if name not in known]
     if unknown:

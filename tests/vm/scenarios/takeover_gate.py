@@ -13,6 +13,7 @@ WITNESS = BUILT / "witness"
 KEYS = BUILT / "keys"
 RESTARTS = 7            # so that each of the acts of its supervisor.c gets its turn
 ENTER = {28, 96}
+HELD_BACK = {70, 125, 126, 127}     # by themselves, before the disk is unlocked
 GROWTH_KIB = 256        # gatekeeperd over all of it; a reader in its life
 
 # What each act has to end with, as the journal of dom0 has it, in this order.
@@ -20,7 +21,8 @@ ENDS = (
     r"broke the protocol: KEY, decoding",
     r"broke the protocol: ",
     r"broke the protocol: \S+, in its header",
-    r"broke the protocol: \S+, in this session: too many",
+    # Where dom0 can take as many in a second; else the flood gives up.
+    r"broke the protocol: (KEY, in this session: too many|LOG, in its header)",
     r"broke the protocol: HELLO, in this session",
     r"broke the protocol: QUIESCED, in this session",
     r"gatekeeper-link: ",
@@ -55,7 +57,7 @@ def memory(t, seen):
     t.check(all(p["most"] < 8192 for p in readers), f"the readers' memory: {readers}")
 
 
-@scenario("taken-over-gate", timeout=420, needs=(IMAGE, WITNESS, KEYS))
+@scenario("taken-over-gate", timeout=420, needs=(IMAGE, WITNESS, KEYS), default=False)
 def taken_over_gate(t: Test):
     """A gate that says anything at all: keys of the list and nothing else, then the end."""
     allowed = set(json.loads(KEYS.read_text()))
@@ -96,9 +98,11 @@ def judge(t, allowed):
     t.check(set(seen["can"]) == allowed,
             f"the virtual keyboard's keys are not the list: {set(seen['can']) ^ allowed}")
     t.check(set(seen["seen"]) <= allowed, f"keys: {set(seen['seen']) - allowed}")
+    t.check(not set(seen["seen"]) & HELD_BACK,
+            f"keys that the console acts on: {set(seen['seen']) & HELD_BACK}")
     t.check(not seen["other"], f"{seen['other']} events that are no keys")
     t.check(not seen["down"], f"keys still down: {seen['down']}")
-    missing = allowed - set(seen["seen"]) - ENTER
+    missing = allowed - set(seen["seen"]) - ENTER - HELD_BACK
     t.check(not missing, f"keys that never came, so that this shows nothing: {missing}")
     t.metrics["forged_key_events"] = seen["events"]
     t.metrics["keys_seen"] = len(seen["seen"])

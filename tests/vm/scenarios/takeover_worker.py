@@ -155,7 +155,7 @@ def taken_over(t, image):
     return attempts
 
 
-@scenario("taken-over-worker", timeout=900, needs=(SEALED,))
+@scenario("taken-over-worker", timeout=900, needs=(SEALED,), default=False)
 def taken_over_worker(t: Test):
     """A worker that runs its attacker's code: each attempt's result, one by one."""
     attempts = taken_over(t, SEALED)
@@ -164,7 +164,7 @@ def taken_over_worker(t: Test):
     t.check(attempts.results[0].startswith("done"), "its own device does not answer")
 
 
-@scenario("taken-over-worker-unsealed", timeout=600, needs=(UNSEALED,))
+@scenario("taken-over-worker-unsealed", timeout=900, needs=(UNSEALED,), default=False)
 def taken_over_worker_unsealed(t: Test):
     """The same without the worker's system-call filter: the rest of the jail holds."""
     taken_over(t, UNSEALED)
