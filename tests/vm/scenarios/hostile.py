@@ -185,7 +185,8 @@ class Prompt:
 def hostile_descriptors(t: Test):
     """Lying lengths and counts, and descriptor bombs: refused with the byte."""
     p = Prompt(t, 44)
-    for kind in ("liar-zero", "liar-one", "liar-past", "liar-total-long", "liar-total-short", "liar-total-zero",
+    for kind in ("liar-zero", "liar-one", "liar-past", "liar-total-long",
+                 "liar-total-short", "liar-total-zero",
                  "liar-interfaces", "liar-endpoints", "liar-no-endpoint",
                  "liar-interface", "liar-hid", "bomb-big", "bomb-interfaces",
                  "bomb-alternates", "bomb-endpoints", "bomb-unknown", "bomb-hids"):
@@ -211,7 +212,8 @@ def hostile_hid(t: Test):
                  "hid-usages", "hid-collections", "hid-fields", "hid-id-zero",
                  "hid-id-big", "hid-delimiters", "hid-random"):
         p.refused(kind, REPORT)
-    for kind in ("hid-endless", "hid-max", "hid-none", "hid-part", "hid-stalls", "hid-silent"):
+    for kind in ("hid-endless", "hid-max", "hid-none", "hid-part", "hid-stalls",
+                 "hid-silent"):
         p.refused(kind, f"{UNREAD}|{NO_ROLE}")
     t.say("FIDO pages where none may be")
     for kind in ("fido-boot", "fido-beside"):
