@@ -66,7 +66,7 @@ class Prompt:
 
     def device(self, pid):
         """The device's entry in the status, None without one."""
-        found = [d for d in self.status()["devices"] if d["pid"] == pid]
+        found = [d for d in self.status()["devices"] if re.fullmatch(pid, d["pid"])]
         return found[-1] if found else None
 
     def kernel_log(self):
@@ -110,8 +110,9 @@ class Prompt:
 
     def check_refused(self, device, reason):
         self.line()
-        self.screen(device.pid, REFUSED, reason)
-        entry = self.device(device.pid)
+        pid = f"({device.pid}|0000)"    # 0: more than the gate reads, and so not read
+        self.screen(pid, REFUSED, reason)
+        entry = self.device(pid)
         self.t.check(entry and entry["verdict"] == REFUSED and not entry["granted"]
                      and re.search(reason, entry["reason"]),
                      f"{device.kind}: the status has {entry}")
