@@ -109,7 +109,6 @@ class Prompt:
         return device
 
     def check_refused(self, device, reason):
-        self.line()
         pid = f"({device.pid}|0000)"    # 0: more than the gate reads, and so not read
         self.screen(pid, REFUSED, reason)
         entry = self.device(pid)
@@ -119,7 +118,6 @@ class Prompt:
 
     def check_admitted(self, device, granted):
         """As a whole or in part; exactly these roles."""
-        self.line(2)
         self.screen(device.pid, ADMITTED)
         entry = self.device(device.pid)
         self.t.check(entry and entry["granted"] == granted,
@@ -132,7 +130,6 @@ class Prompt:
 
     def check_silent(self, device, before, port=f"1-{PORT}", timeout=60):
         """The kernel has given up reading it: no more is known of it than its port."""
-        self.line()
         end = time.monotonic() + self.t.left(timeout)
         while len(self.silent_ones(port)) <= before:
             self.t.check(time.monotonic() < end,
@@ -143,11 +140,12 @@ class Prompt:
 
     def silent(self, kind):
         before = len(self.silent_ones(f"1-{PORT}"))
-        self.one(kind, lambda device: self.check_silent(device, before))
+        self.one(kind, lambda device: self.check_silent(device, before), lines=1)
 
-    def one(self, kind, check, *options):
+    def one(self, kind, check, lines=2):
         """A device comes, is judged, and goes; the good keyboard types throughout."""
-        device = self.put_in(kind, *options)
+        self.line(lines)
+        device = self.put_in(kind)
         self.type()
         check(device)
         self.type()
@@ -155,8 +153,8 @@ class Prompt:
         device.close()
         self.t.say(kind)
 
-    def refused(self, kind, reason=BROKEN, *options):
-        self.one(kind, lambda device: self.check_refused(device, reason), *options)
+    def refused(self, kind, reason=BROKEN):
+        self.one(kind, lambda device: self.check_refused(device, reason), lines=1)
 
     def end(self):
         """The disk opens, the gate is the same, dom0's kernel said nothing."""
@@ -254,14 +252,15 @@ def hostile_typing(t: Test):
         device.do("attack")
         p.type()
     p.one("never-release", attack)
+    # What is left of it is Alt and b: two characters, on the console.
     p.one("sysrq", attack)
+    t.type("\b\b")
 
     # It types as well as any other.
     p.one("stall-class", lambda device: p.check_admitted(device, ["keyboard"]))
     p.refused("halted", "its worker ended|it could not be configured")
 
     def either(device):
-        p.line()
         p.screen(device.pid, rf"({ADMITTED}|{REFUSED})")
     for kind in ("late-all", "never-class"):
         p.one(kind, either)
@@ -289,7 +288,6 @@ def hostile_changes(t: Test):
         p.type()
         if how:
             device.do(how)
-        p.line(2)
         # Out, and in again as what it is now: from the start.
         turned = "8" + device.pid[1:]
         p.screen(turned, "admitted in part")
@@ -297,10 +295,9 @@ def hostile_changes(t: Test):
         t.check(now and now["granted"] == ["keyboard"] and now["sha256"] != was["sha256"]
                 and now["generation"] > was["generation"], f"{device.kind}: {now}")
     for kind, how in (("turncoat", "turn"), ("turncoat-poll", None)):
-        p.one(kind, lambda device, how=how: turn(device, how))
+        p.one(kind, lambda device, how=how: turn(device, how), lines=4)
 
     def either(device):
-        p.line()
         p.screen(device.pid, rf"({ADMITTED}|{REFUSED})")
     p.one("turncoat-report", either)
 
