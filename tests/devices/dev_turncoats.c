@@ -11,7 +11,7 @@
 enum { BY_SCRIPT, READS, DEVICE, CONFIGURED, RESET, POLLED, REPORT };
 
 /* Long enough that it has been admitted by then. */
-#define POLLED_US	2000000u
+#define POLLED_US	3000000u
 
 struct state {
 	struct gk_keyboard keyboard;	/* first, for GK_KEYBOARD_CALLBACKS */
@@ -87,7 +87,7 @@ static const struct gk_variant turncoats[] = {
 	  NULL, 0 },
 	{ "turncoat-reset", "other descriptors after the next reset", RESET,
 	  NULL, 0 },
-	{ "turncoat-poll", "out and in as another, 2 s after it is polled",
+	{ "turncoat-poll", "out and in as another, 3 s after it is polled",
 	  POLLED, NULL, 0 },
 	{ "turncoat-report", "its report descriptor is another at every read",
 	  REPORT, report_descs, 1 },

@@ -293,7 +293,7 @@ static void turncoats(void **state)
 	h->connects = 1;
 	bring_up(h);
 	h->connects = 2;
-	quiet(h, 2500);
+	quiet(h, 3500);
 	assert_int_equal(h->connects, 2);
 	stop(h);
 
