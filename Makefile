@@ -29,11 +29,11 @@ CORE_PIC := $(CORE:%.c=$(B)/obj/%.o)
 # ---- jails: lists of system calls become BPF programs, at build time ----------
 JAIL := $(B)/obj/gatekeeper/jail/drop.o
 bpf = $(B)/gen/$(1)_filter.h
-$(B)/gk-filter: gatekeeper/jail/filter.c $(wildcard gatekeeper/*/*.seccomp.h) \
-		gatekeeper/domain/worker_fd.h
+$(B)/gk-filter: gatekeeper/jail/filter.c gatekeeper/domain/worker_fd.h \
+		$(wildcard gatekeeper/*/*.seccomp.h luks/*.seccomp.h)
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(WARN) -O1 $(FILTER_FLAGS) -Igatekeeper -o $@ $< -lseccomp
+	$(Q)$(CC) $(CSTD) $(WARN) -O1 $(FILTER_FLAGS) -Igatekeeper -I. -o $@ $< -lseccomp
 $(B)/gen/%_filter.h: $(B)/gk-filter
 	$(call say,FILTER $@)
 	$(Q)mkdir -p $(@D)
@@ -41,6 +41,7 @@ $(B)/gen/%_filter.h: $(B)/gk-filter
 $(B)/obj/gatekeeper/domain/sandbox.o: $(call bpf,domain/worker)
 $(B)/obj/gatekeeper/domain/reduce.o: $(call bpf,domain/supervisor)
 $(B)/obj/gatekeeper/dom0/link_sandbox.o: $(call bpf,dom0/link_reader)
+$(B)/obj/luks/key_jail.o: $(call bpf,luks/key_child)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
 DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge kmsg \

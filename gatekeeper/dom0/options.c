@@ -73,6 +73,17 @@ static int set_when(enum gk_when *out, const char *s)
 	return 0;
 }
 
+/* "de", "pt_BR" */
+static int set_language(char *out, size_t cap, const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_");
+
+	if (n < 2 || n >= cap || s[n])
+		return -1;
+	strcpy(out, s);
+	return 0;
+}
+
 static int set_path(char *out, size_t cap, const char *s)
 {
 	if (*s != '/' || strlen(s) >= cap || strpbrk(s, " \t"))
@@ -100,6 +111,8 @@ static int set(struct gk_options *o, const char *key, const char *value)
 		return set_when(&o->vt_switching, value);
 	if (!strcmp(key, "ctrl_alt_del"))
 		return set_when(&o->ctrl_alt_del, value);
+	if (!strcmp(key, "language"))
+		return set_language(o->language, sizeof(o->language), value);
 	if (!strcmp(key, "sys_usb_config"))
 		return set_path(o->sys_usb_config, sizeof(o->sys_usb_config),
 				value);

@@ -96,7 +96,7 @@ static void next_plymouth(struct gk_screen *s)
 		s->plymouth = 0;
 }
 
-static void show(struct gk_screen *s, const char *text)
+void gk_screen_show(struct gk_screen *s, const char *text)
 {
 	gk_root_follow();
 	to_console(text);
@@ -119,7 +119,7 @@ static void say_more(void *ctx)
 		 "the journal", s->rate.held_back,
 		 s->rate.held_back == 1 ? "" : "s");
 	s->rate.held_back = 0;
-	show(s, text);
+	gk_screen_show(s, text);
 }
 
 static const char head[] = "USB Gatekeeper: ";
@@ -143,7 +143,7 @@ int gk_screen_ask(struct gk_screen *s, int level, const char *fmt, ...)
 	format(text, fmt, ap);
 	va_end(ap);
 	gk_log(level, "%s", text + sizeof(head) - 1);
-	show(s, text);
+	gk_screen_show(s, text);
 	return 1;
 }
 
@@ -160,7 +160,7 @@ void gk_screen_say(struct gk_screen *s, int level, const char *fmt, ...)
 	if (!s->on)
 		return;
 	if (gk_screen_rate(&s->rate, now)) {
-		show(s, text);
+		gk_screen_show(s, text);
 	} else if (!s->more.at) {
 		gk_timer_set(s->loop, &s->more,
 			     s->rate.window_start + GK_SCREEN_WINDOW_MS > now ?

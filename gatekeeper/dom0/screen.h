@@ -53,4 +53,8 @@ void gk_screen_say(struct gk_screen *s, int level, const char *fmt, ...)
 int gk_screen_ask(struct gk_screen *s, int level, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* gk_screen_show: text as it is, printable ASCII or a translation of ours in UTF-8;
+ * not to the journal, and without a bound: gk_screen_rate() is the caller's. */
+void gk_screen_show(struct gk_screen *s, const char *text);
+
 #endif

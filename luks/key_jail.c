@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <grp.h>
+#include <linux/filter.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "jail/drop.h"
+#include "luks/key_child.h"
+#include "luks/key_child_filter.h"
+
+/* Its own: no other process is to have it. systemd keeps 61184 to 65519 for users
+ * that it makes up; 65534 is nobody, which the link reader is. */
+enum { GK_KEY_UID = 65529 };
+
+static const struct gk_limit limits[] = {
+	{ RLIMIT_NOFILE, 8 },
+	{ RLIMIT_NPROC, 0 },
+	{ RLIMIT_FSIZE, 0 },
+	{ RLIMIT_CORE, 0 },
+	{ RLIMIT_MSGQUEUE, 0 },
+	/* Seconds of computing: an exchange needs some milliseconds. */
+	{ RLIMIT_CPU, 60 },
+#ifndef GK_SANITIZED
+	{ RLIMIT_AS, 64 << 20 },
+#endif
+};
+
+/* /proc/self/fdinfo is a directory in which nothing can be made and, seen by
+ * another user, nothing opened: an empty root that is always there. */
+static int enter_empty_root(void)
+{
+	if (chdir("/proc/self/fdinfo") < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return -1;
+	return 0;
+}
+
+static int drop_ids(void)
+{
+	if (setgroups(0, NULL) < 0 ||
+	    setresgid(GK_KEY_UID, GK_KEY_UID, GK_KEY_UID) < 0 ||
+	    setresuid(GK_KEY_UID, GK_KEY_UID, GK_KEY_UID) < 0)
+		return -1;
+	return gk_drop_caps(0);
+}
+
+int gk_key_jail(const char **step)
+{
+	int root = geteuid() == 0;
+
+	/* Secrets stay out of swap; without the right to (tests) they may not. */
+	*step = "mlockall";
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0 && root)
+		return GK_ERR_SYSTEM;
+	*step = "chroot";
+	if (root && enter_empty_root() < 0)
+		return GK_ERR_SYSTEM;
+	*step = "capability bounding set";
+	if (root && gk_drop_bounding(0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "uid and gid";
+	if (root && drop_ids() < 0)
+		return GK_ERR_SYSTEM;
+	/* Only now: a change of ids clears both (prctl(2)). */
+	*step = "parent-death signal";
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "dumpable";
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "no_new_privs";
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "resource limits";
+	if (gk_drop_limits(limits, sizeof(limits) / sizeof(limits[0])) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "seccomp";
+	if (gk_drop_syscalls(gk_key_child_filter, sizeof(gk_key_child_filter) /
+						  sizeof(gk_key_child_filter[0])) < 0)
+		return GK_ERR_SYSTEM;
+	return GK_OK;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <libcryptsetup.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dom0/log.h"
+#include "luks/volume.h"
+
+static void on_log(int level, const char *text, void *ctx)
+{
+	size_t len = strcspn(text, "\n");
+
+	(void)ctx;
+	gk_log(level == CRYPT_LOG_ERROR ? LOG_WARNING : LOG_DEBUG, "libcryptsetup: %.*s",
+	       (int)(len > 300 ? 300 : len), text);
+}
+
+/* --- options --- */
+
+static const struct {
+	const char *name;
+	uint32_t flag;
+} activation[] = {
+	{ "discard", CRYPT_ACTIVATE_ALLOW_DISCARDS },
+	{ "allow-discards", CRYPT_ACTIVATE_ALLOW_DISCARDS },
+	{ "read-only", CRYPT_ACTIVATE_READONLY },
+	{ "readonly", CRYPT_ACTIVATE_READONLY },
+	{ "same-cpu-crypt", CRYPT_ACTIVATE_SAME_CPU_CRYPT },
+	{ "submit-from-crypt-cpus", CRYPT_ACTIVATE_SUBMIT_FROM_CRYPT_CPUS },
+	{ "no-read-workqueue", CRYPT_ACTIVATE_NO_READ_WORKQUEUE },
+	{ "no-write-workqueue", CRYPT_ACTIVATE_NO_WRITE_WORKQUEUE },
+};
+
+/* Beginnings of options that make a volume somebody else's. tpm2-measure-... too:
+ * systemd measures only what it opens itself. */
+static const char *const foreign[] = {
+	"tpm2-", "pkcs11-", "tcrypt", "veracrypt", "bitlk", "plain", "swap", "tmp",
+	"keyscript",
+};
+
+static int set_option(struct gk_volume *v, const char *o, const char **why)
+{
+	const char *eq = strchr(o, '=');
+
+	for (size_t i = 0; i < sizeof(activation) / sizeof(activation[0]); i++) {
+		if (strcmp(o, activation[i].name))
+			continue;
+		v->flags |= activation[i].flag;
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+		if (strncmp(o, foreign[i], strlen(foreign[i])))
+			continue;
+		*why = "an option says that it is opened in another way";
+		return GK_ERR_TYPE;
+	}
+	if (!strncmp(o, "header=", 7)) {
+		*why = "header= is no absolute path, or one with a device";
+		if (o[7] != '/' || strchr(o, ':'))
+			return GK_ERR_TYPE;
+		if (strlen(o + 7) >= sizeof(v->header))
+			return GK_ERR_LIMIT;
+		strcpy(v->header, o + 7);
+	} else if (!strncmp(o, "key-slot=", 9) || !strncmp(o, "keyslot=", 8)) {
+		char *end;
+		unsigned long n = strtoul(eq + 1, &end, 10);
+
+		*why = "key-slot= is no keyslot";
+		if (!eq[1] || *end || n >= GK_TOKEN_KEYSLOTS)
+			return GK_ERR_VALUE;
+		v->keyslot = (int)n;
+	}
+	/* The others are about asking and about units, which is not ours. */
+	return 0;
+}
+
+static int set_options(struct gk_volume *v, const char *options, const char **why)
+{
+	while (*options) {
+		size_t len = strcspn(options, ",");
+		char one[GK_VOLUME_PATH + 16];
+		int err;
+
+		*why = "an option is too long";
+		if (len >= sizeof(one))
+			return GK_ERR_LIMIT;
+		memcpy(one, options, len);
+		one[len] = '\0';
+		err = set_option(v, one, why);
+		if (err)
+			return err;
+		options += len;
+		if (*options)
+			options++;
+	}
+	return 0;
+}
+
+int gk_volume_set(struct gk_volume *v, const char *name, const char *device,
+		  const char *options, const char **why)
+{
+	static const struct {
+		const char *name, *dir;
+	} tags[] = {
+		{ "UUID=", "/dev/disk/by-uuid/" },
+		{ "PARTUUID=", "/dev/disk/by-partuuid/" },
+		{ "LABEL=", "/dev/disk/by-label/" },
+		{ "PARTLABEL=", "/dev/disk/by-partlabel/" },
+		{ "ID=", "/dev/disk/by-id/" },
+	};
+	const char *dir = "";
+	int n;
+
+	memset(v, 0, sizeof(*v));
+	v->keyslot = -1;
+	*why = "not a name for a volume";
+	if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
+		return GK_ERR_VALUE;
+	if (strlen(name) >= sizeof(v->name))
+		return GK_ERR_LIMIT;
+	strcpy(v->name, name);
+	for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++) {
+		if (strncmp(device, tags[i].name, strlen(tags[i].name)))
+			continue;
+		dir = tags[i].dir;
+		device += strlen(tags[i].name);
+		break;
+	}
+	*why = "not a path of a device";
+	if (!*dir && *device != '/')
+		return GK_ERR_VALUE;
+	n = snprintf(v->device, sizeof(v->device), "%s%s", dir, device);
+	if (n < 0 || (size_t)n >= sizeof(v->device))
+		return GK_ERR_LIMIT;
+	return set_options(v, options ? options : "", why);
+}
+
+/* --- the header --- */
+
+static int load(const struct gk_volume *v, struct crypt_device **cd, const char **why)
+{
+	int err;
+
+	crypt_set_log_callback(NULL, on_log, NULL);
+	*why = "the device cannot be read";
+	err = v->header[0] ? crypt_init_data_device(cd, v->header, v->device)
+			   : crypt_init(cd, v->device);
+	if (err < 0)
+		return GK_ERR_SYSTEM;
+	crypt_set_log_callback(*cd, on_log, NULL);
+	*why = "no LUKS2 header";
+	if (crypt_load(*cd, CRYPT_LUKS2, NULL) < 0) {
+		crypt_free(*cd);
+		*cd = NULL;
+		return GK_ERR_NOT_FOUND;
+	}
+	return 0;
+}
+
+int gk_volume_load(struct gk_volume *v, const char **why)
+{
+	struct crypt_device *cd = NULL;
+	int err = load(v, &cd, why), max;
+
+	if (err)
+		return err;
+	v->tokens = 0;
+	max = crypt_token_max(CRYPT_LUKS2);
+	for (int i = 0; i < max; i++) {
+		const char *json = NULL, *bad;
+
+		if (crypt_token_json_get(cd, i, &json) < 0 || !json)
+			continue;
+		if (v->tokens == GK_VOLUME_TOKENS) {
+			gk_log(LOG_WARNING, "%s: more than %d tokens; the rest is "
+			       "not looked at", v->name, GK_VOLUME_TOKENS);
+			break;
+		}
+		err = gk_token_parse(json, strlen(json), &v->token[v->tokens], &bad);
+		if (!err)
+			v->tokens++;
+		else if (err != GK_ERR_TYPE)
+			gk_log(LOG_WARNING, "%s: token %d: %s", v->name, i, bad);
+	}
+	*why = NULL;
+	crypt_free(cd);
+	return 0;
+}
+
+int gk_volume_is_active(const struct gk_volume *v)
+{
+	crypt_status_info s = crypt_status(NULL, v->name);
+
+	return s == CRYPT_ACTIVE || s == CRYPT_BUSY;
+}
+
+/* --- keyslots --- */
+
+/* Whoever had the disk in hand can ask for a year of work: refused by what the
+ * header says, before any of it is done. */
+static int is_bounded(struct crypt_device *cd, int slot)
+{
+	struct crypt_pbkdf_type k = { 0 };
+
+	if (crypt_keyslot_get_pbkdf(cd, slot, &k) < 0 || !k.type)
+		return 0;
+	if (!strcmp(k.type, CRYPT_KDF_PBKDF2))
+		return k.iterations <= GK_PBKDF_ITERATIONS;
+	return k.max_memory_kb <= GK_PBKDF_MEMORY_KIB && k.iterations <= GK_PBKDF_PASSES;
+}
+
+static int try_slot(struct crypt_device *cd, const struct gk_volume *v, int slot,
+		    const char *secret, size_t len)
+{
+	int err;
+
+	if (!is_bounded(cd, slot)) {
+		gk_log(LOG_WARNING, "%s: keyslot %d wants more work than is done here",
+		       v->name, slot);
+		return GK_ERR_LIMIT;
+	}
+	err = crypt_activate_by_passphrase(cd, v->test_only ? NULL : v->name, slot,
+					   secret, len, v->flags);
+	if (err >= 0 || err == -EEXIST || err == -EBUSY)
+		return slot;
+	return err == -EPERM || err == -ENOENT ? GK_ERR_VALUE : GK_ERR_SYSTEM;
+}
+
+int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *secret,
+		   size_t len)
+{
+	static const crypt_keyslot_priority order[] = {
+		CRYPT_SLOT_PRIORITY_PREFER, CRYPT_SLOT_PRIORITY_NORMAL,
+		CRYPT_SLOT_PRIORITY_IGNORE,
+	};
+	/* A passphrase is not tried on what is marked so; a token names its own. */
+	size_t orders = keyslots == UINT32_MAX ? 2 : 3;
+	struct crypt_device *cd = NULL;
+	int ret = GK_ERR_VALUE, limit = 0, err;
+	const char *why;
+
+	err = load(v, &cd, &why);
+	if (err)
+		return GK_ERR_SYSTEM;
+	for (size_t o = 0; o < orders && ret == GK_ERR_VALUE; o++) {
+		for (int s = 0; s < GK_TOKEN_KEYSLOTS && ret == GK_ERR_VALUE; s++) {
+			crypt_keyslot_info info = crypt_keyslot_status(cd, s);
+
+			if (!(keyslots >> s & 1) || (v->keyslot >= 0 && v->keyslot != s) ||
+			    (info != CRYPT_SLOT_ACTIVE && info != CRYPT_SLOT_ACTIVE_LAST) ||
+			    crypt_keyslot_get_priority(cd, s) != order[o])
+				continue;
+			err = try_slot(cd, v, s, secret, len);
+			limit |= err == GK_ERR_LIMIT;
+			if (err != GK_ERR_LIMIT)
+				ret = err;
+		}
+	}
+	crypt_free(cd);
+	return ret == GK_ERR_VALUE && limit ? GK_ERR_LIMIT : ret;
+}
