@@ -124,8 +124,12 @@ $(DOM0_TESTS): $(T)/dom0/%: $(B)/obj/tests/dom0/%.o $(B)/libgkdom0.a $(B)/libgkc
 $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/handoff/tree.o \
 	$(B)/libgkdom0.a $(B)/libgkcore.a
 $(T)/golden: $(B)/obj/tests/golden/golden.o $(B)/libgkcore.a
-$(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_%,$(wildcard tests/devices/*.c)))
-$(T)/gk-usb-device: LIBS = $(shell pkg-config --libs $(REDIR))
+FIDO := tests/devices/fido
+$(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_% $(FIDO)/test_% \
+	$(FIDO)/bridge.c,$(wildcard tests/devices/*.c $(FIDO)/*.c)))
+$(T)/gk-usb-device: LIBS = $(shell pkg-config --libs $(REDIR)) -lhogweed -lnettle -lgmp
+$(T)/fido-bridge: $(call objs,$(FIDO)/bridge.c tests/devices/loop.c tests/devices/sock.c)
+$(T)/fido-bridge: LIBS = $(shell pkg-config --libs $(REDIR))
 $(T)/bench: $(B)/obj/tests/bench/core.o $(B)/libgkcore.a
 $(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
 $(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
@@ -133,7 +137,7 @@ $(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
 $(T)/test_redir $(T)/test_hostile: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
 $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
 $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
-		$(T)/test_hostile $(T)/bench:
+		$(T)/test_hostile $(T)/bench $(T)/fido-bridge:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -157,7 +161,7 @@ include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/
 
 TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
 	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
-	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile
+	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge
 
 .PHONY: deps check check-run vm-check demo asan fuzz cover bench campaign
 deps:
