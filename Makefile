@@ -103,6 +103,7 @@ $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper:
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 PROGRAMS := $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper
+include luks/luks.mk
 all: $(PROGRAMS) $(B)/gate-kernel $(B)/gate-image
 
 # ---- tests -------------------------------------------------------------------

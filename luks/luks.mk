@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Unlocking: gatekeeper-unlock, gatekeeper-key, and the texts in other languages.
+
+# gatekeeper-key alone has libfido2 in it; the unlocker alone libcryptsetup.
+LUKS_KEY := $(addprefix luks/,key_child.c key_fido.c key_jail.c)
+LUKS_MAIN := luks/main.c
+$(B)/libgkluks.a: $(call objs,$(filter-out $(LUKS_KEY) $(LUKS_MAIN),$(wildcard luks/*.c)))
+$(B)/gatekeeper-unlock: $(call objs,$(LUKS_MAIN)) $(B)/libgkluks.a $(B)/libgkdom0.a \
+	$(B)/libgkcore.a
+$(B)/gatekeeper-unlock: LIBS := -lcryptsetup -ljson-c -lcrypto
+$(B)/gatekeeper-key: $(call objs,$(LUKS_KEY)) $(B)/obj/luks/key_msg.o $(JAIL) \
+	$(B)/libgkcore.a
+$(B)/gatekeeper-key: LIBS := -lfido2 -lcrypto
+$(B)/gatekeeper-unlock $(B)/gatekeeper-key:
+	$(call say,LD $@)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+LUKS_MO := $(patsubst luks/po/%.po,$(B)/locale/%/LC_MESSAGES/gatekeeper.mo,$(wildcard luks/po/*.po))
+$(B)/locale/%/LC_MESSAGES/gatekeeper.mo: luks/po/%.po
+	$(call say,MSGFMT $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)msgfmt --check -o $@ $<
+
+# The texts as the sources have them now; tests/luks/texts compares.
+$(B)/luks.pot: $(wildcard luks/*.c)
+	$(call say,XGETTEXT $@)
+	$(Q)xgettext --language=C --keyword=_ --keyword=N_ --keyword=gk_unlock_tell:2 \
+		--keyword=dngettext:2,3 --from-code=UTF-8 --omit-header --sort-output \
+		-o $@ $(sort $^)
+
+PROGRAMS += $(B)/gatekeeper-unlock $(B)/gatekeeper-key $(LUKS_MO)
