@@ -162,7 +162,8 @@ include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/
 
 TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
 	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
-	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge
+	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
+	$(LUKS_TESTS) $(B)/luks.pot
 
 .PHONY: deps check check-run vm-check demo asan fuzz cover bench campaign
 deps:

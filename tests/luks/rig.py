@@ -197,7 +197,7 @@ class Disk:
                               self.path))
 
     def token(self, fields):
-        run("cryptsetup", "token", "import", self.path,
+        run("cryptsetup", "token", "import", "--disable-external-tokens", self.path,
             data=json.dumps(fields).encode())
 
 

@@ -645,8 +645,7 @@ def jail(c):
         equal(set(status["Uid"].split()), {"65529"})
         equal(status["CapPrm"] + status["CapEff"] + status["CapBnd"],
               "0000000000000000" * 3)
-        equal(os.listdir(f"/proc/{pid}/root") if os.path.isdir(f"/proc/{pid}/root")
-              else [], [])
+        equal(os.readlink(f"/proc/{pid}/root"), f"/proc/{pid}/fdinfo")
     fds = sorted(int(n) for n in os.listdir(f"/proc/{pid}/fd"))
     equal(fds, [0, 1, 2, 3, 4])
     limits = open(f"/proc/{pid}/limits").read()
