@@ -299,8 +299,33 @@ static void others_next(struct gk_ukey *k)
 
 /* --- replies --- */
 
+static void try_again(void *ctx)
+{
+	struct gk_ukey *k = ctx;
+
+	gk_ukey_next(k);
+	gk_unlock_question(k->u);
+}
+
+/* Somebody else is at the key: again soon. 0: it was long enough. */
+static int busy(struct gk_ukey *k)
+{
+	if (++k->busy > GK_UNLOCK_BUSY_TRIES)
+		return 0;
+	k->state = KEY_RESTING;
+	gk_timer_set(k->u->loop, &k->again, GK_UNLOCK_BUSY_MS, try_again, k);
+	return 1;
+}
+
 static void looked(struct gk_ukey *k, const struct gk_key_reply *r)
 {
+	if (r->err == GK_KEY_ERR_BUSY && ++k->busy <= GK_UNLOCK_BUSY_TRIES) {
+		gk_key_close(k->link);
+		k->link = NULL;
+		k->state = KEY_OPENING;
+		gk_timer_set(k->u->loop, &k->again, GK_UNLOCK_BUSY_MS, open_again, k);
+		return;
+	}
 	if (r->err) {
 		gk_log(LOG_WARNING, "key on port %s: error %d when it was looked at",
 		       k->port, r->err);
@@ -337,6 +362,8 @@ static void found(struct gk_ukey *k, enum gk_fit fit)
 
 static void replied_find(struct gk_ukey *k, const struct gk_key_reply *r)
 {
+	if (r->err == GK_KEY_ERR_BUSY && busy(k))
+		return;
 	if (r->err == GK_KEY_OK && r->found)
 		found(k, FIT_YES);
 	else if (r->err == GK_KEY_OK || r->err == GK_KEY_ERR_NO_CREDENTIALS)
@@ -360,6 +387,8 @@ static void pin_blocked(struct gk_ukey *k)
 
 static void replied_retries(struct gk_ukey *k, const struct gk_key_reply *r)
 {
+	if (r->err == GK_KEY_ERR_BUSY && busy(k))
+		return;
 	if (r->err) {
 		gk_log(LOG_WARNING, "key on port %s: error %d when its counter was asked",
 		       k->port, r->err);
@@ -426,14 +455,6 @@ static void not_touched(struct gk_ukey *k, int silent)
 	k->state = KEY_PAUSED;
 }
 
-static void try_again(void *ctx)
-{
-	struct gk_ukey *k = ctx;
-
-	gk_ukey_next(k);
-	gk_unlock_question(k->u);
-}
-
 static void no_secret(struct gk_ukey *k, int err)
 {
 	if (err != GK_KEY_ERR_PIN_INVALID && k->used_pin &&
@@ -486,12 +507,8 @@ static void no_secret(struct gk_ukey *k, int err)
 		token_failed(k, 0);
 		return;
 	case GK_KEY_ERR_BUSY:
-		if (++k->busy <= GK_UNLOCK_BUSY_TRIES) {
-			k->state = KEY_RESTING;
-			gk_timer_set(k->u->loop, &k->again, GK_UNLOCK_BUSY_MS, try_again,
-				     k);
+		if (busy(k))
 			return;
-		}
 		break;
 	default:
 		break;

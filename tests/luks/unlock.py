@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -504,6 +505,25 @@ def patch_iterations(disk, iterations):
             f.write(head)
 
 
+@test()
+def busy(c):
+    """Somebody else is at the key: our turn comes."""
+    disk, key = c.disk(), c.key()
+    key.enroll(disk)
+    key.at("1-3", "--touch", "never", "--touch-timeout", "3000")
+    other = key.client()
+    waits = threading.Thread(target=lambda: other.failing(key))
+    waits.start()
+    until("the other waits for a touch", lambda: key.stats()["state"] == "touch")
+    c.unlock(disk)
+    c.asked("Passphrase for disk")
+    assert "Touch" not in c.screen(), c.screen()
+    waits.join()
+    c.told("Touch the security key")
+    key.tell("touch now")
+    c.opened("key")
+
+
 # --- several volumes ---------------------------------------------------------------
 
 @test()
@@ -569,7 +589,11 @@ HOSTILE = [
     "cbor-trailing", "cbor-indefinite", "cbor-types", "cbor-empty", "cbor-empty-map",
     "cbor-duplicates", "cbor-noise", "status-odd", "other-answer", "wrong-secret:assert",
     "secret-short:assert", "secret-long:assert", "secret-empty:assert",
-    "retries-many:retries", "retries-none:retries",
+    "retries-many:retries", "retries-none:retries", "silent:assert", "silent:token",
+    "keepalive-forever:assert", "keepalive-flood:assert", "silent-touched",
+    "foreign-forever:assert", "other-rp:assert", "other-credential:assert",
+    "unplug-at:info", "unplug-at:retries", "unplug-at:token", "unplug-at:touched",
+    "unplug-at:answer",
 ]
 
 
