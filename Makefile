@@ -234,10 +234,16 @@ install: all
 	install -d $(D)/lib/gatekeeper $(D)/bin $(D)/lib/systemd/system \
 		$(D)/lib/dracut/modules.d/89gatekeeper $(D)/lib/udev/rules.d \
 		$(DESTDIR)/etc/gatekeeper
-	install -m 0755 -s $(B)/gatekeeperd $(B)/gatekeeper-link $(D)/lib/gatekeeper/
+	install -m 0755 -s $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-unlock \
+		$(B)/gatekeeper-key $(D)/lib/gatekeeper/
+	for mo in $(LUKS_MO:$(B)/locale/%=%); do \
+		install -D -m 0644 $(B)/locale/$$mo $(D)/share/locale/$$mo || exit 1; \
+	done
 	install -m 0644 $(B)/gate-kernel $(B)/gate-image $(D)/lib/gatekeeper/
 	install -m 0755 -s $(B)/gatekeeper $(D)/bin/
 	install -m 0755 dracut-module/*.sh $(D)/lib/dracut/modules.d/89gatekeeper/
+	install -m 0644 dracut-module/units/cryptsetup-20-gatekeeper.conf \
+		$(D)/lib/dracut/modules.d/89gatekeeper/
 	install -m 0644 dracut-module/60-gatekeeper.rules $(D)/lib/udev/rules.d/
 	install -m 0644 $(UNITS) $(D)/lib/systemd/system/
 	for unit in gatekeeper-xenstored gatekeeper-xenconsoled; do \

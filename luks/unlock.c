@@ -59,7 +59,7 @@ static void rest(struct gk_unlock *u)
 	gk_timer_clear(u->loop, &u->ask_again);
 	explicit_bzero(u->typed, sizeof(u->typed));
 	u->typed_ready = 0;
-	u->wrong = u->questions_failed = 0;
+	u->wrong = u->questions_failed = u->flaps = 0;
 	for (unsigned i = 0; i < GK_KEYS; i++)
 		gk_ukey_release(&u->key[i]);
 }
@@ -216,7 +216,7 @@ static void on_answer(void *ctx, const char *text, size_t len)
 		       gk_now_ms() - u->asked_at < GK_UNLOCK_TOO_FAST_MS;
 
 	u->asked = ASK_NOTHING;
-	u->questions_failed = 0;
+	u->questions_failed = u->flaps = 0;
 	if (!gk_unlock_pending(u))
 		return;
 	somebody_there(u);
@@ -266,6 +266,7 @@ static void on_went(void *ctx, unsigned index)
 {
 	struct gk_unlock *u = ctx;
 
+	u->flaps += u->asked == ASK_PIN && u->asked_key == index;
 	gk_ukey_went(&u->key[index]);
 	/* Others may have left the field to it. */
 	for (unsigned i = 0; i < GK_KEYS; i++)

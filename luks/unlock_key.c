@@ -396,10 +396,15 @@ static void replied_retries(struct gk_ukey *k, const struct gk_key_reply *r)
 		return;
 	}
 	k->retries = r->retries;
-	if (r->retries == 0)
+	if (r->retries == 0) {
 		pin_blocked(k);
-	else
+	} else if (k->u->flaps >= GK_UNLOCK_FLAPS) {
+		gk_unlock_tell(k->u, "Enter alone: the PIN of the security key on port %s",
+			       k->port);
+		k->state = KEY_PAUSED;
+	} else {
 		k->state = KEY_PIN;
+	}
 }
 
 void gk_ukey_pin(struct gk_ukey *k, const char *pin, size_t len)

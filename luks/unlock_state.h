@@ -104,6 +104,7 @@ struct gk_unlock {
 	int asked_over_passphrase;	/* the PIN question took its place */
 	uint64_t asked_at;
 	int questions_failed;
+	int flaps;
 	int wrong;
 	struct gk_timer idle, grace, ask_again;
 

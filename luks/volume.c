@@ -225,7 +225,12 @@ static int try_slot(struct crypt_device *cd, const struct gk_volume *v, int slot
 					   secret, len, v->flags);
 	if (err >= 0 || err == -EEXIST || err == -EBUSY)
 		return slot;
-	return err == -EPERM || err == -ENOENT ? GK_ERR_VALUE : GK_ERR_SYSTEM;
+	if (err == -EPERM || err == -ENOENT)
+		return GK_ERR_VALUE;
+	gk_log(LOG_WARNING, "%s: keyslot %d: %s", v->name, slot, strerror(-err));
+	/* Is it the secret that fails, or what comes after it? */
+	err = crypt_activate_by_passphrase(cd, NULL, slot, secret, len, 0);
+	return err >= 0 ? GK_ERR_SYSTEM : GK_ERR_VALUE;
 }
 
 int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *secret,

@@ -334,6 +334,28 @@ def three_wrong(c):
 
 
 @test()
+def comes_and_goes(c):
+    """A key that asks for its PIN and vanishes, again and again, does not keep
+    anybody from typing the passphrase."""
+    disk, key = c.disk(), c.key("key", "--pin", PIN)
+    key.enroll(disk, pin=PIN)
+    c.unlock(disk)
+    for _ in range(3):
+        c.asked("Passphrase")
+        key.at("1-3")
+        c.asked("PIN of")
+        key.pull()
+    c.asked("Passphrase")
+    key.at("1-3")
+    c.told("Enter alone: the PIN of the security key on port 1-3")
+    c.asked("Passphrase")
+    c.person.answer("")
+    c.asked("PIN of")
+    c.person.answer(PIN)
+    c.opened("key")
+
+
+@test()
 def pin_under_the_fingers(c):
     """A passphrase that was being typed when the question became that for a PIN is
     no PIN."""
@@ -752,14 +774,40 @@ def unit(c):
     subprocess.run([generator, out, out, out], check=True, timeout=20,
                    env={"SYSTEMD_CRYPTTAB": crypttab, "SYSTEMD_LOG_TARGET": "console",
                         "SYSTEMD_IN_INITRD": "0"})
+    drop_in(out)
     units = [n for n in os.listdir(out) if n.startswith("systemd-cryptsetup@")
              and n.endswith(".service")]
     name = next(n for n in units if disk.name.split("-")[0] in n)
     key.at("1-3")
+    # Nobody serves: all of it is systemd's.
+    status, how = c.ended(c.start("--unit", name))
+    equal((status, how["open"]), (0, False))
+    c.start("--serve")
+    until("the server", lambda: os.path.exists(os.path.join(c.run, "unlock")))
     p = c.start("--unit", name)
     equal(c.opened("key", p)["volume"], disk.name)
     for other in (n for n in units if n != name):
         equal(c.ended(c.start("--unit", other))[0], 0, other)
+
+
+def drop_in(units):
+    """systemd takes the drop-in for what its generator wrote."""
+    import subprocess
+
+    folder = os.path.join(units, "systemd-cryptsetup@.service.d")
+    os.mkdir(folder)
+    shutil.copy("dracut-module/units/cryptsetup-20-gatekeeper.conf", folder)
+    with open(os.path.join(folder, "30-witness.conf"), "w") as f:
+        f.write("[Service]\nWitness=1\n")
+    name = next(n for n in os.listdir(units) if n.startswith("systemd-cryptsetup@")
+                and n.endswith(".service"))
+    said = subprocess.run(
+        ["systemd-analyze", "verify", os.path.join(units, name)], timeout=60,
+        env={"SYSTEMD_UNIT_PATH": units + ":", "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False).stdout.decode()
+    # The key that there is not shows that the folder is read; ours has none.
+    assert "30-witness.conf" in said and "20-gatekeeper.conf" not in said, said
+    shutil.rmtree(folder)
 
 
 def main():
