@@ -117,14 +117,15 @@ static const char *disk(const struct gk_unlock *u, char name[64])
 static void pin_text(const struct gk_ukey *k, char text[GK_PROMPT_TEXT])
 {
 	if (k->retries == 1)
-		snprintf(text, GK_PROMPT_TEXT, _("PIN of the security key on port %s: LAST "
-			 "TRY, then it is blocked (Enter alone: passphrase)"), k->port);
+		snprintf(text, GK_PROMPT_TEXT, _("PIN of the security key on port %s: "
+			 "LAST TRY, then it is blocked (Enter alone: passphrase)"),
+			 k->port);
 	else
 		snprintf(text, GK_PROMPT_TEXT, dngettext(GK_TEXT_DOMAIN,
-			 "PIN of the security key on port %s, %d try left (Enter alone: "
-			 "passphrase)",
-			 "PIN of the security key on port %s, %d tries left (Enter alone: "
-			 "passphrase)", (unsigned)k->retries), k->port, k->retries);
+			 "PIN of the security key on port %s, %d try left (Enter "
+			 "alone: passphrase)",
+			 "PIN of the security key on port %s, %d tries left (Enter "
+			 "alone: passphrase)", (unsigned)k->retries), k->port, k->retries);
 }
 
 static void passphrase_text(const struct gk_unlock *u, char text[GK_PROMPT_TEXT])

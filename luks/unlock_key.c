@@ -123,7 +123,8 @@ void gk_ukey_went(struct gk_ukey *k)
 	let_go(k);
 	k->state = KEY_ABSENT;
 	if (was_at_work && gk_unlock_pending(k->u))
-		gk_unlock_tell(k->u, "The security key on port %s was unplugged", k->port);
+		gk_unlock_tell(k->u, "The security key on port %s was unplugged",
+			       k->port);
 }
 
 /* After the last volume; what it is and what it fits is asked anew for the next. */
@@ -399,8 +400,8 @@ static void replied_retries(struct gk_ukey *k, const struct gk_key_reply *r)
 	if (r->retries == 0) {
 		pin_blocked(k);
 	} else if (k->u->flaps >= GK_UNLOCK_FLAPS) {
-		gk_unlock_tell(k->u, "Enter alone: the PIN of the security key on port %s",
-			       k->port);
+		gk_unlock_tell(k->u, "Enter alone: the PIN of the security key on port "
+			       "%s", k->port);
 		k->state = KEY_PAUSED;
 	} else {
 		k->state = KEY_PIN;
@@ -469,15 +470,17 @@ static void no_secret(struct gk_ukey *k, int err)
 	switch (err) {
 	case GK_KEY_ERR_PIN_INVALID:
 		wipe(k);
-		gk_unlock_tell(k->u, "Wrong PIN for the security key on port %s", k->port);
+		gk_unlock_tell(k->u, "Wrong PIN for the security key on port %s",
+			       k->port);
 		begin_token(k);
 		return;
 	case GK_KEY_ERR_PIN_BLOCKED:
 		pin_blocked(k);
 		return;
 	case GK_KEY_ERR_PIN_AUTH_BLOCKED:
-		gk_unlock_tell(k->u, "Too many wrong PINs: unplug the security key on port "
-			       "%s and plug it in again, or use the passphrase", k->port);
+		gk_unlock_tell(k->u, "Too many wrong PINs: unplug the security key on "
+			       "port %s and plug it in again, or use the passphrase",
+			       k->port);
 		spent(k);
 		return;
 	case GK_KEY_ERR_PIN_REQUIRED:

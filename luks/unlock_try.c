@@ -106,7 +106,8 @@ static void wrong_passphrase(struct gk_unlock *u, int result)
 	if (result == GK_ERR_VALUE)
 		gk_unlock_tell(u, "Wrong passphrase");
 	else
-		gk_unlock_tell(u, "The passphrase could not be tried; the journal says why");
+		gk_unlock_tell(u, "The passphrase could not be tried; the journal says "
+			       "why");
 	if (!u->running_for_pin && ++u->wrong >= GK_UNLOCK_PASSPHRASES)
 		gk_unlock_end_all(u, GK_UNLOCK_WRONG);
 }

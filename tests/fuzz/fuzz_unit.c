@@ -22,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&u, 0xee, sizeof(u));
 	if (gk_unit_parse(text, &u))
 		return 0;
-	MUST(memchr(u.volume, 0, sizeof(u.volume)) && memchr(u.device, 0, sizeof(u.device)));
+	MUST(memchr(u.volume, 0, sizeof(u.volume)));
+	MUST(memchr(u.device, 0, sizeof(u.device)));
 	MUST(memchr(u.key_file, 0, sizeof(u.key_file)) &&
 	     memchr(u.options, 0, sizeof(u.options)));
 	err = gk_volume_set(&v, u.volume, u.device, u.options, &why);

@@ -37,7 +37,8 @@ static const struct reply_case replies[] = {
 	  { DONE(GK_KEY_LOOK), .err = 1, .flags = 1 } },
 	{ "retries", GK_KEY_RETRIES, 0, { DONE(GK_KEY_RETRIES), .retries = 8 } },
 	{ "no retries", GK_KEY_RETRIES, 0, { DONE(GK_KEY_RETRIES) } },
-	{ "too many", GK_KEY_RETRIES, GK_ERR_VALUE, { DONE(GK_KEY_RETRIES), .retries = 9 } },
+	{ "too many", GK_KEY_RETRIES, GK_ERR_VALUE,
+	  { DONE(GK_KEY_RETRIES), .retries = 9 } },
 	{ "fewer than none", GK_KEY_RETRIES, GK_ERR_VALUE,
 	  { DONE(GK_KEY_RETRIES), .retries = -1 } },
 	{ "retries nobody asked for", GK_KEY_FIND, GK_ERR_VALUE,
@@ -89,8 +90,8 @@ static void test_replies(void **state)
 
 		if (err != c->want)
 			fail_msg("%s: %d, wanted %d", c->what, err, c->want);
-		assert_int_equal(gk_key_reply_check(&c->r, sizeof(c->r) - 1, c->asked, SEQ),
-				 GK_ERR_LENGTH);
+		err = gk_key_reply_check(&c->r, sizeof(c->r) - 1, c->asked, SEQ);
+		assert_int_equal(err, GK_ERR_LENGTH);
 	}
 }
 
