@@ -54,12 +54,11 @@ struct bridge {
 
 /* --- usbredir, the host's side ---------------------------------------------- */
 
+/* That the device has gone is seen where it is read from. */
 static void flush_usb(struct bridge *b)
 {
-	if (!b->parser || !usbredirparser_has_data_to_write(b->parser))
-		return;
-	if (usbredirparser_do_write(b->parser) < 0)
-		gk_loop_quit(&b->loop, 1);
+	if (usbredirparser_has_data_to_write(b->parser))
+		usbredirparser_do_write(b->parser);
 }
 
 static int usb_read(void *priv, uint8_t *data, int count)
