@@ -22,7 +22,7 @@
 #include "../vdev.h"
 #include "ctaphid.h"
 
-enum { EP_IN = 0x81, EP_OUT = 0x01, CLIENTS = 4, ARGS_MAX = 64, NONCE = 8,
+enum { EP_IN = 0x81, EP_OUT = 0x01, CLIENTS = 4, GONE = 16, ARGS_MAX = 64, NONCE = 8,
        ATTACH_MS = 10000 };
 
 struct bridge;
@@ -50,6 +50,8 @@ struct bridge {
 	uint64_t id;
 	struct client clients[CLIENTS];
 	struct client *last;	/* who sent last, for packets of no channel */
+	uint32_t gone[GONE];	/* channels of clients that have gone */
+	size_t n_gone;
 };
 
 /* --- usbredir, the host's side ---------------------------------------------- */
@@ -106,6 +108,7 @@ static void cancel(struct client *c)
 static void client_close(struct client *c)
 {
 	cancel(c);
+	c->bridge->gone[c->bridge->n_gone++ % GONE] = c->cid;
 	gk_loop_del(&c->bridge->loop, &c->source);
 	close(c->source.fd);
 	c->used = false;
@@ -138,7 +141,7 @@ static void client_ready(void *arg, uint32_t events)
 		memcpy(c->nonce, packet + 7, NONCE);
 	} else if (packet[4] & 0x80 && packet[4] != CTAPHID_CANCEL) {
 		c->busy = true;
-		c->cid = cid_of(packet);
+		c->cid = cid_of(packet);	/* one at a time is enough */
 	}
 	to_device(c->bridge, packet);
 }
@@ -147,7 +150,12 @@ static struct client *client_of(struct bridge *b, const uint8_t *packet)
 {
 	uint32_t cid = cid_of(packet);
 	struct client *c;
+	size_t i;
 
+	for (i = 0; i < GONE; i++) {
+		if (cid && b->gone[i] == cid)
+			return NULL;
+	}
 	for (c = b->clients; c < b->clients + CLIENTS; c++) {
 		if (!c->used)
 			continue;
@@ -166,8 +174,9 @@ static void from_device(struct bridge *b, const uint8_t *data, size_t len)
 
 	if (!c)
 		return;
-	if (len > 4 && data[4] & 0x80 && data[4] != CTAPHID_INIT &&
-	    data[4] != CTAPHID_KEEPALIVE)
+	if (len > 4 && data[4] == CTAPHID_INIT)
+		c->asked = false;
+	else if (len > 4 && data[4] & 0x80 && data[4] != CTAPHID_KEEPALIVE)
 		c->busy = false;
 	if (send(c->source.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		client_close(c);
