@@ -25,6 +25,8 @@
 enum { EP_IN = 0x81, EP_OUT = 0x01, CLIENTS = 4, GONE = 16, ARGS_MAX = 64, NONCE = 8,
        ATTACH_MS = 10000 };
 
+#define BROADCAST	0xffffffffu
+
 struct bridge;
 
 struct client {
@@ -108,7 +110,8 @@ static void cancel(struct client *c)
 static void client_close(struct client *c)
 {
 	cancel(c);
-	c->bridge->gone[c->bridge->n_gone++ % GONE] = c->cid;
+	if (c->cid)
+		c->bridge->gone[c->bridge->n_gone++ % GONE] = c->cid;
 	gk_loop_del(&c->bridge->loop, &c->source);
 	close(c->source.fd);
 	c->used = false;
@@ -141,7 +144,8 @@ static void client_ready(void *arg, uint32_t events)
 		memcpy(c->nonce, packet + 7, NONCE);
 	} else if (packet[4] & 0x80 && packet[4] != CTAPHID_CANCEL) {
 		c->busy = true;
-		c->cid = cid_of(packet);	/* one at a time is enough */
+		if (cid_of(packet) != BROADCAST)
+			c->cid = cid_of(packet);
 	}
 	to_device(c->bridge, packet);
 }
@@ -159,7 +163,7 @@ static struct client *client_of(struct bridge *b, const uint8_t *packet)
 	for (c = b->clients; c < b->clients + CLIENTS; c++) {
 		if (!c->used)
 			continue;
-		if (cid == 0xffffffff ? c->asked && packet[4] == CTAPHID_INIT &&
+		if (cid == BROADCAST ? c->asked && packet[4] == CTAPHID_INIT &&
 					!memcmp(packet + 7, c->nonce, NONCE) :
 					c->cid == cid)
 			return c;

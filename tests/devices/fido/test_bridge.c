@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "test_bridge.h"
 
-#include <errno.h>
+#include <fido/es256.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,10 +13,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 5000, TIMEOUT_MS = 3000, ARGS_MAX = 32, PACKET = 64,
+enum { WAIT_MS = 5000, ARGS_MAX = 32, PACKET = 64,
        KEEPALIVE = 0xbb };
 
 struct io_log io_log;
+int dev_timeout_ms = 3000;
 
 static const uint8_t client_hash[32];
 
@@ -200,6 +201,26 @@ static int io_write(void *handle, const unsigned char *buf, size_t len)
 	return (int)len;
 }
 
+/* Its file is there a moment before it listens. */
+static bool listens(struct bridge *b)
+{
+	void *handle = io_open(b->sock);
+
+	if (handle)
+		io_close(handle);
+	return handle;
+}
+
+void wait_socket(struct bridge *b, bool there)
+{
+	long end = now_ms() + WAIT_MS;
+
+	while (listens(b) != there) {
+		assert_true(now_ms() < end);
+		usleep(1000);
+	}
+}
+
 fido_dev_t *try_open(struct bridge *b, int *r)
 {
 	static const fido_dev_io_t io = { io_open, io_close, io_read, io_write };
@@ -208,7 +229,7 @@ fido_dev_t *try_open(struct bridge *b, int *r)
 	assert_non_null(dev);
 	memset(&io_log, 0, sizeof(io_log));
 	assert_int_equal(fido_dev_set_io_functions(dev, &io), FIDO_OK);
-	assert_int_equal(fido_dev_set_timeout(dev, TIMEOUT_MS), FIDO_OK);
+	assert_int_equal(fido_dev_set_timeout(dev, dev_timeout_ms), FIDO_OK);
 	*r = fido_dev_open(dev, b->sock);
 	if (*r != FIDO_OK)
 		fido_dev_free(&dev);
@@ -269,7 +290,22 @@ void make_id(fido_dev_t *dev, const char *pin, struct id *id)
 	id->len = fido_cred_id_len(cred);
 	assert_in_range(id->len, 1, sizeof(id->data));
 	memcpy(id->data, fido_cred_id_ptr(cred), id->len);
+	assert_int_equal(fido_cred_pubkey_len(cred), sizeof(id->key));
+	memcpy(id->key, fido_cred_pubkey_ptr(cred), sizeof(id->key));
 	fido_cred_free(&cred);
+}
+
+static int verify(fido_assert_t *a, const struct ask *ask)
+{
+	es256_pk_t *pk = es256_pk_new();
+	int r;
+
+	assert_int_equal(es256_pk_from_ptr(pk, ask->id->key, 64), FIDO_OK);
+	/* now it is what the answer has to say */
+	fido_assert_set_uv(a, ask->pin ? FIDO_OPT_TRUE : FIDO_OPT_FALSE);
+	r = fido_assert_verify(a, 0, COSE_ES256, pk);
+	es256_pk_free(&pk);
+	return r;
 }
 
 int assert_secret(fido_dev_t *dev, const struct ask *ask, uint8_t *secret,
@@ -301,10 +337,12 @@ int assert_secret(fido_dev_t *dev, const struct ask *ask, uint8_t *secret,
 		*len = 0;
 	if (r == FIDO_OK && len) {
 		*len = fido_assert_hmac_secret_len(a, 0);
-		assert_in_range(*len, 0, 64);
+		assert_in_range(*len, 0, SECRET_MAX);
 		if (*len)
 			memcpy(secret, fido_assert_hmac_secret_ptr(a, 0), *len);
 	}
+	if (r == FIDO_OK && ask->verified)
+		*ask->verified = verify(a, ask);
 	fido_assert_free(&a);
 	return r;
 }

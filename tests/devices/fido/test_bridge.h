@@ -25,9 +25,11 @@ struct bridge {
 	int in_fd, out_fd;
 };
 
+/* A credential: its id, and its public key as libfido2 gives it. */
 struct id {
 	size_t len;
 	uint8_t data[256];
+	uint8_t key[64];
 };
 
 /* What libfido2's packets were, for tests that look at the channel. */
@@ -36,6 +38,8 @@ struct io_log {
 	unsigned long packets;
 };
 extern struct io_log io_log;
+/* What libfido2 is given for each request. */
+extern int dev_timeout_ms;
 
 /* start(b, OPTION...): runs it, with --socket and --max-seconds */
 #define start(b, ...) start_with(b, (const char *const[]){ __VA_ARGS__, NULL })
@@ -44,13 +48,15 @@ long now_ms(void);
 void start_with(struct bridge *b, const char *const *options);
 /* Ends it, and expects that it ends with status 0. */
 void stop(struct bridge *b);
-/* stop() and start() with the state file that the last one had. */
+/* A script line, and what it must be answered with. */
 void tell(struct bridge *b, const char *line, const char *answer);
 /* A number out of the answer to `fido`. */
 long number_of(struct bridge *b, const char *name);
 /* Is "name":text in the answer to `fido`? */
 bool says(struct bridge *b, const char *name, const char *text);
 
+/* Until the socket is there, or is not. */
+void wait_socket(struct bridge *b, bool there);
 /* Opened, with a timeout; or NULL and *r. */
 fido_dev_t *try_open(struct bridge *b, int *r);
 fido_dev_t *open_dev(struct bridge *b);
@@ -69,9 +75,13 @@ struct ask {
 	fido_opt_t up;
 	uint8_t salt;		/* 0: no hmac-secret; else 32 bytes of it */
 	bool two_salts;
+	int *verified;		/* what libfido2 says of the signature, with id */
 };
 
-/* libfido2's status; secret (64 bytes) and *len if there was a salt. */
+/* What libfido2 lets through, from an ill-behaved authenticator. */
+enum { SECRET_MAX = 128 };
+
+/* libfido2's status; secret (SECRET_MAX bytes) and *len if there was a salt. */
 int assert_secret(fido_dev_t *dev, const struct ask *ask, uint8_t *secret,
 		  size_t *len);
 

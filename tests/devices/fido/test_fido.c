@@ -73,7 +73,8 @@ static void set_pin(void **state)
 static void secrets_of(const char *const *options)
 {
 	struct bridge b = { .pid = 0 };
-	uint8_t plain[64], again[64], uv[64], two[64], other[64];
+	uint8_t plain[SECRET_MAX], again[SECRET_MAX], uv[SECRET_MAX];
+	uint8_t two[SECRET_MAX], other[SECRET_MAX];
 	struct ask ask = { .up = FIDO_OPT_TRUE, .salt = 7 };
 	fido_dev_t *dev;
 	struct id id;
@@ -182,6 +183,14 @@ static int retries_left(fido_dev_t *dev)
 	return n;
 }
 
+static void replug(struct bridge *b)
+{
+	tell(b, "unplug", "ok");
+	wait_socket(b, false);
+	tell(b, "plug", "ok");
+	wait_socket(b, true);
+}
+
 /* 3 wrong in a row: until it is plugged in again; 8 in all: for good. */
 static void wrong_pin(void **state)
 {
@@ -214,18 +223,14 @@ static void wrong_pin(void **state)
 		ask.pin = "wrong";
 		assert_int_equal(retries_left(dev), 7 - i);
 		close_dev(dev);
-		tell(&b, "replug", "ok");
-		while (access(b.sock, F_OK) != 0)
-			usleep(1000);
+		replug(&b);
 		dev = open_dev(&b);
 	}
 	ask.pin = PIN;
 	assert_int_equal(assert_secret(dev, &ask, NULL, NULL),
 			 FIDO_ERR_PIN_BLOCKED);
 	close_dev(dev);
-	tell(&b, "replug", "ok");
-	while (access(b.sock, F_OK) != 0)
-		usleep(1000);
+	replug(&b);
 	dev = open_dev(&b);
 	assert_int_equal(assert_secret(dev, &ask, NULL, NULL),
 			 FIDO_ERR_PIN_BLOCKED);
@@ -240,7 +245,7 @@ static void wrong_pin(void **state)
 static void kept(void **state)
 {
 	struct bridge b = { .pid = 0 };
-	uint8_t before[64], after[64];
+	uint8_t before[SECRET_MAX], after[SECRET_MAX];
 	struct ask ask = { .up = FIDO_OPT_TRUE, .salt = 1, .pin = PIN };
 	fido_dev_t *dev;
 	struct id id;
@@ -323,7 +328,7 @@ static void options(void **state)
 {
 	struct bridge b = { .pid = 0 };
 	struct ask ask = { .up = FIDO_OPT_FALSE, .salt = 1 };
-	uint8_t secret[64];
+	uint8_t secret[SECRET_MAX];
 	fido_cred_t *cred;
 	fido_dev_t *dev;
 	struct id id;
@@ -443,7 +448,7 @@ static void touch(void **state)
 {
 	struct bridge b = { .pid = 0 };
 	struct ask ask = { .up = FIDO_OPT_TRUE, .salt = 1 };
-	uint8_t secret[64];
+	uint8_t secret[SECRET_MAX];
 	fido_dev_t *dev;
 	struct id id;
 	size_t len;
@@ -576,8 +581,7 @@ static void scripts(void **state)
 	start(&b, "--unplugged");
 	assert_int_equal(access(b.sock, F_OK), -1);
 	tell(&b, "plug", "ok");
-	while (access(b.sock, F_OK) != 0)
-		usleep(1000);
+	wait_socket(&b, true);
 	tell(&b, "pin 12", "error pin PIN, 4 to 63 bytes");
 	tell(&b, "pin 1234", "ok");
 	tell(&b, "retries 2", "ok");
