@@ -5,6 +5,7 @@ judges it; and what no library sends is sent by hand. FIDO_BRIDGE names the prog
 
 import json
 import os
+import random
 import socket
 import struct
 import subprocess
@@ -12,6 +13,7 @@ import tempfile
 import time
 import unittest
 
+from fido2 import cbor
 from fido2.attestation import PackedAttestation
 from fido2.cose import CoseKey
 from fido2.ctap import CtapError
@@ -314,6 +316,44 @@ class Judge(unittest.TestCase):
                         continue
                     answer = dev.call(CBOR & 0x7F, bytes.fromhex(request))
                     self.assertEqual(answer[0], status)
+            dev.close()
+
+    def test_spoilt_requests(self):
+        """Valid requests with some bytes changed, always the same ones: each gets
+        an answer, and the authenticator lives."""
+        rnd = random.Random(1)
+        with Bridge("--pin", PIN, "--touch-timeout", "50") as bridge:
+            dev = bridge.open()
+            ctap = Ctap2(dev)
+            cred = make(ctap).auth_data.credential_data.credential_id
+            key, _ = ClientPin(ctap)._get_shared_secret()
+            requests = [
+                b"\x01" + cbor.encode({
+                    1: HASH, 2: {"id": RP}, 3: {"id": b"u", "name": "n"},
+                    4: [{"alg": -7, "type": "public-key"}],
+                    5: [descriptor(cred)], 6: {"hmac-secret": True},
+                    7: {"rk": True}, 8: b"p" * 32, 9: 2}),
+                b"\x02" + cbor.encode({
+                    1: RP, 2: HASH, 3: [descriptor(cred)],
+                    4: {"hmac-secret": {1: key, 2: b"s" * 48, 3: b"a" * 32, 4: 2}},
+                    5: {"up": False}, 6: b"p" * 32, 7: 2}),
+                b"\x06" + cbor.encode({
+                    1: 2, 2: 9, 3: key, 6: b"h" * 32, 9: 2, 10: RP}),
+                b"\x06" + cbor.encode({
+                    1: 2, 2: 4, 3: key, 4: b"a" * 32, 5: b"n" * 80, 6: b"h" * 32}),
+            ]
+            for n in range(1200):
+                spoilt = bytearray(requests[n % len(requests)])
+                for _ in range(rnd.randint(1, 4)):
+                    spoilt[rnd.randrange(len(spoilt))] = rnd.choice(
+                        (0, 1, 0x1B, 0x5B, 0x7F, 0x80, 0xBB, 0xFF, rnd.randrange(256)))
+                if rnd.random() < 0.2:
+                    del spoilt[rnd.randrange(1, len(spoilt)):]
+                if spoilt[0] == 7:  # that would be a real reset
+                    continue
+                self.assertNotEqual(dev.call(CBOR & 0x7F, bytes(spoilt)), b"")
+            got = ctap.get_assertion(RP, HASH, [descriptor(cred)])
+            self.assertEqual(got.auth_data.flags, 0x01)
             dev.close()
 
     def test_packets_by_hand(self):
