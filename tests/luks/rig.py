@@ -25,6 +25,7 @@ from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
 
 BUILD = os.path.abspath(os.environ.get("GK_BUILD", "build"))
+BRIDGE = os.environ.get("FIDO_BRIDGE") or os.path.join(BUILD, "tests/fido-bridge")
 RP = "io.systemd.cryptsetup"
 PASSPHRASE = "correct horse battery"
 FAST = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
@@ -83,7 +84,7 @@ class Key:
         self.path = path
         self.log = open(os.path.join(self.case.dir, self.name + ".log"), "ab")
         self.process = subprocess.Popen(
-            [os.path.join(BUILD, "tests/fido-bridge"), "--socket", path, "--state",
+            [BRIDGE, "--socket", path, "--state",
              self.state, *self.options, *more],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline().decode()
