@@ -8,13 +8,8 @@ import os
 import pty
 import re
 import select
-import shutil
-import signal
 import socket
-import struct
 import subprocess
-import sys
-import threading
 import time
 
 from fido2.ctap import CtapError
@@ -394,8 +389,11 @@ class Case:
               lambda: len(re.findall(pattern, self.screen())) >= times, seconds)
 
     def log(self):
-        return open(os.path.join(self.dir, "unlock.log"), encoding="utf-8",
-                    errors="replace").read()
+        path = os.path.join(self.dir, "unlock.log")
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
 
     def end(self):
         for p in self.processes:

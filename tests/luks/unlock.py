@@ -6,14 +6,18 @@ systemd-ask-password (as root; else on a terminal).
 
 unlock.py [--keep] [NAME...]: all, or those that contain NAME."""
 
+import hashlib
+import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 import traceback
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from rig import PASSPHRASE, Agent, Case, Terminal, until  # noqa: E402
@@ -504,10 +508,6 @@ def greedy_keyslot(c):
 
 def patch_iterations(disk, iterations):
     """In both headers, with new checksums: what a thief of the disk could write."""
-    import hashlib
-    import json
-    import struct
-
     with open(disk.path, "r+b") as f:
         for offset in (0, 16384):
             f.seek(offset)
@@ -759,8 +759,6 @@ def german_of_the_system(c):
 @test()
 def unit(c):
     """The unit as systemd's own generator writes it."""
-    import subprocess
-
     disk, key = c.disk(), c.key()
     key.enroll(disk)
     generator = "/lib/systemd/system-generators/systemd-cryptsetup-generator"
@@ -792,8 +790,6 @@ def unit(c):
 
 def drop_in(units):
     """systemd takes the drop-in for what its generator wrote."""
-    import subprocess
-
     folder = os.path.join(units, "systemd-cryptsetup@.service.d")
     os.mkdir(folder)
     shutil.copy("dracut-module/units/cryptsetup-20-gatekeeper.conf", folder)
@@ -823,13 +819,15 @@ def main():
         c = Case(base, name.replace(":", "-"), person)
         try:
             f(c)
+            # Of either program, in `make asan`.
+            for bad in ("AddressSanitizer:", "runtime error:"):
+                assert bad not in c.log(), bad
             word = "ok"
         except Exception:  # every one is a failure of the test
             word = "FAILED"
             failed.append(name)
             traceback.print_exc()
-            print("screen:", c.screen(), "log:", c.log() if os.path.exists(
-                os.path.join(c.dir, "unlock.log")) else "", sep="\n")
+            print("screen:", c.screen(), "log:", c.log(), sep="\n")
         finally:
             c.end()
         done += 1
