@@ -89,6 +89,7 @@ struct gk_daemon {
 	int controllers;
 	int unbound;		/* at the end of controller[]: without a driver */
 	int other_controllers;	/* USB controllers that are not pciback's */
+	int controllers_unread;	/* sysfs did not say which there are */
 	struct gk_xs_answer xs;
 	struct gk_times times;
 	int ready;		/* told so in /run */

@@ -262,6 +262,25 @@ stop
 gk status
 expect "after its end" 1 "does not run"
 
+# --- controllers that nobody can read of ---
+machine ""
+rm -r "$root/sys/bus/pci/devices"
+start
+gk wait --timeout 10
+expect "controllers that cannot be read" 1 "cannot be read from /sys/bus/pci/devices"
+gk wait --json
+expect "that is a failure" 1 '"state":"failed"'
+gk doctor
+expect "doctor on that" 1 "FAIL controllers: cannot be read"
+stop
+machine ""
+controller 0000:00:14.0 pciback
+echo 0xzz > "$root/sys/bus/pci/devices/0000:00:14.0/class"
+start
+gk wait --timeout 10
+expect "a class that is no number" 1 "cannot be read from /sys/bus/pci/devices"
+stop
+
 # --- a controller that something else has ---
 machine ""
 controller 0000:00:14.0 xhci_hcd
