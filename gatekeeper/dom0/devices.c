@@ -83,10 +83,11 @@ void gk_devices_lights(struct gk_daemon *d, uint32_t id)
 void gk_devices_port(struct gk_daemon *d, const struct gk_link_device *i,
 		     char text[GK_PORT_TEXT])
 {
-	unsigned no = gk_xs_controller_no(&d->xs, d->controller,
-					  d->controllers, i->path.controller);
+	const struct gk_controller *c = gk_xs_controller(&d->xs, d->controller,
+							 d->controllers,
+							 i->path.controller);
 
-	gk_port_text(no ? no : i->path.controller, &i->path, text);
+	gk_port_text(c ? c->no : i->path.controller, &i->path, text);
 }
 
 static void write_events(void *ctx)

@@ -509,7 +509,7 @@ void gk_gate_begin(struct gk_daemon *d)
 	if (!look_at_controllers(d, 0))
 		return;
 	for (int i = 0; i < d->controllers; i++)
-		gk_log(LOG_INFO, "controller %d is %s", i + 1,
+		gk_log(LOG_INFO, "controller %u is %s", d->controller[i].no,
 		       d->controller[i].bdf);
 	gk_timer_set(d->loop, &d->late_timer,
 		     (uint64_t)d->opt.timeout_s * 1000, late, d);

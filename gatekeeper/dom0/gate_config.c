@@ -60,8 +60,12 @@ int gk_gate_config(const struct gk_options *o, const char *ramdisk,
 	add(&t, "name = \"%s\"\n", GK_GATE_NAME);
 	add(&t, "kernel = \"%s\"\n", GK_GATE_KERNEL);
 	add(&t, "ramdisk = \"%s\"\n", ramdisk);
-	add(&t, "extra = \"%s%s\"\n", gate_cmdline,
+	add(&t, "extra = \"%s%s gk.controllers=", gate_cmdline,
 	    o->debug ? " gk.debug=1" : "");
+	/* In the order in which xl gives them slots in the guest. */
+	for (int i = 0; i < n; i++)
+		add(&t, "%s%u", i ? "," : "", c[i].no);
+	add(&t, "\"\n");
 	/* Equal: a balloon costs seconds, and qmemman must find none. */
 	add(&t, "memory = %u\nmaxmem = %u\n", o->memory_mib, o->memory_mib);
 	add(&t, "vcpus = 1\n");

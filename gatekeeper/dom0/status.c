@@ -152,14 +152,14 @@ static void put_device(struct gk_json *j, const struct gk_status *s, int slot)
 	const struct gk_session_device *d = &s->session->dev[slot];
 	const struct gk_link_device *i = &d->info;
 	char text[GK_PORT_TEXT], hex[2 * GK_SHA256 + 1], line[160];
-	unsigned no = gk_xs_controller_no(s->xs, s->controller, s->controllers,
-					  i->path.controller);
+	const struct gk_controller *c = gk_xs_controller(s->xs, s->controller,
+							 s->controllers,
+							 i->path.controller);
 
 	gk_json_object(j, NULL);
-	gk_port_text(no ? no : i->path.controller, &i->path, text);
+	gk_port_text(c ? c->no : i->path.controller, &i->path, text);
 	gk_json_string(j, "port", text);
-	gk_json_string(j, "controller",
-		       no ? s->controller[no - 1].bdf : NULL);
+	gk_json_string(j, "controller", c ? c->bdf : NULL);
 	gk_json_number(j, "generation", d->generation);
 	snprintf(text, sizeof(text), "%04x", i->vid);
 	gk_json_string(j, "vid", text);
@@ -244,7 +244,7 @@ int gk_status_json(const struct gk_status *s, char *buf, size_t cap)
 	gk_json_array(&j, "controllers");
 	for (int i = 0; i < s->controllers; i++) {
 		gk_json_object(&j, NULL);
-		gk_json_number(&j, "number", i + 1);
+		gk_json_number(&j, "number", s->controller[i].no);
 		gk_json_string(&j, "bdf", s->controller[i].bdf);
 		gk_json_string(&j, "driver", s->controller[i].driver[0] ?
 			       s->controller[i].driver : NULL);

@@ -786,6 +786,16 @@ grep -q "fallback: storage device on port 1-2 (0627:0001) refused" "$tmp/log" ||
 }
 stop
 
+# The gate's one controller is the machine's second: it keeps its number.
+running_gate "rd.qubes.dom0_usb=00:0d.0" well
+controller 0000:00:0d.0 xhci_hcd
+start
+sleep 0.7
+gk status
+expect "a controller keeps its number" 0 "controller 2: 0000:00:14.0"
+expect "also in ports" 0 "port 2-2 (0627:0001): admitted: "
+stop
+
 # A controller that another domain has: dom0 does not take it from there.
 gate "rd.gatekeeper.fallback=dom0-hid"
 xl_says "libxl: error: PCI device already attached to a domain"

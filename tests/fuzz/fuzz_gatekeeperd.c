@@ -406,9 +406,9 @@ static const uint8_t pinned[GK_SHA256] = { 2 };
 
 static const char *const modes[] = {
 	NULL, "allow\nkeyboards one\n", "allow\nkeyboards challenge\n",
-	"allow\nkeyboards pinned\npin via-port \"0-1\" hash \"02" ZEROS "\"\n",
+	"allow\nkeyboards pinned\npin via-port \"8-1\" hash \"02" ZEROS "\"\n",
 	"allow\nkeyboards { one challenge }\n", "allow\nkeyboards all of them\n",
-	"allow\nkeyboards { one pinned }\npin via-port \"0-1\" hash \"02" ZEROS
+	"allow\nkeyboards { one pinned }\npin via-port \"8-1\" hash \"02" ZEROS
 	"\"\n", "reject\n",
 };
 
@@ -488,7 +488,7 @@ static void one_frame(struct input *in)
 		g.u.hello.nonce[0] = (uint8_t)a;
 		break;
 	case GK_LINK_DEVICE:
-		v->path = (struct gk_port_path){ .controller = e & 1 ? 8 : 0,
+		v->path = (struct gk_port_path){ .controller = e & 1 ? 16 : 8,
 						 .depth = 1,
 						 .port = { (uint8_t)(1 + e / 32) } };
 		v->interfaces = 1 + (e >> 4 & 1);
