@@ -711,16 +711,24 @@ static int flood(struct run *r, int daemon_listens)
 	return end(r, PATIENCE_MS);
 }
 
+/* On a machine so busy that the reader does not get 8,000 frames read in a second
+ * there is no flood, and our answer lies behind what it has not read: again then. */
 static void ends_at_a_flood(void **state)
 {
 	struct gk_frame f = keyboard(1, 1);
+	int status = GK_LINK_EXIT_SILENT;
 	struct run r;
 
 	(void)state;
-	start(&r, NULL, 0);
-	open_session(&r);
-	gate_sends(&r, &f);
-	assert_int_equal(flood(&r, 1), GK_LINK_EXIT_VIOLATION);
+	for (int try = 0; try < 5 && status == GK_LINK_EXIT_SILENT; try++) {
+		if (try)
+			close(r.err);
+		start(&r, NULL, 0);
+		open_session(&r);
+		gate_sends(&r, &f);
+		status = flood(&r, 1);
+	}
+	assert_int_equal(status, GK_LINK_EXIT_VIOLATION);
 	said(&r, "KEY");
 }
 
