@@ -670,6 +670,26 @@ END
     fi
 fi
 
+# A stop while the gate's time runs out: nobody falls back to dom0-hid.
+gate "rd.gatekeeper.timeout=1 rd.gatekeeper.fallback=dom0-hid"
+mkdir -p "$root/sys/module/usbcore/parameters"
+echo 1 > "$root/sys/module/usbcore/parameters/authorized_default"
+# shellcheck disable=SC2016 # for the script that is written
+printf '#!/bin/sh\n[ "$1" = destroy ] || exec /bin/sleep 30\n/bin/sleep 2\n' > "$root/bin/xl"
+chmod +x "$root/bin/xl"
+start
+sleep 0.5
+gk stop
+expect "a stop while the gate is late" 0 ""
+wait "$daemon"
+daemon=
+if grep -qE "not ready after|allback" "$tmp/log" ||
+    [ "$(cat "$root/sys/module/usbcore/parameters/authorized_default")" != 1 ]; then
+    echo "FAILED: something came between the stop and the end:"
+    cat "$tmp/log"
+    failed=1
+fi
+
 # The gate stays: that is what stop says. No copy of its initramfs is left behind.
 gate ""
 xl_says "failed to free memory for the domain"

@@ -11,6 +11,7 @@
  *    does not has none;
  *  - there is one link reader at most, one xl or probe at most;
  *  - the gate is started again at most `restarts` times in the window;
+ *  - a stop that was asked for wins: nothing but the gate's end comes after it;
  * and at the end no descriptor, timer or child is left.
  */
 #include <fcntl.h>
@@ -755,6 +756,9 @@ static void check_state(void)
 		MUST(!gate_works() && !reader && !timer);
 		break;
 	}
+	/* Whatever was under way before, and whatever fails from now on. */
+	MUST(!f.d.stopping || f.d.state == GK_GATE_QUIESCE ||
+	     f.d.after_destroy == GK_AFTER_EXIT);
 	MUST(!f.d.handover.active || children_named("the handoff") ||
 	     children_named("the handoff's check") || f.d.quiesce_timer.at);
 }
@@ -912,6 +916,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!the_loop.stop) {
 		pass_time(4000000);
 		check();
+		MUST(!f.d.stopping || the_loop.stop);
 	}
 	end();
 	MUST(lowest_fd() == fds);
