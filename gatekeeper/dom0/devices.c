@@ -254,6 +254,7 @@ static void on_hello(struct gk_daemon *d, const struct gk_link_hello *h)
 	gk_timer_clear(d->loop, &d->gate_timer);
 	d->state = GK_GATE_UP;
 	d->cause[0] = '\0';
+	gk_link_watch(d);
 	gk_gate_check_ready(d);
 }
 
@@ -313,6 +314,8 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 			       f->u.log.text);
 		break;
 	case GK_LINK_PING:
+		gk_link_answered(d, &f->u.ping);
+		break;
 	case GK_LINK_LED:
 	case GK_LINK_QUIESCE:
 	case GK_LINK_FOUND:

@@ -631,6 +631,29 @@ for how in violation rogue; do
     stop
 done
 
+# A reader that closes its end and stays is ended, and the gate with it, within a
+# bounded time. (One that hangs: fuzz_gatekeeperd, whose clock need not be waited for.)
+running_gate "" stays
+mkdir -p "$root/etc/gatekeeper"
+echo "restarts = 0" > "$root/etc/gatekeeper/gatekeeper.conf"
+start
+why="the link reader closed its end and did not go (0 restarts did not help)"
+for _ in $(seq 40); do
+    grep -qF "$why" "$tmp/log" && break
+    sleep 0.1
+done
+gk wait --timeout 5
+expect "a reader that stays" 1 "$why"
+[ "$(cat "$tmp/xl.log")" = "destroy gatekeeper-gate" ] || {
+    echo "FAILED: the gate was not destroyed once, and that was all"
+    failed=1
+}
+if pgrep -P "$daemon" > "$tmp/out"; then
+    echo "FAILED: a child is left, dead or alive: $(cat "$tmp/out")"
+    failed=1
+fi
+stop
+
 # A stop, while the gate is asked to let go and the virtual keyboard is given up:
 # nothing comes in between, and whoever asked first is answered.
 if [ -x /usr/bin/python3 ]; then
