@@ -206,6 +206,13 @@ const char *gk_reason_text(uint16_t reason)
 	return "unknown reason";
 }
 
+const char *gk_reason_gone_text(uint16_t reason)
+{
+	if (reason == GK_REASON_WORKER)
+		return "its worker ended, it is tried once more";
+	return gk_reason_text(reason);
+}
+
 const char *gk_class_text(uint8_t base_class)
 {
 	switch (base_class) {

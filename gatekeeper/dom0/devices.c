@@ -225,10 +225,10 @@ static void on_gone(struct gk_daemon *d, const struct gk_link_device *was,
 	if (is_keyboard(was) && reason != GK_REASON_QUIESCED)
 		gk_screen_say(&d->screen, LOG_NOTICE,
 			      "keyboard on port %s (%04x:%04x) gone: %s", port,
-			      was->vid, was->pid, gk_reason_text(reason));
+			      was->vid, was->pid, gk_reason_gone_text(reason));
 	else
 		gk_log(LOG_INFO, "device on port %s (%04x:%04x) gone: %s", port,
-		       was->vid, was->pid, gk_reason_text(reason));
+		       was->vid, was->pid, gk_reason_gone_text(reason));
 }
 
 static void on_key(struct gk_daemon *d, int slot, const struct gk_link_key *key)

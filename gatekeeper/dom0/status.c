@@ -218,7 +218,9 @@ static void put_event(struct gk_json *j, const struct gk_event *e)
 	gk_json_string(j, "pid", text);
 	gk_json_string(j, "class", gk_class_text(e->base_class));
 	gk_json_string(j, "verdict", gk_event_name(e->what));
-	gk_json_string(j, "reason", gk_reason_text(e->reason));
+	gk_json_string(j, "reason", e->what == GK_EVENT_GONE ?
+				    gk_reason_gone_text(e->reason) :
+				    gk_reason_text(e->reason));
 	gk_json_number(j, "offset", e->offset);
 	gk_json_string(j, "rule", gk_rule_place(e->rule, text));
 	gk_json_end_object(j);

@@ -323,6 +323,9 @@ static void reasons_have_texts(void **state)
 	}
 	assert_string_equal(gk_reason_text(GK_REASON_ADMITTED), "allowed");
 	assert_string_equal(gk_reason_text(GK_REASON_NO_ROLE), "no role for it");
+	/* No advice to plug it in again: that is for when it ended twice. */
+	assert_null(strstr(gk_reason_gone_text(GK_REASON_WORKER), "plug"));
+	assert_string_equal(gk_reason_gone_text(GK_REASON_UNPLUGGED), "unplugged");
 }
 
 static void classes_have_texts(void **state)
