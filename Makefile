@@ -60,7 +60,7 @@ $(B)/gate/%:
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
 $(B)/obj/gatekeeper/domain/%.o: ALL_CFLAGS += -ffunction-sections -fdata-sections
-$(B)/obj/gatekeeper/domain/%.o $(B)/obj/tests/conformance/%.o: \
+$(B)/obj/gatekeeper/domain/%.o $(B)/obj/tests/conformance/%.o $(B)/obj/tests/domain/%.o: \
 	ALL_CFLAGS += -I/usr/include/libusb-1.0
 
 IMAGE := gatekeeper/domain/image
@@ -121,6 +121,7 @@ SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 $(UNIT): $(T)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libgkcore.a
 $(DOM0_TESTS): $(T)/dom0/%: $(B)/obj/tests/dom0/%.o $(B)/libgkdom0.a $(B)/libgkcore.a
+$(T)/domain/test_worker_look: $(call domain_objs,worker_keyboard clock)
 $(DOMAIN_TESTS): $(T)/domain/test_%: $(B)/obj/tests/domain/test_%.o \
 	$(B)/obj/gatekeeper/domain/%.o $(B)/libgkcore.a
 $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/handoff/tree.o \
