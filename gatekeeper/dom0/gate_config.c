@@ -13,10 +13,12 @@
 
 /*
  * swiotlb: PV passthrough bounces DMA through it; its default of 64 MB does
- * not fit, 2048 slabs are 4 MB. slab_nomerge, init_on_alloc: hardening that
- * costs little. initial_descriptor_timeout, in ms: a device that never
- * answers holds up its hub's other ports for eight of these (default 5000; USB
- * 2.0 9.2.6.4 gives it 500). panic=-1: a gate that broke goes at once and is replaced.
+ * not fit, 2048 slabs are 4 MB. usbfs_memory_mb: for the transfers of all workers,
+ * half of that; what it bounds stands in docs/threat-model.md. slab_nomerge,
+ * init_on_alloc: hardening that costs little. initial_descriptor_timeout, in ms: a
+ * device that never answers holds up its hub's other ports for eight of these (default
+ * 5000; USB 2.0 9.2.6.4 gives it 500). panic=-1: a gate that broke goes at once and is
+ * replaced.
  */
 static const char gate_cmdline[] =
 	"quiet loglevel=1 usbcore.authorized_default=0 iommu=soft "
