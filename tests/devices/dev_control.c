@@ -22,10 +22,7 @@ static const uint8_t hid_desc[] = {
 };
 
 static const struct gk_desc descs[] = {
-	GK_DESC(GK_DT_DEVICE, -1, device_desc),
-	GK_DESC(GK_DT_CONFIG, -1, config_desc),
-	GK_DESC(GK_DT_HID, 0, hid_desc),
-	GK_DESC(GK_DT_HID_REPORT, 0, gk_boot_keyboard_report_desc),
+	GK_KEYBOARD_DESCS(device_desc, config_desc, hid_desc),
 };
 
 static const struct gk_variant answers[] = {
@@ -39,12 +36,6 @@ static const struct gk_variant answers[] = {
 	{ "stall-set", "stalls SET_CONFIGURATION", STALL_SET, NULL, 0 },
 	{ "halted", "its interrupt endpoint is stalled for ever", HALTED, NULL, 0 },
 };
-
-static int init(struct gk_vdev *dev)
-{
-	gk_keyboard_init(dev, 0, 0x81);
-	return 0;
-}
 
 static void control(struct gk_vdev *dev, const struct gk_setup *setup,
 		    const uint8_t *out, struct gk_answer *answer)
@@ -105,13 +96,9 @@ static void configured(struct gk_vdev *dev, uint8_t value,
 }
 
 static const struct gk_kind common = {
-	.speeds = GK_SPEED_BIT(GK_FULL),
-	.speed = GK_FULL,
-	.descs = descs,
-	.n_descs = sizeof(descs) / sizeof(descs[0]),
-	.raw = true,
+	GK_RAW(GK_FULL, descs),
 	.state_size = sizeof(struct gk_keyboard),
-	.init = init,
+	.init = gk_keyboard_init_alone,
 	.control = control,
 	.configured = configured,
 	GK_KEYBOARD_CALLBACKS,

@@ -54,6 +54,7 @@ struct plugged {
 	unsigned spawns;
 	int stumbled; /* it has to be tried again */
 	int crashed;  /* it must not be */
+	int altered;  /* judged again it may be refused */
 };
 
 struct worker {
@@ -555,7 +556,7 @@ static void note_stumble(const struct worker *w, int status)
 
 	if (d && !w->killed && status & 0x7f)
 		d->crashed = 1;
-	if (!d || w->killed || m.stopping || d->spawns > 1 || status & 0x7f ||
+	if (!d || w->killed || m.stopping || d->spawns > 1 || d->altered || status & 0x7f ||
 	    status == GK_SPAWN_CHANGED << 8)
 		return;
 	if (w->c.verdict != GK_VERDICT_HUB || status == GK_SPAWN_FAILED << 8)
@@ -677,6 +678,7 @@ static size_t step(const uint8_t *b, size_t size)
 			return 3;
 		m.dev[x % m.devs].kind = y;
 		m.dev[x % m.devs].stumbled = 0;
+		m.dev[x % m.devs].altered = 1;
 		if (x & 0x80) {
 			m.dev[x % m.devs].at.ino = ++m.ino;
 			m.dev[x % m.devs].spawns = 0;
