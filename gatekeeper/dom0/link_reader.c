@@ -400,12 +400,13 @@ static void run(struct reader *r)
 {
 	int more = 1;
 
+	r->now = gk_now_ms();
 	for (;;) {
 		struct pollfd p[2];
-		int wait;
+		/* By the time before we last looked at both sides: who had an
+		 * answer ready while we were not let run is not late. */
+		int wait = clockwork(r);
 
-		r->now = gk_now_ms();
-		wait = clockwork(r);
 		flush_to_gate(r);
 		p[0] = (struct pollfd){ .fd = PARENT_FD, .events = POLLIN };
 		if (r->up.len)

@@ -43,11 +43,11 @@ class Port:
         self.state = "out"
         self.left = []          # attempts of this life that have not begun
         self.begun = None
-        self.killed = False
+        self.end = ""           # what the gate says of its worker's end
         self.since = 0.0
 
     def plug(self, attempts):
-        self.left, self.begun, self.killed = attempts, None, False
+        self.left, self.begun, self.end = attempts, None, ""
         # What is typed before its worker listens waits in the device.
         for line in ("plug", f"type {attempts[0]} {len(attempts)}", "key enter down"):
             self.device.tell(line)
@@ -114,18 +114,17 @@ class Attempts:
             port.unplug()
         elif match:
             self.begins(int(match[1]), int(match[2]), match[3], match[4])
-        match = re.search(r"gate: the worker of port (\S+) asked the kernel for what "
-                          r"its jail forbids", line)
+        match = re.search(r"gate: the worker of port (\S+) (.+)$", line)
         if match and self.port(match[1]):
-            self.port(match[1]).killed = True
+            forbidden = "asked the kernel for what its jail forbids"
+            self.port(match[1]).end = KILLED if match[2] == forbidden else match[2]
         match = re.search(r" on port (\d+-[\d.]+) \([0-9a-f:]+\) "
                           r"(admitted|refused|gone)\b:? ?(.*)", line)
         port = match and self.port(match[1])
         if not port:
             return
         if match[2] == "refused":
-            self.ends(port, KILLED if port.killed else
-                      f"device refused: {match[3]}")
+            self.ends(port, port.end or f"device refused: {match[3]}")
             port.unplug()
         elif match[2] == "gone":
             self.t.check(port.state == "leaving", f"{port.name} went by itself: {line}")
@@ -146,9 +145,10 @@ class Attempts:
             port.unplug()
 
     def take(self):
-        """The next attempts: a row of them."""
+        """The next attempts: a row of them, and something for the others."""
+        most = min(BATCH, -(-len(self.todo) // len(self.ports)))
         row = [self.todo.pop(0)]
-        while self.todo and self.todo[0] == row[-1] + 1 and len(row) < BATCH:
+        while self.todo and self.todo[0] == row[-1] + 1 and len(row) < most:
             row.append(self.todo.pop(0))
         return row
 
