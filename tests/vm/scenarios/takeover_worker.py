@@ -165,6 +165,7 @@ class Attempts:
                 self.late(port)
                 if port.state == "out" and self.todo and now - plugged > PACE:
                     port.plug(self.take())
+                    self.prompt.count += 1
                     plugged = now
             if now - typed > PIECE:
                 self.prompt.type()
@@ -231,7 +232,7 @@ def taken_over(t, image):
     return attempts
 
 
-@scenario("taken-over-worker", timeout=420, needs=(SEALED,), default=False)
+@scenario("taken-over-worker", timeout=300, needs=(SEALED,))
 def taken_over_worker(t: Test):
     """A worker that runs its attacker's code: each attempt's result, one by one."""
     attempts = taken_over(t, SEALED)
@@ -240,7 +241,7 @@ def taken_over_worker(t: Test):
     t.check(attempts.results[0].startswith("done"), "its own device does not answer")
 
 
-@scenario("taken-over-worker-unsealed", timeout=420, needs=(UNSEALED,), default=False)
+@scenario("taken-over-worker-unsealed", timeout=300, needs=(UNSEALED,))
 def taken_over_worker_unsealed(t: Test):
     """The same without the worker's system-call filter: the rest of the jail holds."""
     taken_over(t, UNSEALED)
