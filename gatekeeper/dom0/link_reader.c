@@ -36,6 +36,9 @@ enum {
 	STALL_MS = 5000,	/* gatekeeperd takes a frame */
 	DRAIN_MS = 1000,
 	DRAIN_BYTES = 4 << 20,	/* four times the largest vchan ring */
+	/* Not run for so long beyond what we meant to sleep: dom0 was stopped, or
+	 * has no time for us. That is nobody's silence. */
+	AWAY_MS = 500,
 	QUEUE = 16,		/* frames that wait for room in the ring */
 	BATCH = 64,		/* frames between two looks at the clock */
 	/* Rings of the bell in a second; GK_SESSION_FRAMES, with room for
@@ -70,6 +73,8 @@ struct reader {
 	uint64_t ping_at;	/* when it was, or the next one is, asked */
 	int ping_open;
 	uint64_t hello_at;
+	uint64_t turn_at;	/* the last turn of the loop, and the wait */
+	uint64_t turn_wait;	/* that it meant to make */
 	uint64_t wake_window;
 	unsigned wakeups;
 };
@@ -385,6 +390,20 @@ static int clockwork(struct reader *r)
 	return next > r->now ? (int)(next - r->now) : 1;
 }
 
+/* The deadlines move by the time that we were away. */
+static void forgive(struct reader *r)
+{
+	uint64_t away = r->now - r->turn_at;
+
+	if (away >= r->turn_wait + AWAY_MS) {
+		away -= r->turn_wait;
+		r->up_since += away;
+		r->ping_at += away;
+		r->hello_at += away;
+	}
+	r->turn_at = r->now;
+}
+
 static void count_wakeup(struct reader *r)
 {
 	if (r->now - r->wake_window >= GK_SESSION_WINDOW_MS) {
@@ -400,13 +419,14 @@ static void run(struct reader *r)
 {
 	int more = 1;
 
-	r->now = gk_now_ms();
+	r->turn_at = gk_now_ms();
 	for (;;) {
 		struct pollfd p[2];
-		/* By the time before we last looked at both sides: who had an
-		 * answer ready while we were not let run is not late. */
-		int wait = clockwork(r);
+		int wait;
 
+		r->now = gk_now_ms();
+		forgive(r);
+		wait = clockwork(r);
 		flush_to_gate(r);
 		p[0] = (struct pollfd){ .fd = PARENT_FD, .events = POLLIN };
 		if (r->up.len)
@@ -421,6 +441,7 @@ static void run(struct reader *r)
 			wait = 20;
 		if (more && !r->up.len)
 			wait = 0;
+		r->turn_wait = (uint64_t)wait;
 		if (poll(p, 2, wait) < 0 && errno != EINTR) {
 			say("poll: %s", strerror(errno));
 			leave(GK_LINK_EXIT_SETUP);
