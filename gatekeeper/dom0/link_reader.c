@@ -36,8 +36,8 @@ enum {
 	STALL_MS = 5000,	/* gatekeeperd takes a frame */
 	DRAIN_MS = 1000,
 	DRAIN_BYTES = 4 << 20,	/* four times the largest vchan ring */
-	/* Not run for so long beyond what we meant to sleep: dom0 was stopped, or
-	 * has no time for us. That is nobody's silence. */
+	/* Not run for so long beyond what we meant to sleep: the machine was stopped,
+	 * or has no time for us. That is nobody's silence. */
 	AWAY_MS = 500,
 	QUEUE = 16,		/* frames that wait for room in the ring */
 	BATCH = 64,		/* frames between two looks at the clock */
@@ -390,16 +390,15 @@ static int clockwork(struct reader *r)
 	return next > r->now ? (int)(next - r->now) : 1;
 }
 
-/* The deadlines move by the time that we were away. */
+/* After a turn in which we were away all bounds begin anew: the gate and gatekeeperd
+ * may have stood still as well. */
 static void forgive(struct reader *r)
 {
-	uint64_t away = r->now - r->turn_at;
-
-	if (away >= r->turn_wait + AWAY_MS) {
-		away -= r->turn_wait;
-		r->up_since += away;
-		r->ping_at += away;
-		r->hello_at += away;
+	if (r->now - r->turn_at >= r->turn_wait + AWAY_MS) {
+		r->up_since = r->now;
+		r->hello_at = r->now;
+		if (r->ping_open)
+			r->ping_at = r->now;
 	}
 	r->turn_at = r->now;
 }

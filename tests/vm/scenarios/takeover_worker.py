@@ -201,7 +201,8 @@ def report(t, attempts):
     t.metrics["takeover_attempts"] = len(results)
     for name, what in (("killed", "filter"), ("refused", "refused ("),
                        ("put_out", "device refused"), ("unheard", "sent"),
-                       ("own", "done to its own"), ("succeeded", "SUCCEEDED")):
+                       ("crashed", "crashed"), ("own", "done to its own"),
+                       ("succeeded", "SUCCEEDED")):
         t.metrics[f"takeover_{name}"] = sum(what in r for r in results)
 
 
