@@ -137,7 +137,7 @@ def judge(t, allowed):
     acts = re.split(r"(?m)^.*link connected at .*$", journal)[1:]
     t.check(len(acts) == len(ENDS), f"{len(acts)} sessions")
     for number, (text, end) in enumerate(zip(acts, ENDS), 1):
-        said = re.findall(end + r".*", text)
+        said = re.search(end + r".*", text)
         t.check(said, f"act {number} did not end with {end!r}: {text[-600:]!r}")
         t.say(f"act {number}: {said[0]}")
     forged = re.search(r"forged frames 0*(\d+)", journal)
