@@ -6,17 +6,27 @@
 #include "bytes.h"
 #include "hid_keyboard.h"
 
+#include <time.h>
+
 enum { STALL_ALL, NEVER_ALL, LATE_ALL, STALL_CLASS, NEVER_CLASS, NEVER_SET,
        STALL_SET, HALTED, STUMBLES, OTHER_LAYOUT };
 
-/* Times that it stalls SET_CONFIGURATION: Linux sets one when it authorises a device,
- * and the gate sets it again when there is none then. */
-enum { STUMBLES_SO_OFTEN = 2, ID_KEYS = 1 };
+/* From the first SET_CONFIGURATION on that one stalls, however often it is asked: for
+ * less than the second after which the gate tries once more. */
+enum { STUMBLES_MS = 700, ID_KEYS = 1 };
 
 struct state {
 	struct gk_keyboard kbd;
-	unsigned int sets;
+	long first_ms;		/* of SET_CONFIGURATION, 0: none yet */
 };
+
+static long now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
 
 /* More than the 500 ms of USB 2.0 9.2.6.4; Linux waits 5 s. */
 #define LATE_MS	700
@@ -61,7 +71,7 @@ static const struct gk_variant answers[] = {
 	{ "never-set", "does not answer SET_CONFIGURATION", NEVER_SET, NULL, 0 },
 	{ "stall-set", "stalls SET_CONFIGURATION", STALL_SET, NULL, 0 },
 	{ "halted", "its interrupt endpoint is stalled for ever", HALTED, NULL, 0 },
-	{ "stumbles", "stalls SET_CONFIGURATION the first two times", STUMBLES, NULL, 0 },
+	{ "stumbles", "stalls SET_CONFIGURATION for 0.7 s", STUMBLES, NULL, 0 },
 	{ "other-layout", "stalls SET_PROTOCOL, and has not the boot layout",
 	  OTHER_LAYOUT, other_descs, 2 },
 };
@@ -140,7 +150,9 @@ static void configured(struct gk_vdev *dev, uint8_t value,
 			gk_vdev_halt(dev, 0x81);
 		break;
 	case STUMBLES:
-		if (value && s->sets++ < STUMBLES_SO_OFTEN)
+		if (value && !s->first_ms)
+			s->first_ms = now_ms();
+		if (value && now_ms() - s->first_ms < STUMBLES_MS)
 			answer->verdict = GK_STALL;
 		break;
 	default:

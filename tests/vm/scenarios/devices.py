@@ -39,7 +39,7 @@ def places(t: Test):
     t.login()
 
 
-@scenario("second-try")
+@scenario("second-try", default=False)
 def second_try(t: Test):
     """A keyboard that stumbles once, and a boot keyboard with a layout of its own."""
     t.boot(devices=())
