@@ -182,7 +182,14 @@ static void worker_end(struct device *d)
 /* Its device is out until it is plugged in again. */
 static void put_out(struct device *d, enum gk_reason reason)
 {
+	enum stage was = d->stage;
+
 	worker_end(d);
+	/* What it did by going is no fault of it: a rescan finds it gone. */
+	if (!gk_inventory_there(&d->at)) {
+		d->stage = was;
+		return;
+	}
 	gk_spawn_withdraw(&d->at);
 	/* The verdict on what it is may be there already. */
 	if (d->c.verdict != GK_VERDICT_REFUSED)
@@ -276,6 +283,7 @@ static void appear(const struct gk_present *p)
 {
 	struct device *d;
 	enum gk_reason why = GK_REASON_NONE;
+	int storm;
 
 	if (st.stopping)
 		return;
@@ -291,8 +299,14 @@ static void appear(const struct gk_present *p)
 	d->sock = -1;
 	d->at = *p;
 	d->generation = ++st.generation;
+	storm = gk_storm(p, gk_clock_ms());
 	gk_judge(p, &d->c);
-	if (gk_storm(p, gk_clock_ms()))
+	/* Gone while it was read: what was read says nothing of it. */
+	if (!gk_inventory_there(p)) {
+		forget(d);
+		return;
+	}
+	if (storm)
 		why = GK_REASON_STORM;
 	else if (d->c.verdict == GK_VERDICT_HUB && p->path.depth > GK_HUB_DEPTH)
 		why = GK_REASON_TOO_DEEP;
@@ -382,8 +396,12 @@ void gk_devices_rescan(void)
 
 void gk_devices_silent(const struct gk_present *at)
 {
-	struct device *d = st.stopping ? NULL : free_slot(at);
+	struct device *d;
 
+	/* One that comes again and again is not worth a line each time. */
+	if (st.stopping || gk_storm(at, gk_clock_ms()))
+		return;
+	d = free_slot(at);
 	if (!d)
 		return;
 	memset(d, 0, sizeof(*d));
@@ -628,7 +646,8 @@ static void child_of(struct device *d, int status)
 	if (code == GK_SPAWN_CHANGED)
 		put_out(d, GK_REASON_CHANGED);
 	else if (code == GK_SPAWN_FAILED)
-		put_out(d, GK_REASON_CONFIGURE);
+		/* As one whose socket closed: it may be on its way out. */
+		d->lost_ms = gk_clock_ms();
 	else if (d->c.verdict == GK_VERDICT_HUB && d->stage == LOOKING) {
 		d->stage = STANDS;
 		tell_first(d);
