@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Boot keyboards that type as nobody does; `attack [SECONDS]` in a script sets
- * them off and is answered when the last report was taken. The keys they press
- * have no character on a US console (Henkan and its like), so that a test can
- * tell what they do to others from what they type.
+ * them off and is answered when the last report was taken. The keys of those that
+ * press many have no character on a US console (Henkan and its like), so that a
+ * test can tell what they do to others from what they type.
  */
 #include "bytes.h"
 #include "hid_keyboard.h"
@@ -17,7 +17,7 @@ enum { EP_KEYS = 0x81, EP_SYSTEM = 0x82 };
 enum { ID_SYSTEM = 1, ID_CONSUMER = 2 };
 
 /* HID Usage Tables 1.3 section 10 */
-enum { USAGE_B = 0x05, USAGE_SYSRQ = 0x46, USAGE_PAUSE = 0x48,
+enum { USAGE_A = 0x04, USAGE_B = 0x05, USAGE_SYSRQ = 0x46, USAGE_PAUSE = 0x48,
        USAGE_DELETE = 0x4c, USAGE_POWER = 0x66, USAGE_F1 = 0x3a,
        USAGE_HENKAN = 0x8a };
 
@@ -82,7 +82,8 @@ static const struct gk_variant typists[] = {
 	{ "flood", "attack: 1,000 keys a second", FLOOD, NULL, 0 },
 	{ "flood-8k", "attack: 8,000 reports a second, six keys in each", FLOOD_8K,
 	  NULL, 0 },
-	{ "never-release", "attack: six keys down, and never up", STUCK, NULL, 0 },
+	{ "never-release", "attack: the keys a to f down, and never up", STUCK, NULL,
+	  0 },
 	{ "sysrq", "attack: SysRq, Ctrl-Alt-Del, power and sleep keys", SYSRQ,
 	  system_descs, 2 },
 };
@@ -137,9 +138,10 @@ static int steady(struct gk_vdev *dev, unsigned long pairs, uint32_t token)
 
 static int stuck(struct gk_vdev *dev, uint32_t token)
 {
-	uint8_t report[GK_BOOT_REPORT] = { 0 };
+	static const uint8_t report[GK_BOOT_REPORT] = {
+		0, 0, USAGE_A, USAGE_B, 0x06, 0x07, 0x08, 0x09,
+	};
 
-	memcpy(report + 2, quiet_keys, sizeof(quiet_keys));
 	return gk_vdev_queue(dev, EP_KEYS, report, sizeof(report), 0, token);
 }
 

@@ -42,8 +42,12 @@ class Prompt:
         self.t = t
         self.count = 0
         self.said = []          # when lines were caused, for the screen's bound
-        self.good = VirtualDevice(t, "keyboard", port=1, name="good")
+        # Not before the firmware is done: SeaBIOS leaves the controller running, and
+        # a keyboard that it had found makes it read what the IOMMU does not allow.
+        self.good = VirtualDevice(t, "keyboard", "--unplugged", port=1, name="good")
         t.boot(devices=(), extra=self.good.qemu(), **machine)
+        t.wait_initramfs()
+        self.good.do("plug")
         t.wait_prompt()
         gate.wait_keyboard(t)
         self.first = self.status()
@@ -101,6 +105,13 @@ class Prompt:
             self.t.check(time.monotonic() < end, f"{stars} characters at the prompt; "
                          f"{self.typed} were typed, and {others} by others")
             time.sleep(0.3)
+
+    def take_back(self, count, others):
+        """The last characters of the good keyboard and all of others."""
+        for _ in range(count + others):
+            self.good.do("backspace")
+        self.typed -= count
+        self.arrived()
 
     def line(self, lines=1):
         """Keep below the screen's bound: else lines are only counted there."""
@@ -175,6 +186,9 @@ class Prompt:
         self.arrived()
         device.detach()
         device.close()
+        # They came at some time until now.
+        if lines:
+            self.said[-lines:] = [time.monotonic()] * lines
         self.t.say(kind)
 
     def refused(self, kind, reason=BROKEN):
@@ -274,22 +288,26 @@ def hostile_typing(t: Test):
     for kind in ("flood", "flood-8k"):
         p.one(kind, flood)
 
-    def attack(device):
+    # The keys that it holds are also the good one's. What is typed here beside the
+    # passphrase is taken back at once, before a line on the screen comes between.
+    def hold(device):
         p.check_admitted(device, ["keyboard"])
+        p.arrived()
         device.do("attack")
+        p.arrived(others=6)
+        p.press("fadedFADED")
+        p.arrived(others=6)
+        p.take_back(10, others=6)
         p.type()
-    p.one("never-release", attack)
+    p.one("never-release", hold)
 
-    # What is left of it is Alt and b: two characters, on the console. They are
-    # taken back at once, before a line on the screen comes between.
+    # What is left of it is Alt and b: two characters, on the console.
     def dangerous(device):
         p.check_admitted(device, ["keyboard"])
         p.arrived()
         device.do("attack")
         p.arrived(others=2)
-        p.good.do("backspace")
-        p.good.do("backspace")
-        p.arrived()
+        p.take_back(0, others=2)
         p.type()
     p.one("sysrq", dangerous)
 
