@@ -179,17 +179,40 @@ static void worker_end(struct device *d)
 	d->lost_ms = 0;
 }
 
+static int told(const struct device *d)
+{
+	return d->stage == STANDS || d->stage == SERVING;
+}
+
+static void forget(struct device *d)
+{
+	pid_t worker = d->worker;
+
+	memset(d, 0, sizeof(*d));
+	d->sock = -1;
+	d->worker = worker;
+}
+
+static void vanish(struct device *d)
+{
+	int was_told = told(d);
+
+	worker_end(d);
+	if (was_told)
+		tell_gone(d, GK_REASON_UNPLUGGED);
+	forget(d);
+	st.full = 0;
+}
+
 /* Its device is out until it is plugged in again. */
 static void put_out(struct device *d, enum gk_reason reason)
 {
-	enum stage was = d->stage;
-
-	worker_end(d);
-	/* What it did by going is no fault of it: a rescan finds it gone. */
+	/* Whatever came of its going is no fault of it. */
 	if (!gk_inventory_there(&d->at)) {
-		d->stage = was;
+		vanish(d);
 		return;
 	}
+	worker_end(d);
 	gk_spawn_withdraw(&d->at);
 	/* The verdict on what it is may be there already. */
 	if (d->c.verdict != GK_VERDICT_REFUSED)
@@ -213,15 +236,6 @@ static int start(struct device *d)
 static int is_refused(const struct device *d)
 {
 	return d->used && d->stage == STANDS && d->c.verdict == GK_VERDICT_REFUSED;
-}
-
-static void forget(struct device *d)
-{
-	pid_t worker = d->worker;
-
-	memset(d, 0, sizeof(*d));
-	d->sock = -1;
-	d->worker = worker;
 }
 
 /* Of two things at most one is needed to type: what is refused makes room. */
@@ -317,22 +331,6 @@ static void appear(const struct gk_present *p)
 	/* Else it is told of when it is set up, and its worker serves it. */
 	if (d->c.verdict == GK_VERDICT_REFUSED)
 		tell(d);
-}
-
-static int told(const struct device *d)
-{
-	return d->stage == STANDS || d->stage == SERVING;
-}
-
-static void vanish(struct device *d)
-{
-	int was_told = told(d);
-
-	worker_end(d);
-	if (was_told)
-		tell_gone(d, GK_REASON_UNPLUGGED);
-	forget(d);
-	st.full = 0;
 }
 
 static int same(const struct gk_present *a, const struct gk_present *b)

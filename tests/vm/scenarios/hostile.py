@@ -219,6 +219,9 @@ class Prompt:
         t.doing("unlocking")
         t.events.wait("unlocked", t.left(60))
         t.say("the disk is unlocked: no key was lost or doubled")
+        # For its logs, and what all scenarios are checked for.
+        t.wait_agent()
+        gate.require_up(t)
 
 
 @scenario("hostile-descriptors", timeout=420)
