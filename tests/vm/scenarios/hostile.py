@@ -258,8 +258,8 @@ def hostile_hid(t: Test):
     for kind in ("hid-endless", "hid-max", "hid-none", "hid-part", "hid-stalls",
                  "hid-silent"):
         p.refused(kind, f"{UNREAD}|{NO_ROLE}")
-    t.say("FIDO pages where none may be")
-    for kind in ("fido-boot", "fido-beside"):
+    # Shorter than it said, and whole all the same; FIDO pages where none may be.
+    for kind in ("hid-less", "fido-boot", "fido-beside"):
         p.one(kind, lambda device: p.check_admitted(device, ["keyboard"]))
 
     def attack(device):
