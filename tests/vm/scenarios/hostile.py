@@ -83,8 +83,10 @@ class Prompt:
 
     def kernel_log(self):
         """What dom0's kernel has said since the prompt."""
-        return self.early("read -r n </run/gktest-kernel-lines; dmesg --kernel --notime "
-                          "| sed \"1,${n}d\"")
+        lines = self.early("read -r n </run/gktest-kernel-lines; dmesg --kernel --notime "
+                           "| sed \"1,${n}d\"")
+        # The emulated processor was away: the test machine's load, not a device's.
+        return [line for line in lines if "hrtimer: interrupt took" not in line]
 
     def type(self):
         """The next piece, on the good keyboard."""
@@ -169,7 +171,7 @@ class Prompt:
             self.t.check(time.monotonic() < end,
                          f"{device.kind}: nothing is said of port {port}")
             self.type()
-            self.t.sleep(1)
+            self.t.sleep(2)
         self.screen("0000", REFUSED, SILENT, timeout=10)
 
     def silent(self, kind):
@@ -209,11 +211,11 @@ class Prompt:
         good = [d for d in now["devices"] if d["port"] == "1-1"]
         t.check([d["verdict"] for d in good] == [ADMITTED], f"the good one: {good}")
         t.metrics["hostile_devices"] = self.count
+        t.check(self.pieces, "nothing was left to type beside the last devices")
         rest = "".join(self.pieces)
         self.pieces = []
         t.say(f"typing the last {len(rest)} of {len(secrets.ALL_ASCII)} characters")
-        if rest:
-            self.press(rest)
+        self.press(rest)
         self.arrived()
         self.good.do("enter")
         t.doing("unlocking")
@@ -227,7 +229,7 @@ class Prompt:
 @scenario("hostile-descriptors", timeout=420)
 def hostile_descriptors(t: Test):
     """Lying lengths and counts, and descriptor bombs: refused with the byte."""
-    p = Prompt(t, 44)
+    p = Prompt(t, 95)
     for kind in ("liar-zero", "liar-one", "liar-past", "liar-total-long",
                  "liar-total-short", "liar-total-zero",
                  "liar-interfaces", "liar-endpoints", "liar-no-endpoint",
@@ -249,7 +251,7 @@ def hostile_descriptors(t: Test):
 @scenario("hostile-hid", timeout=480)
 def hostile_hid(t: Test):
     """HID report descriptors that overflow, nest and never end; odd reports."""
-    p = Prompt(t, 60)
+    p = Prompt(t, 95)
     for kind in ("hid-count", "hid-size", "hid-sum", "hid-deep", "hid-unbalanced",
                  "hid-open", "hid-push", "hid-pop", "hid-cut", "hid-long-item",
                  "hid-usages", "hid-collections", "hid-fields", "hid-id-zero",
