@@ -9,7 +9,7 @@ from bisect import bisect_left
 
 from harness import gate, paths
 from harness.registry import scenario
-from harness.test import Test
+from harness.test import Failed, Test
 from harness.virtual import VirtualDevice
 
 BUILT = paths.TOP / "build/tests/bench-vm"
@@ -26,6 +26,9 @@ PINGS, PING_GAP_MS = 600, 30
 FAST_SECONDS, FAST_RATE = 10, 1000
 # At the end of the fast typing no report may be older than this.
 BACKLOG_MS = 250
+# A try at it fails for the host's sake when QEMU's threads had to wait so many ms for a
+# processor in its 10 s; then there is another. Each failed one is in the metrics.
+FAST_TRIES, HOST_WAITED_MS = 3, 2000
 RSS_GROWTH_KIB = 128
 # Usages of the keys that the device presses: what Linux calls them.
 CODES = {0x88: 93, 0x8a: 92, 0x8b: 94, 0x92: 90, 0x93: 91, 0x94: 85}
@@ -180,14 +183,14 @@ def hardware_first(t, keyboard):
         os.setpriority(os.PRIO_PROCESS, pid, -20)
 
 
-def thread_ms(pid):
-    """ms of processor time by now of QEMU's main loop, and of its other threads."""
-    found = {"main_loop": 0, "processors": 0}
+def host_ms(pid):
+    """ms by now of QEMU's threads together: that they ran, that they could have run and
+    had to wait for one of the host's processors."""
+    ran = waited = 0
     for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        user, system = (task / "stat").read_text().rpartition(")")[2].split()[11:13]
-        name = "main_loop" if task.name == str(pid) else "processors"
-        found[name] += (int(user) + int(system)) * 1000 // os.sysconf("SC_CLK_TCK")
-    return found
+        on, queued, _ = map(int, (task / "schedstat").read_text().split())
+        ran, waited = ran + on // 1000000, waited + queued // 1000000
+    return ran, waited
 
 
 def rss(t):
@@ -228,11 +231,11 @@ def fast(t, keyboard):
     before = rss(t)
     recorder = Recorder(t, "fast")
     t.doing("typing 1,000 reports a second")
-    used = thread_ms(t.vm.process.pid)
+    ran, waited = host_ms(t.vm.process.pid)
     keyboard.do(f"attack {FAST_SECONDS}", FAST_SECONDS + 30)
-    # What it took of the host's two or more: when all of it, look there first.
-    t.metrics["fast_host_cpu_ms"] = {
-        name: ms - used[name] for name, ms in thread_ms(t.vm.process.pid).items()}
+    now_ran, now_waited = host_ms(t.vm.process.pid)
+    t.metrics["fast_host_ran_ms"] = now_ran - ran
+    t.metrics["fast_host_waited_ms"] = now_waited - waited
     found = recorder.wait(FAST_SECONDS * FAST_RATE, 5)
     after = rss(t)
     for name in before:
@@ -287,7 +290,27 @@ def judge_fast(t, stamps, found):
             f"the last one {took[-1] / 1e6:.0f} ms")
 
 
-@scenario("bench-latency", timeout=420, needs=(PROBE, PONG, CLOCK), default=False)
+def fast_tries(t, keyboard, stamps):
+    """Until one holds, or fails without the host having been busy."""
+    t.metrics["fast_failed_tries"] = failed = []
+    while True:
+        # What an emulated controller has lost may have left a key down.
+        keyboard.do("henkan")
+        t.sleep(1)
+        quick = fast(t, keyboard)
+        gate.require_up(t)
+        t.check(len(gate.devices(t, "admitted")) == 2, "the fast keyboard was put out")
+        try:
+            return judge_fast(t, stamps, quick)
+        except Failed as error:
+            waited = t.metrics["fast_host_waited_ms"]
+            failed.append(f"{error}; QEMU waited {waited} ms for the host's processors")
+            if len(failed) == FAST_TRIES or waited < HOST_WAITED_MS:
+                raise Failed(failed[-1]) from error
+            t.say(f"once more: {failed[-1]}")
+
+
+@scenario("bench-latency", timeout=480, needs=(PROBE, PONG, CLOCK), default=False)
 def bench_latency(t: Test):
     """Key latency beside a libxenvchan ping-pong; 1,000 reports a second."""
     stamps = t.out / "stamps.txt"
@@ -312,9 +335,4 @@ def bench_latency(t: Test):
     slow = latency(t, keyboard)
     judge_latency(t, stamps, slow, round_trips)
     t.say("measured keys one by one")
-    quick = fast(t, keyboard)
-    gate.require_up(t)
-    t.check(len(gate.devices(t, "admitted")) == 2, "the fast keyboard was put out")
-    keyboard.do("quit")
-    keyboard.process.wait(10)
-    judge_fast(t, stamps, quick)
+    fast_tries(t, keyboard, stamps)
