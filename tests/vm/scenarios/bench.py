@@ -227,9 +227,9 @@ def pings(t):
     return [p[0] * found["ns"] for p in found["ping"]]
 
 
-def fast(t, keyboard):
+def fast(t, keyboard, name):
     before = rss(t)
-    recorder = Recorder(t, "fast")
+    recorder = Recorder(t, name)
     t.doing("typing 1,000 reports a second")
     ran, waited = host_ms(t.vm.process.pid)
     keyboard.do(f"attack {FAST_SECONDS}", FAST_SECONDS + 30)
@@ -297,7 +297,7 @@ def fast_tries(t, keyboard, stamps):
         # What an emulated controller has lost may have left a key down.
         keyboard.do("henkan")
         t.sleep(1)
-        quick = fast(t, keyboard)
+        quick = fast(t, keyboard, f"fast{len(failed) + 1}")
         gate.require_up(t)
         t.check(len(gate.devices(t, "admitted")) == 2, "the fast keyboard was put out")
         try:
