@@ -116,6 +116,13 @@ struct gk_variant {
 	size_t n_descs;
 };
 
+/* An option of the command line that only some kind has. */
+struct gk_kind_option {
+	const char *name;	/* without "--"; NULL ends the list */
+	const char *value;	/* what it is called in the help; NULL: it has none */
+	const char *help;
+};
+
 struct gk_kind {
 	const char *name;
 	const char *summary;
@@ -137,7 +144,10 @@ struct gk_kind {
 	/* Send IN packets faster than bInterval allows. */
 	bool unpaced;
 	size_t state_size;	/* zeroed memory for gk_vdev_state() */
+	const struct gk_kind_option *options;
 
+	/* Before init(), for each that was given, in order; value may be NULL. */
+	int (*option)(struct gk_vdev *dev, const char *name, const char *value);
 	/* 0, or -1 with a message on stderr. */
 	int (*init)(struct gk_vdev *dev);
 	void (*done)(struct gk_vdev *dev);

@@ -61,6 +61,9 @@ static int list(void)
 
 static int usage(FILE *f)
 {
+	const struct gk_kind_option *o;
+	const struct gk_kind *k;
+
 	fprintf(f,
 "usage: gk-usb-device KIND --listen PATH | --connect PATH [options]\n"
 "       gk-usb-device --list\n"
@@ -75,6 +78,12 @@ static int usage(FILE *f)
 "  --stall-seconds N   error when the host takes no report so long (20)\n"
 "  --max-seconds N     ends itself with status 1 after so long (1800)\n"
 "  --verbose           what the host does, on stderr\n");
+	for (k = kinds; k; k = k->next) {
+		for (o = k->options; o && o->name; o++)
+			fprintf(f, "  --%s %s\n                      %s only: %s\n",
+				o->name, o->value ? o->value : "", k->name,
+				o->help);
+	}
 	return 2;
 }
 
@@ -131,33 +140,65 @@ static int parse_speed(const char *text, int *value)
 enum {
 	OPT_LISTEN = 256, OPT_CONNECT, OPT_CONTROL, OPT_STAMPS, OPT_VID, OPT_PID,
 	OPT_SERIAL, OPT_SPEED, OPT_PORT_NOTE, OPT_UNPLUGGED, OPT_STALL,
-	OPT_MAX, OPT_VERBOSE, OPT_LIST, OPT_HELP,
+	OPT_MAX, OPT_VERBOSE, OPT_LIST, OPT_HELP, OPT_KIND,
 };
+
+static const struct option general[] = {
+	{ "listen", required_argument, NULL, OPT_LISTEN },
+	{ "connect", required_argument, NULL, OPT_CONNECT },
+	{ "control", required_argument, NULL, OPT_CONTROL },
+	{ "stamps", required_argument, NULL, OPT_STAMPS },
+	{ "vid", required_argument, NULL, OPT_VID },
+	{ "pid", required_argument, NULL, OPT_PID },
+	{ "serial", required_argument, NULL, OPT_SERIAL },
+	{ "speed", required_argument, NULL, OPT_SPEED },
+	{ "port-note", required_argument, NULL, OPT_PORT_NOTE },
+	{ "unplugged", no_argument, NULL, OPT_UNPLUGGED },
+	{ "stall-seconds", required_argument, NULL, OPT_STALL },
+	{ "max-seconds", required_argument, NULL, OPT_MAX },
+	{ "verbose", no_argument, NULL, OPT_VERBOSE },
+	{ "list", no_argument, NULL, OPT_LIST },
+	{ "help", no_argument, NULL, OPT_HELP },
+};
+
+enum { GENERAL = sizeof(general) / sizeof(general[0]), OPTIONS_MAX = 64 };
+
+/* The general ones, those of all kinds, and the end. */
+static void all_options(struct option longs[OPTIONS_MAX])
+{
+	const struct gk_kind_option *o;
+	const struct gk_kind *k;
+	size_t n = GENERAL;
+
+	memset(longs, 0, OPTIONS_MAX * sizeof(longs[0]));
+	memcpy(longs, general, sizeof(general));
+	for (k = kinds; k; k = k->next) {
+		for (o = k->options; o && o->name && n < OPTIONS_MAX - 1; o++)
+			longs[n++] = (struct option){
+				o->name, o->value ? required_argument :
+						    no_argument,
+				NULL, OPT_KIND };
+	}
+}
+
+static int keep_option(struct gk_options *o, const char *name, const char *value)
+{
+	if (o->n_kind == GK_KIND_OPTIONS)
+		return -1;
+	o->kind[o->n_kind].name = name;
+	o->kind[o->n_kind++].value = value;
+	return 0;
+}
 
 /* 0: go on; 1: the list was asked for; 2: the help; -1: wrong usage. */
 static int parse(int argc, char **argv, struct gk_options *o)
 {
-	static const struct option longs[] = {
-		{ "listen", required_argument, NULL, OPT_LISTEN },
-		{ "connect", required_argument, NULL, OPT_CONNECT },
-		{ "control", required_argument, NULL, OPT_CONTROL },
-		{ "stamps", required_argument, NULL, OPT_STAMPS },
-		{ "vid", required_argument, NULL, OPT_VID },
-		{ "pid", required_argument, NULL, OPT_PID },
-		{ "serial", required_argument, NULL, OPT_SERIAL },
-		{ "speed", required_argument, NULL, OPT_SPEED },
-		{ "port-note", required_argument, NULL, OPT_PORT_NOTE },
-		{ "unplugged", no_argument, NULL, OPT_UNPLUGGED },
-		{ "stall-seconds", required_argument, NULL, OPT_STALL },
-		{ "max-seconds", required_argument, NULL, OPT_MAX },
-		{ "verbose", no_argument, NULL, OPT_VERBOSE },
-		{ "list", no_argument, NULL, OPT_LIST },
-		{ "help", no_argument, NULL, OPT_HELP },
-		{ NULL, 0, NULL, 0 },
-	};
+	struct option longs[OPTIONS_MAX];
+	int i = 0;
 	int c, bad = 0;
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+	all_options(longs);
+	while ((c = getopt_long(argc, argv, "", longs, &i)) != -1) {
 		switch (c) {
 		case OPT_LISTEN:
 			o->listen_path = optarg;
@@ -201,6 +242,9 @@ static int parse(int argc, char **argv, struct gk_options *o)
 		case OPT_VERBOSE:
 			o->verbose = true;
 			break;
+		case OPT_KIND:
+			bad |= keep_option(o, longs[i].name, optarg);
+			break;
 		case OPT_LIST:
 			return 1;
 		case OPT_HELP:
@@ -210,7 +254,7 @@ static int parse(int argc, char **argv, struct gk_options *o)
 		}
 		if (bad) {
 			fprintf(stderr, "gk-usb-device: not understood: %s\n",
-				optarg);
+				optarg ? optarg : longs[i].name);
 			return -1;
 		}
 	}
@@ -253,6 +297,33 @@ static int signals(struct gk_vdev *dev, struct gk_source *source)
 	return gk_loop_add(&dev->loop, source, EPOLLIN);
 }
 
+static bool has_option(const struct gk_kind *kind, const char *name)
+{
+	const struct gk_kind_option *o = kind->options;
+
+	while (o && o->name && strcmp(o->name, name))
+		o++;
+	return o && o->name;
+}
+
+/* 0, or -1 with a message on stderr. */
+static int kind_options(struct gk_vdev *dev)
+{
+	const struct gk_options *o = dev->opt;
+	size_t i;
+
+	for (i = 0; i < o->n_kind; i++) {
+		if (has_option(dev->kind, o->kind[i].name) &&
+		    dev->kind->option(dev, o->kind[i].name, o->kind[i].value) == 0)
+			continue;
+		fprintf(stderr, "gk-usb-device: not understood for %s: --%s %s\n",
+			dev->kind->name, o->kind[i].name,
+			o->kind[i].value ? o->kind[i].value : "");
+		return -1;
+	}
+	return 0;
+}
+
 static int run(struct gk_vdev *dev)
 {
 	struct gk_timer limit = { .fire = time_up, .arg = dev };
@@ -273,7 +344,7 @@ static int run(struct gk_vdev *dev)
 			goto out;
 		}
 	}
-	if (gk_desc_init(dev) < 0)
+	if (gk_desc_init(dev) < 0 || kind_options(dev) < 0)
 		goto out;
 	if (dev->kind->init && dev->kind->init(dev) < 0)
 		goto out;

@@ -1172,7 +1172,7 @@ int gk_redir_init(struct gk_vdev *dev)
 		return 0;
 	}
 	dev->listener = (struct gk_source){
-		.fd = gk_sock_listen(dev->opt->listen_path),
+		.fd = gk_sock_listen(dev->opt->listen_path, SOCK_STREAM),
 		.ready = listener_ready, .arg = dev,
 	};
 	if (dev->listener.fd < 0 ||

@@ -391,7 +391,7 @@ int gk_script_init(struct gk_vdev *dev)
 	if (!dev->opt->control_path)
 		return 0;
 	dev->control_listener = (struct gk_source){
-		.fd = gk_sock_listen(dev->opt->control_path),
+		.fd = gk_sock_listen(dev->opt->control_path, SOCK_STREAM),
 		.ready = listener_ready, .arg = dev,
 	};
 	if (dev->control_listener.fd < 0 ||

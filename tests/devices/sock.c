@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int address(struct sockaddr_un *sa, const char *path)
+static int address(struct sockaddr_un *sa, const char *path, int type)
 {
 	size_t len = strlen(path);
 
@@ -18,15 +18,15 @@ static int address(struct sockaddr_un *sa, const char *path)
 		return -1;
 	}
 	memcpy(sa->sun_path, path, len);
-	return socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	return socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-int gk_sock_connect(const char *path)
+static int connect_as(const char *path, int type)
 {
 	struct sockaddr_un sa;
 	int fd, err;
 
-	fd = address(&sa, path);
+	fd = address(&sa, path, type);
 	if (fd < 0)
 		return -1;
 	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0) {
@@ -38,17 +38,22 @@ int gk_sock_connect(const char *path)
 	return fd;
 }
 
-int gk_sock_listen(const char *path)
+int gk_sock_connect(const char *path)
+{
+	return connect_as(path, SOCK_STREAM);
+}
+
+int gk_sock_listen(const char *path, int type)
 {
 	struct sockaddr_un sa;
 	struct stat st;
 	int fd, err;
 
-	fd = address(&sa, path);
+	fd = address(&sa, path, type);
 	if (fd < 0)
 		return -1;
 	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-		err = gk_sock_connect(path);
+		err = connect_as(path, type);
 		if (err >= 0)
 			close(err);
 		else if (errno == ECONNREFUSED)

@@ -84,7 +84,12 @@ struct gk_override {
 	unsigned int delay_ms;
 };
 
+#define GK_KIND_OPTIONS	32
+
 struct gk_options {
+	/* those of the kind, as they were given */
+	struct { const char *name, *value; } kind[GK_KIND_OPTIONS];
+	size_t n_kind;
 	int vid, pid;			/* -1: the kind's */
 	const char *serial;
 	const char *port_note;
@@ -170,9 +175,10 @@ void gk_script_done(struct gk_vdev *dev);
 void gk_script_token(struct gk_vdev *dev, uint32_t token, const char *error);
 void gk_script_polled(struct gk_vdev *dev);
 
-/* sock.c: UNIX stream sockets */
+/* sock.c: UNIX sockets */
 /* Listens at path; a socket that nobody serves any more is replaced. */
-int gk_sock_listen(const char *path);
+int gk_sock_listen(const char *path, int type);
+/* SOCK_STREAM */
 int gk_sock_connect(const char *path);
 
 #endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Numbers of CTAP 2.1 that more than one file of the authenticator needs. */
+#ifndef GK_FIDO_CTAP_H
+#define GK_FIDO_CTAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Status codes (8.2). */
+enum gk_ctap_status {
+	CTAP2_OK = 0x00,
+	CTAP1_ERR_INVALID_COMMAND = 0x01,
+	CTAP1_ERR_INVALID_PARAMETER = 0x02,
+	CTAP1_ERR_INVALID_LENGTH = 0x03,
+	CTAP2_ERR_CBOR_UNEXPECTED_TYPE = 0x11,
+	CTAP2_ERR_INVALID_CBOR = 0x12,
+	CTAP2_ERR_MISSING_PARAMETER = 0x14,
+	CTAP2_ERR_LIMIT_EXCEEDED = 0x15,
+	CTAP2_ERR_CREDENTIAL_EXCLUDED = 0x19,
+	CTAP2_ERR_UNSUPPORTED_ALGORITHM = 0x26,
+	CTAP2_ERR_KEY_STORE_FULL = 0x28,
+	CTAP2_ERR_UNSUPPORTED_OPTION = 0x2b,
+	CTAP2_ERR_INVALID_OPTION = 0x2c,
+	CTAP2_ERR_KEEPALIVE_CANCEL = 0x2d,
+	CTAP2_ERR_NO_CREDENTIALS = 0x2e,
+	CTAP2_ERR_USER_ACTION_TIMEOUT = 0x2f,
+	CTAP2_ERR_NOT_ALLOWED = 0x30,
+	CTAP2_ERR_PIN_INVALID = 0x31,
+	CTAP2_ERR_PIN_BLOCKED = 0x32,
+	CTAP2_ERR_PIN_AUTH_INVALID = 0x33,
+	CTAP2_ERR_PIN_AUTH_BLOCKED = 0x34,
+	CTAP2_ERR_PIN_NOT_SET = 0x35,
+	CTAP2_ERR_PUAT_REQUIRED = 0x36,
+	CTAP2_ERR_PIN_POLICY_VIOLATION = 0x37,
+	CTAP2_ERR_INVALID_SUBCOMMAND = 0x3e,
+	CTAP2_ERR_UNAUTHORIZED_PERMISSION = 0x40,
+	CTAP1_ERR_OTHER = 0x7f,
+	/* Not of the standard: the command goes on when the user has acted. */
+	GK_CTAP_WAITS = 0x100,
+};
+
+/* Commands (6). */
+enum {
+	CTAP_MAKE_CREDENTIAL = 0x01,
+	CTAP_GET_ASSERTION = 0x02,
+	CTAP_GET_INFO = 0x04,
+	CTAP_CLIENT_PIN = 0x06,
+	CTAP_RESET = 0x07,
+	CTAP_GET_NEXT_ASSERTION = 0x08,
+	CTAP_SELECTION = 0x0b,
+};
+
+/* subCommand of authenticatorClientPIN (6.5.5). */
+enum {
+	PIN_GET_RETRIES = 1, PIN_GET_KEY_AGREEMENT, PIN_SET, PIN_CHANGE,
+	PIN_GET_TOKEN, PIN_GET_TOKEN_WITH_PERMISSIONS = 9,
+};
+
+enum { COSE_ES256 = -7, COSE_EDDSA = -8, COSE_ECDH = -25 };
+
+/* Flags of authenticator data (WebAuthn 6.1). */
+enum { AUTH_UP = 0x01, AUTH_UV = 0x04, AUTH_AT = 0x40, AUTH_ED = 0x80 };
+
+/* Bytes of somebody else. */
+struct gk_slice {
+	const uint8_t *p;
+	size_t n;
+};
+
+#endif
