@@ -109,6 +109,11 @@ T := $(B)/tests
 REDIR := libusbredirparser-0.5
 UNIT := $(patsubst tests/unit/%.c,$(T)/unit/%,$(wildcard tests/unit/test_*.c))
 DOM0_TESTS := $(patsubst tests/dom0/%.c,$(T)/dom0/%,$(wildcard tests/dom0/*.c))
+# libusb is played by the test itself.
+DOMAIN_TESTS := $(T)/domain/test_worker_fido
+$(B)/obj/tests/domain/%.o: ALL_CFLAGS += -I/usr/include/libusb-1.0
+$(T)/domain/test_worker_fido: $(B)/obj/tests/domain/test_worker_fido.o \
+	$(B)/obj/gatekeeper/domain/worker_fido.o $(B)/libgkcore.a
 HANDOFF_TESTS := $(patsubst tests/handoff/%.c,$(T)/handoff/%,$(wildcard tests/handoff/test_*.c))
 # Not core alone: gatekeeperd; some of its files are replaced or included there.
 FUZZ_CPPFLAGS := -I. -Igatekeeper -Itests/fuzz -I/usr/include/libusb-1.0
@@ -138,8 +143,8 @@ $(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
 $(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
 	$(B)/obj/tests/devices/test_host.o $(B)/libgkcore.a
 $(T)/test_redir $(T)/test_hostile: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
-$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
-$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
+$(UNIT) $(DOM0_TESTS) $(DOMAIN_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
+$(UNIT) $(DOM0_TESTS) $(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
 		$(T)/test_hostile $(T)/bench $(T)/fido-bridge $(FIDO_TESTS):
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
@@ -163,7 +168,7 @@ $(T)/replay/supervisor $(T)/fuzz/supervisor: LIBS := -lcrypto
 include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/bench.mk
 
 TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
-	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
 	$(FIDO_TESTS)
 

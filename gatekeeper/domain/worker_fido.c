@@ -129,6 +129,13 @@ static void on_report(const struct libusb_transfer *t)
 		pump();
 }
 
+static void cancel_in(void)
+{
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		if (fido.in[k].in_flight)
+			libusb_cancel_transfer(fido.in[k].transfer);
+}
+
 static void on_in(struct libusb_transfer *t)
 {
 	struct in *in = t->user_data;
@@ -147,6 +154,8 @@ static void on_in(struct libusb_transfer *t)
 		return;
 	case LIBUSB_TRANSFER_STALL:
 		in->halted = 1;
+		/* The others would wait behind the halt. */
+		cancel_in();
 		break;
 	case LIBUSB_TRANSFER_ERROR:
 	case LIBUSB_TRANSFER_OVERFLOW:
@@ -164,15 +173,17 @@ static void again(void)
 	for (unsigned k = 0; k < TRANSFERS; k++) {
 		flying |= fido.in[k].in_flight;
 		halted |= fido.in[k].halted;
-		fido.in[k].halted = fido.in[k].halted && flying;
 	}
-	if (halted && !flying)
+	if (halted && !flying) {
 		libusb_clear_halt(fido.w->dev, fido.i->in_address);
+		for (unsigned k = 0; k < TRANSFERS; k++)
+			fido.in[k].halted = 0;
+	}
 	if (fido.out_halted)
 		libusb_clear_halt(fido.w->dev, fido.i->out_address);
 	fido.out_halted = 0;
 	for (unsigned k = 0; k < TRANSFERS; k++)
-		if (!fido.in[k].in_flight)
+		if (!fido.in[k].in_flight && !(halted && flying))
 			submit_in(&fido.in[k]);
 	if (fido.out_waits)
 		submit_out();
@@ -214,6 +225,7 @@ static const struct gk_worker_interface *find(const struct gk_worker *w)
 
 static int fido_start(struct gk_worker *w)
 {
+	memset(&fido, 0, sizeof(fido));
 	fido.w = w;
 	fido.i = find(w);
 	if (!fido.i || !fido.i->out_address)
@@ -266,9 +278,7 @@ static void fido_stop(struct gk_worker *w)
 
 	/* The callbacks submit nothing any more. */
 	w->done = 1;
-	for (unsigned k = 0; k < TRANSFERS; k++)
-		if (fido.in[k].in_flight)
-			libusb_cancel_transfer(fido.in[k].transfer);
+	cancel_in();
 	if (fido.out_flight)
 		libusb_cancel_transfer(fido.out);
 	/* At most half a second; the kernel ends what is left with the fd. */
