@@ -748,8 +748,8 @@ static void resync(void **state)
 	struct packet p;
 
 	(void)state;
-	for (int busy = 0; busy < 3; busy++) {
-		if (busy == 1)
+	for (int busy = 0; busy < 4; busy++) {
+		if (busy == 1 || busy == 3)
 			asks(0, cid, dev, 1);
 		if (busy == 2)
 			says(0, cid, GK_CTAPHID_CBOR, 100, NULL, 0);
@@ -759,7 +759,9 @@ static void resync(void **state)
 		silent();
 		/* Another channel than its own is no answer. */
 		init_answer(answer, (const uint8_t *)"resync..", dev + 1);
-		assert_int_equal(answers(dev, GK_CTAPHID_INIT, 17, answer, 17), 0);
+		if (busy < 3)
+			assert_int_equal(answers(dev, GK_CTAPHID_INIT, 17, answer, 17),
+					 0);
 		silent();
 		init_answer(answer, (const uint8_t *)"resync..", dev);
 		assert_int_equal(answers(dev, GK_CTAPHID_INIT, 17, answer, 17), 0);
@@ -860,6 +862,54 @@ static void overrun(void **state)
 	assert_int_equal(m.drain_cid, 0);
 }
 
+/* A client goes when the device has heard the half of its request. */
+static void half_a_request(void **state)
+{
+	uint32_t dev, cid = channel(0, &dev), dev1, cid1 = channel(1, &dev1);
+	uint8_t data[57] = { 0 };
+
+	(void)state;
+	says(0, cid, GK_CTAPHID_CBOR, 100, data, 57);
+	goes_on(0, cid, 0);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_CBOR);
+	gk_ctaphid_detach(&m, 0, now);
+	/* No CANCEL: it would be in the middle of a message. */
+	says(1, cid1, GK_CTAPHID_CBOR, 1, "\4", 1);
+	silent();
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\5", 1), 0);
+	assert_int_equal(at_device().cid, dev1);
+	assert_int_equal(answers(dev1, GK_CTAPHID_CBOR, 200, NULL, 0), 0);
+	at_client(1);
+	/* What cannot be the rest of an answer is not taken for it. */
+	gk_ctaphid_detach(&m, 1, now);
+	assert_int_equal(answers(dev1, GK_CTAPHID_CBOR, 200, NULL, 0), 0);
+	assert_int_equal(m.foreign, 1);
+	for (unsigned i = 0; i < 2 * GK_CTAPHID_FOREIGN; i++)
+		if (answers(dev1, GK_CTAPHID_CBOR, 1, "\0", 1) < 0)
+			return;
+	fail_msg("it may say anything");
+}
+
+/* INIT on a channel that is forgotten before its turn comes. */
+static void init_of_a_forgotten_channel(void **state)
+{
+	uint8_t answer[17];
+	uint32_t cid;
+
+	(void)state;
+	gk_ctaphid_attach(&m, 3, 1);
+	cid = channel(3, NULL);
+	says(3, GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 8, "12345678", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	says(3, cid, GK_CTAPHID_INIT, 8, "12345679", 8);
+	init_answer(answer, (const uint8_t *)"12345678", 4711);
+	assert_int_equal(answers(GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 17, answer, 17),
+			 0);
+	assert_int_equal(at_client(3).cmd, GK_CTAPHID_INIT);
+	assert_int_equal(at_device().cmd, -2);
+	hears_error(3, cid, GK_CTAPHID_INVALID_CHANNEL);
+}
+
 /* Clients that do not exist or are not there. */
 static void nobody(void **state)
 {
@@ -902,6 +952,8 @@ int main(void)
 		cmocka_unit_test_setup(own_limit, start),
 		cmocka_unit_test_setup(same_channel, start),
 		cmocka_unit_test_setup(overrun, start),
+		cmocka_unit_test_setup(half_a_request, start),
+		cmocka_unit_test_setup(init_of_a_forgotten_channel, start),
 		cmocka_unit_test_setup(nobody, start),
 	};
 
