@@ -30,6 +30,7 @@ def fido_channel(t: Test):
     t.unlock()
     t.wait_up()
     gate.require_up(t)
+    t.check(t.guest.ok(f"test -S {SOCKET}"), f"no {SOCKET} after the switch of the root")
     t.check(t.guest.until("test -c /dev/hidraw0", t.left(30)), "no /dev/hidraw0")
     listed = t.guest.output("fido2-token -L", 60)
     t.check("/dev/hidraw0: vendor=0xf1d0, product=0x0001" in listed, f"-L: {listed}")
