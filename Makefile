@@ -60,7 +60,7 @@ $(B)/gate/%:
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
 $(B)/obj/gatekeeper/domain/%.o: ALL_CFLAGS += -ffunction-sections -fdata-sections
-$(B)/obj/gatekeeper/domain/%.o $(B)/obj/tests/conformance/%.o: \
+$(B)/obj/gatekeeper/domain/%.o $(B)/obj/tests/conformance/%.o $(B)/obj/tests/domain/%.o: \
 	ALL_CFLAGS += -I/usr/include/libusb-1.0
 
 IMAGE := gatekeeper/domain/image
@@ -108,12 +108,8 @@ all: $(PROGRAMS) $(B)/gate-kernel $(B)/gate-image
 T := $(B)/tests
 REDIR := libusbredirparser-0.5
 UNIT := $(patsubst tests/unit/%.c,$(T)/unit/%,$(wildcard tests/unit/test_*.c))
+DOMAIN_TESTS := $(patsubst tests/domain/%.c,$(T)/domain/%,$(wildcard tests/domain/*.c))
 DOM0_TESTS := $(patsubst tests/dom0/%.c,$(T)/dom0/%,$(wildcard tests/dom0/*.c))
-# libusb is played by the test itself.
-DOMAIN_TESTS := $(T)/domain/test_worker_fido
-$(B)/obj/tests/domain/%.o: ALL_CFLAGS += -I/usr/include/libusb-1.0
-$(T)/domain/test_worker_fido: $(B)/obj/tests/domain/test_worker_fido.o \
-	$(B)/obj/gatekeeper/domain/worker_fido.o $(B)/libgkcore.a
 HANDOFF_TESTS := $(patsubst tests/handoff/%.c,$(T)/handoff/%,$(wildcard tests/handoff/test_*.c))
 # Not core alone: gatekeeperd; some of its files are replaced or included there.
 FUZZ_CPPFLAGS := -I. -Igatekeeper -Itests/fuzz -I/usr/include/libusb-1.0
@@ -125,6 +121,9 @@ SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 $(UNIT): $(T)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libgkcore.a
 $(DOM0_TESTS): $(T)/dom0/%: $(B)/obj/tests/dom0/%.o $(B)/libgkdom0.a $(B)/libgkcore.a
+$(T)/domain/test_worker_look: $(call domain_objs,worker_keyboard clock)
+$(DOMAIN_TESTS): $(T)/domain/test_%: $(B)/obj/tests/domain/test_%.o \
+	$(B)/obj/gatekeeper/domain/%.o $(B)/libgkcore.a
 $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/handoff/tree.o \
 	$(B)/libgkdom0.a $(B)/libgkcore.a
 $(T)/golden: $(B)/obj/tests/golden/golden.o $(B)/libgkcore.a

@@ -143,8 +143,15 @@ static void from_dom0(void *ctx, uint32_t events)
 	(void)events;
 	if (n <= 0)
 		return;
-	if (gk_link_decode(b, (size_t)n, GK_SIDE_DOM0, &f) || f.type != GK_LINK_FIDO ||
-	    f.device != ID)
+	if (gk_link_decode(b, (size_t)n, GK_SIDE_DOM0, &f))
+		abort();
+	/* As the link reader does. */
+	if (f.type == GK_LINK_PING) {
+		f.u.ping.reply = 1;
+		to_dom0(&f);
+		return;
+	}
+	if (f.type != GK_LINK_FIDO || f.device != ID)
 		abort();
 	if (f.generation == g.generation && g.key >= 0)
 		gk_ctaphid_from_client(&g.mux, LINK, f.u.fido.packet, gk_now_ms());

@@ -722,46 +722,64 @@ static void ends_at_too_many_devices(void **state)
 }
 
 /* Sends until the reader ends; gatekeeperd reads all there is if asked to. */
+/* Keys as fast as they are taken, many at once, so that the time goes to the
+ * reader. Its questions are answered: a flood is all that is wrong. */
 static int flood(struct run *r, int daemon_listens)
 {
 	uint64_t until = gk_now_ms() + 15000;
-	uint8_t buf[GK_LINK_FRAME_MAX], sink[512];
-	unsigned count = 0;
+	uint8_t frames[64 * GK_LINK_FRAME_MAX], sink[512];
+	size_t len = 0, sent = 0;
+	struct gk_frame f;
 
+	for (int i = 0; i < 64; i++) {
+		f = key(1, 1, 30, (uint8_t)(i % 2 == 0));
+		len += encode(&f, frames + len);
+	}
 	while (gk_now_ms() < until) {
-		struct gk_frame f = key(1, 1, 30, (uint8_t)(count++ & 1));
-		size_t len;
+		ssize_t n = send(r->gate, frames + sent, len - sent,
+				 MSG_DONTWAIT | MSG_NOSIGNAL);
 
-		f.u.key.value ^= 1;
-		len = encode(&f, buf);
-		if (send(r->gate, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-			if (errno != EAGAIN)
-				break;
-			/* All or nothing: a stream socket takes a small
-			 * write whole. */
-			count--;
+		if (n < 0 && errno != EAGAIN)
+			break;
+		if (n < 0)
 			usleep(1000);
-		}
+		else
+			sent = (sent + (size_t)n) % len;
 		while (daemon_listens &&
 		       recv(r->daemon, sink, sizeof(sink), MSG_DONTWAIT) > 0)
 			;
-		/* Keep its questions from filling our side. */
-		while (recv(r->gate, sink, sizeof(sink), MSG_DONTWAIT) > 0)
-			;
+		/* Only between two frames is there room for an answer. */
+		while (sent == 0 && gate_reads(r, &f, 0)) {
+			if (f.type != GK_LINK_PING || f.u.ping.reply)
+				continue;
+			f.u.ping.reply = 1;
+			sent = encode(&f, sink);
+			n = send(r->gate, sink, sent, MSG_NOSIGNAL);
+			assert_true(n == (ssize_t)sent || (n < 0 && errno == EPIPE));
+			sent = 0;
+		}
 	}
 	return end(r, PATIENCE_MS);
 }
 
+/* On a machine so busy that the reader does not get 8,000 frames read in a second
+ * there is no flood, and our answer lies behind what it has not read: again then. */
 static void ends_at_a_flood(void **state)
 {
 	struct gk_frame f = keyboard(1, 1);
+	int status = GK_LINK_EXIT_SILENT;
 	struct run r;
 
 	(void)state;
-	start(&r, NULL, 0);
-	open_session(&r);
-	gate_sends(&r, &f);
-	assert_int_equal(flood(&r, 1), GK_LINK_EXIT_VIOLATION);
+	for (int try = 0; try < 5 && status == GK_LINK_EXIT_SILENT; try++) {
+		if (try)
+			close(r.err);
+		start(&r, NULL, 0);
+		open_session(&r);
+		gate_sends(&r, &f);
+		status = flood(&r, 1);
+	}
+	assert_int_equal(status, GK_LINK_EXIT_VIOLATION);
 	said(&r, "KEY");
 }
 

@@ -306,7 +306,9 @@ static void gate_reads(struct life *l)
 		if (f.type == GK_LINK_HELLO) {
 			memcpy(l->nonce, f.u.hello.nonce, GK_LINK_NONCE);
 			put_frame(l, &f);
-		} else if (f.type == GK_LINK_PING && !f.u.ping.reply) {
+		} else if (f.type == GK_LINK_PING && !f.u.ping.reply &&
+			   /* gatekeeperd's own, whose answer would be passed on */
+			   f.u.ping.token != c.d.reader_token) {
 			f.u.ping.reply = 1;
 			put_frame(l, &f);
 		}
