@@ -1045,8 +1045,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				lights(&in);
 			else if (op & 16)
 				reader_closes();
-			else
+			else if ((op >> 5 & 1) && op >> 5 != 7)
 				program(&in);
+			else
 				f.deaf = op >> 5 == 7;
 			break;
 		}
