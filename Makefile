@@ -46,7 +46,7 @@ $(B)/obj/luks/key_jail.o: $(call bpf,luks/key_child)
 # ---- the gate domain: static, because its initramfs holds nothing else -------
 DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge kmsg \
 	link_server link_vchan log oom reduce spawn storm uevent
-DOMAIN_WORKER := worker worker_look worker_keyboard clock sandbox udev_absent
+DOMAIN_WORKER := worker worker_look worker_keyboard worker_fido clock sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
 STATIC := -static-pie -Wl,--gc-sections
 
@@ -169,8 +169,8 @@ $(T)/replay/supervisor $(T)/fuzz/supervisor: LIBS := -lcrypto
 
 include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/bench.mk
 
-TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) \
-	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
+	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
 	$(FIDO_TESTS) $(LUKS_TESTS) $(B)/luks.pot
 

@@ -43,9 +43,9 @@ depends() {
 }
 
 installkernel() {
-    # dom0's side of Xen, and the virtual keyboard.
+    # dom0's side of Xen, the virtual keyboard, virtual FIDO keys.
     hostonly='' instmods xen-pciback xen-gntdev xen-gntalloc xen-evtchn \
-        xen-privcmd xenfs uinput
+        xen-privcmd xenfs uinput uhid
     # Used by rd.gatekeeper.fallback=dom0-hid alone.
     hostonly='' instmods xhci-pci ehci-pci ohci-pci uhci-hcd usbhid hid-generic
 }

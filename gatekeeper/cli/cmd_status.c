@@ -77,7 +77,7 @@ static void print_devices(const char *json)
 {
 	static const char begin[] = "{\"port\":";
 	const char *s = strstr(json, "\"devices\":["), *end;
-	char port[64], vid[8], pid[8], number[16];
+	char port[64], vid[8], pid[8], number[16], clients[8];
 
 	end = s ? strstr(s, "\"times_ms\"") : NULL;
 	if (!end)
@@ -93,6 +93,10 @@ static void print_devices(const char *json)
 		print_reason(s);
 		if (number[0])
 			printf("  type %s and Enter on it\n", number);
+		member(s, "fido_clients", clients, sizeof(clients));
+		if (clients[0])
+			printf("  FIDO key, used by %s program%s\n", clients,
+			       strcmp(clients, "1") ? "s" : "");
 		print_interfaces(next(s, after, "\"interfaces\":["), after);
 	}
 }

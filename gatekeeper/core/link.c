@@ -40,6 +40,8 @@ static const struct link_type {
 	[GK_LINK_LOG] = { 124, FROM_GATE | FROM_WORKER, ABOUT_EITHER, "LOG" },
 	[GK_LINK_FOUND] = { 8, FROM_WORKER, ABOUT_LINK, "FOUND" },
 	[GK_LINK_GRANT] = { 4, FROM_SUPERVISOR, ABOUT_LINK, "GRANT" },
+	[GK_LINK_FIDO] = { GK_LINK_REPORT, FROM_GATE | FROM_DOM0 | FROM_WORKER |
+			   FROM_SUPERVISOR, ABOUT_DEVICE, "FIDO" },
 };
 
 static const struct link_type *type_of(uint8_t type)
@@ -288,6 +290,8 @@ static int check_frame(const struct gk_frame *f, enum gk_link_side from)
 		return check_found(&f->u.found);
 	case GK_LINK_GRANT:
 		return is_one_role(f->u.grant.role) ? GK_OK : GK_ERR_VALUE;
+	case GK_LINK_FIDO:
+		return GK_OK;
 	}
 	return GK_ERR_TYPE;
 }
@@ -388,6 +392,9 @@ static int get_payload(struct gk_reader *r, struct gk_frame *f)
 		f->u.grant.interface = gk_get_u8(r);
 		f->u.grant.role = gk_get_u8(r);
 		get_zero(r, 2, &dirt);
+		break;
+	case GK_LINK_FIDO:
+		gk_get_bytes(r, f->u.fido.packet, sizeof(f->u.fido.packet));
 		break;
 	}
 	err = gk_reader_end(r);
@@ -520,6 +527,9 @@ static void put_payload(struct gk_writer *w, const struct gk_frame *f)
 		gk_put_u8(w, f->u.grant.interface);
 		gk_put_u8(w, f->u.grant.role);
 		put_zero(w, 2);
+		break;
+	case GK_LINK_FIDO:
+		gk_put_bytes(w, f->u.fido.packet, sizeof(f->u.fido.packet));
 		break;
 	}
 }

@@ -35,6 +35,7 @@ enum {
 	GK_SHA256 = 32,
 	GK_SHOWN_INTERFACES = 8,	/* interfaces told in DEVICE */
 	GK_LINK_BUILTIN = 0x8000,	/* bit of gk_link_device.rule */
+	GK_LINK_REPORT = 64,		/* bytes of a FIDO report */
 };
 
 enum gk_link_type {
@@ -50,14 +51,18 @@ enum gk_link_type {
 	/* Inside the gate only. */
 	GK_LINK_FOUND = 10,	/* worker: what an interface can be */
 	GK_LINK_GRANT = 11,	/* supervisor: what it may be */
+	/* On the link again. */
+	GK_LINK_FIDO = 12,	/* both ways: one CTAPHID packet */
 };
 
 /* Who sent a frame; some types go one way only. */
 enum gk_link_side {
 	GK_SIDE_GATE = 0,
 	GK_SIDE_DOM0 = 1,
-	GK_SIDE_WORKER = 2,	/* gate's worker -> supervisor: FOUND, KEY, LOG, PING */
-	GK_SIDE_SUPERVISOR = 3,	/* supervisor -> worker: GRANT, LED, QUIESCE, PING */
+	/* gate's worker -> supervisor: FOUND, KEY, FIDO, LOG, PING */
+	GK_SIDE_WORKER = 2,
+	/* supervisor -> worker: GRANT, LED, FIDO, QUIESCE, PING */
+	GK_SIDE_SUPERVISOR = 3,
 };
 
 /* What an admitted interface may be: bits, for asked and granted. */
@@ -164,6 +169,12 @@ struct gk_link_grant {
 	uint8_t role;		/* one enum gk_role bit */
 };
 
+/* To or from an admitted security key: a report without its number, CTAP 2.1
+ * 11.2.4; what it says is for core/ctaphid.h. */
+struct gk_link_fido {
+	uint8_t packet[GK_LINK_REPORT];
+};
+
 struct gk_frame {
 	uint8_t type;		/* enum gk_link_type */
 	uint32_t device;
@@ -180,6 +191,7 @@ struct gk_frame {
 		struct gk_link_log log;
 		struct gk_link_found found;
 		struct gk_link_grant grant;
+		struct gk_link_fido fido;
 	} u;
 };
 

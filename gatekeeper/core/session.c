@@ -51,6 +51,7 @@ static int flood(struct gk_session *s, const struct gk_frame *f, uint64_t now_ms
 		s->window_start_ms = now_ms;
 		s->window_frames = 0;
 		s->window_keys = 0;
+		s->window_fido = 0;
 	}
 	if (s->window_frames >= GK_SESSION_FRAMES)
 		return GK_ERR_LIMIT;
@@ -59,6 +60,11 @@ static int flood(struct gk_session *s, const struct gk_frame *f, uint64_t now_ms
 		if (s->window_keys >= GK_SESSION_KEYS)
 			return GK_ERR_LIMIT;
 		s->window_keys++;
+	}
+	if (f->type == GK_LINK_FIDO) {
+		if (s->window_fido >= GK_SESSION_FIDO)
+			return GK_ERR_LIMIT;
+		s->window_fido++;
 	}
 	return GK_OK;
 }
@@ -109,12 +115,12 @@ static int on_gone(struct gk_session *s, const struct gk_frame *f)
 	return 0;
 }
 
-static int is_keyboard(const struct gk_session_device *d)
+static int has_role(const struct gk_session_device *d, uint8_t role)
 {
 	if (d->info.verdict != GK_VERDICT_ADMITTED &&
 	    d->info.verdict != GK_VERDICT_PARTLY)
 		return 0;
-	return (d->info.granted & GK_ROLE_KEYBOARD) != 0;
+	return (d->info.granted & role) != 0;
 }
 
 static int on_key(struct gk_session *s, const struct gk_frame *f)
@@ -124,11 +130,20 @@ static int on_key(struct gk_session *s, const struct gk_frame *f)
 
 	if (k->code < 1 || k->code > 255 || k->value > 1)
 		return GK_ERR_VALUE;
-	if (!d || d->generation != f->generation || !is_keyboard(d))
+	if (!d || d->generation != f->generation || !has_role(d, GK_ROLE_KEYBOARD))
 		return GK_ERR_ORDER;
 	if (is_down(d, k->code) == k->value)
 		return 1;
 	d->down[k->code >> 3] ^= (uint8_t)(1u << (k->code & 7));
+	return 0;
+}
+
+static int on_fido(struct gk_session *s, const struct gk_frame *f)
+{
+	struct gk_session_device *d = gk_session_find(s, f->device);
+
+	if (!d || d->generation != f->generation || !has_role(d, GK_ROLE_FIDO))
+		return GK_ERR_ORDER;
 	return 0;
 }
 
@@ -163,6 +178,7 @@ int gk_session_frame(struct gk_session *s, const struct gk_frame *f, uint64_t no
 	case GK_LINK_DEVICE:
 	case GK_LINK_GONE:
 	case GK_LINK_KEY:
+	case GK_LINK_FIDO:
 	case GK_LINK_QUIESCED:
 		break;
 	default:
@@ -178,5 +194,7 @@ int gk_session_frame(struct gk_session *s, const struct gk_frame *f, uint64_t no
 		return on_gone(s, f);
 	if (f->type == GK_LINK_KEY)
 		return on_key(s, f);
+	if (f->type == GK_LINK_FIDO)
+		return on_fido(s, f);
 	return on_quiesced(s);
 }

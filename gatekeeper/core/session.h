@@ -24,9 +24,10 @@ struct gk_session {
 	uint8_t quiesced;	/* and answered: nothing more may come but PING, LOG */
 	uint32_t last_generation;	/* generations only go up */
 	struct gk_session_device dev[GK_LINK_DEVICES];
-	/* Flood bound: KEY frames in the current window. */
+	/* Flood bound: frames in the current window. */
 	uint64_t window_start_ms;
 	uint32_t window_keys;
+	uint32_t window_fido;
 	uint32_t window_frames;
 };
 
@@ -37,7 +38,10 @@ enum {
 	 * 6,000 key changes a second; people stay below 100.
 	 */
 	GK_SESSION_KEYS = 8000,		/* KEY frames a window */
-	GK_SESSION_FRAMES = 10000,	/* frames of all types a window */
+	/* A key at full speed makes at most 1,000 packets a second, and one
+	 * that is in use a tenth of it. */
+	GK_SESSION_FIDO = 4000,		/* FIDO frames a window */
+	GK_SESSION_FRAMES = 14000,	/* frames of all types a window */
 };
 
 void gk_session_init(struct gk_session *s, const uint8_t nonce[GK_LINK_NONCE]);
@@ -49,7 +53,8 @@ void gk_session_init(struct gk_session *s, const uint8_t nonce[GK_LINK_NONCE]);
  * it is up, down when it is down); or an error: close the link.
  * DEVICE fills a slot (same id again with a higher generation replaces it,
  * keys cleared); GONE frees it; KEY needs an admitted keyboard in its slot with
- * the same generation, else GK_ERR_ORDER. A replacing DEVICE or GONE leaves to
+ * the same generation, FIDO one that is admitted as that, else GK_ERR_ORDER.
+ * A replacing DEVICE or GONE leaves to
  * the caller what it must release: read s->dev[].down BEFORE calling, or use
  * gk_session_find() first.
  */

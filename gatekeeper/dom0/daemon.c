@@ -34,6 +34,12 @@ void gk_daemon_status(struct gk_daemon *d, struct gk_status *s)
 		.events = &d->events,
 		.times = d->times,
 	};
+	for (int i = 0; i < GK_LINK_DEVICES; i++) {
+		int clients = gk_fido_clients(d, i);
+
+		s->fido[i] = clients >= 0;
+		s->fido_clients[i] = clients > 0 ? (uint8_t)clients : 0;
+	}
 	for (int i = 0; i < GK_LINK_DEVICES; i++)
 		if (c[i].counts == GK_COUNTS_ASKED)
 			s->number[i] = c[i].challenge.number;
@@ -114,6 +120,7 @@ void gk_daemon_switched_root(struct gk_daemon *d)
 
 	d->in_initrd = 0;
 	d->keyboard.let_by = gk_options_let_by(&d->opt, 1);
+	gk_fido_switched_root(d);
 	gk_keyboards_load(d);
 	gk_keyboards_keep(d);
 	/* From here on the screen belongs to the system. */

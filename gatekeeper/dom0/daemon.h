@@ -5,6 +5,7 @@
  *   link_client.c  the link reader process and its packets
  *   devices.c      what a frame of the gate means: keys, lights, messages
  *   keyboards.c    which keyboards count
+ *   fido.c         security keys: sockets and HID devices
  *   handover.c     a handoff: check, quiesce, run
  *   control.c      the control socket
  *   fallback.c     dom0-hid
@@ -20,6 +21,7 @@
 #include "core/session.h"
 #include "dom0/controllers.h"
 #include "dom0/events.h"
+#include "dom0/fido.h"
 #include "dom0/gate_config.h"
 #include "dom0/gate_rules.h"
 #include "dom0/keyboard.h"
@@ -122,6 +124,7 @@ struct gk_daemon {
 	struct gk_session session;
 	struct gk_gate_rules rules;	/* those of the gate that runs */
 	struct gk_keyboards keyboards;
+	struct gk_fido fido;
 	struct gk_events events;
 	struct gk_timer events_timer;
 	char violation[GK_CAUSE_MAX];	/* what the reader said of it, "" */
@@ -173,8 +176,8 @@ int gk_gate_is_alive(const struct gk_daemon *d);
 int gk_link_start(struct gk_daemon *d, unsigned timeout_s) GK_MUST_CHECK;
 /* gk_link_stop: ends the reader; all keys up. */
 void gk_link_stop(struct gk_daemon *d);
-/* gk_link_send: best effort; never waits. */
-void gk_link_send(struct gk_daemon *d, const struct gk_frame *f);
+/* gk_link_send: best effort; never waits. GK_ERR_LIMIT: there is no room now. */
+int gk_link_send(struct gk_daemon *d, const struct gk_frame *f);
 /* gk_link_watch: the session has begun: from now on the reader is asked whether it
  * is alive. gk_link_answered: what it says to that. */
 void gk_link_watch(struct gk_daemon *d);

@@ -37,6 +37,20 @@ static int is_keyboard(const struct gk_link_device *d)
 	       (d->granted & GK_ROLE_KEYBOARD);
 }
 
+static int is_fido(const struct gk_link_device *d)
+{
+	return (d->verdict == GK_VERDICT_ADMITTED ||
+		d->verdict == GK_VERDICT_PARTLY) &&
+	       (d->granted & GK_ROLE_FIDO);
+}
+
+static const char *admitted_as(const struct gk_link_device *i)
+{
+	if (is_fido(i))
+		return is_keyboard(i) ? "keyboard and FIDO key" : "FIDO key";
+	return is_keyboard(i) ? "keyboard" : gk_class_text(gk_device_class(i));
+}
+
 const char *gk_devices_kind(const struct gk_link_device *i)
 {
 	static char text[40];
@@ -177,8 +191,7 @@ static void say_device(struct gk_daemon *d, int slot, const struct gk_link_devic
 	case GK_VERDICT_PARTLY:
 		gk_screen_say(&d->screen, LOG_NOTICE,
 			      "%s on port %s (%04x:%04x) admitted%s%s%s",
-			      is_keyboard(i) ? "keyboard" :
-			      gk_class_text(gk_device_class(i)), port, i->vid,
+			      admitted_as(i), port, i->vid,
 			      i->pid, i->verdict == GK_VERDICT_PARTLY ?
 			      " in part" : "",
 			      c->counts == GK_COUNTS_REFUSED ?
@@ -222,9 +235,10 @@ static void on_gone(struct gk_daemon *d, const struct gk_link_device *was,
 		return;
 	note_event(d, was, GK_EVENT_GONE, reason);
 	gk_devices_port(d, was, port);
-	if (is_keyboard(was) && reason != GK_REASON_QUIESCED)
+	if ((is_keyboard(was) || is_fido(was)) && reason != GK_REASON_QUIESCED)
 		gk_screen_say(&d->screen, LOG_NOTICE,
-			      "keyboard on port %s (%04x:%04x) gone: %s", port,
+			      "%s on port %s (%04x:%04x) gone: %s",
+			      admitted_as(was), port,
 			      was->vid, was->pid, gk_reason_gone_text(reason));
 	else
 		gk_log(LOG_INFO, "device on port %s (%04x:%04x) gone: %s", port,
@@ -286,6 +300,7 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 	/* The reader has bounded the rate where the frames came in; we read
 	 * them later, all at once perhaps. */
 	d->session.window_keys = 0;
+	d->session.window_fido = 0;
 	d->session.window_frames = 0;
 	err = gk_session_frame(&d->session, f, gk_now_ms());
 	if (err)
@@ -296,12 +311,14 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 		break;
 	case GK_LINK_DEVICE:
 		gk_keyboards_device(d, slot_of(d, f->device));
+		gk_fido_device(d, slot_of(d, f->device));
 		/* What the one before it in this slot held is let go. */
 		sync_keys(d);
 		break;
 	case GK_LINK_GONE:
 		on_gone(d, &was, f->u.gone.reason);
 		gk_keyboards_gone(d, slot);
+		gk_fido_gone(d, slot);
 		sync_keys(d);
 		break;
 	case GK_LINK_KEY:
@@ -309,12 +326,16 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 		break;
 	case GK_LINK_QUIESCED:
 		gk_devices_all_up(d);
+		gk_fido_reset(d);
 		gk_handover_quiesced(d, &f->u.quiesced);
 		break;
 	case GK_LINK_LOG:
 		if (!quiet(d))
 			gk_log(f->u.log.level, "gate: %.*s", f->u.log.len,
 			       f->u.log.text);
+		break;
+	case GK_LINK_FIDO:
+		gk_fido_packet(d, slot, f->u.fido.packet);
 		break;
 	case GK_LINK_PING:
 		gk_link_answered(d, &f->u.ping);

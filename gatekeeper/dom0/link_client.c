@@ -27,6 +27,7 @@ static void close_link(struct gk_daemon *d)
 	d->session_begun = 0;
 	memset(&d->session, 0, sizeof(d->session));
 	gk_keyboards_reset(d);
+	gk_fido_reset(d);
 	gk_devices_all_up(d);
 }
 
@@ -99,6 +100,7 @@ static void on_packet(void *ctx, uint32_t events)
 			/* How it ended is told by its exit status. */
 			gk_loop_del(d->loop, d->link_fd);
 			gk_devices_all_up(d);
+			gk_fido_reset(d);
 			gk_timer_set(d->loop, &d->reader_timer,
 				     GK_READER_END_MS, does_not_end, d);
 			return;
@@ -228,7 +230,7 @@ int gk_link_start(struct gk_daemon *d, unsigned timeout_s)
 	return 0;
 }
 
-void gk_link_send(struct gk_daemon *d, const struct gk_frame *f)
+int gk_link_send(struct gk_daemon *d, const struct gk_frame *f)
 {
 	uint8_t buf[GK_LINK_FRAME_MAX];
 	int n = gk_link_encode(f, GK_SIDE_DOM0, buf, sizeof(buf));
@@ -236,10 +238,15 @@ void gk_link_send(struct gk_daemon *d, const struct gk_frame *f)
 	if (n < 0) {
 		gk_log(LOG_ERR, "%s not sent: %s", gk_link_type_name(f->type),
 		       gk_strerror(n));
-		return;
+		return n;
 	}
-	if (d->link_fd >= 0 &&
-	    send(d->link_fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		gk_log(LOG_DEBUG, "%s not sent: %s",
-		       gk_link_type_name(f->type), strerror(errno));
+	if (d->link_fd < 0)
+		return GK_ERR_CLOSED;
+	if (send(d->link_fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n)
+		return 0;
+	if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+		return GK_ERR_LIMIT;
+	gk_log(LOG_DEBUG, "%s not sent: %s", gk_link_type_name(f->type),
+	       strerror(errno));
+	return GK_ERR_SYSTEM;
 }

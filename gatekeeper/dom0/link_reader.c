@@ -40,6 +40,10 @@ enum {
 	 * or has no time for us. That is nobody's silence. */
 	AWAY_MS = 500,
 	QUEUE = 16,		/* frames that wait for room in the ring */
+	/* So many, and gatekeeperd is not read: FIDO messages are longer than
+	 * the ring. */
+	QUEUE_BUSY = 8,
+	ROOM_MS = 5,		/* between two looks for room */
 	BATCH = 64,		/* frames between two looks at the clock */
 	/* Rings of the bell in a second; GK_SESSION_FRAMES, with room for
 	 * those that only say that the gate has read. */
@@ -311,7 +315,7 @@ static void drain(struct reader *r)
 
 static void read_parent(struct reader *r)
 {
-	for (int i = 0; i < BATCH; i++) {
+	for (int i = 0; i < BATCH && r->queued < QUEUE_BUSY; i++) {
 		/* One byte more than a frame shows a packet that is too long. */
 		uint8_t buf[GK_LINK_FRAME_MAX + 1];
 		struct gk_frame f;
@@ -334,6 +338,7 @@ static void read_parent(struct reader *r)
 			to_gate(r, &f);
 			break;
 		case GK_LINK_LED:
+		case GK_LINK_FIDO:
 		case GK_LINK_PING:
 			to_gate(r, &f);
 			break;
@@ -427,7 +432,9 @@ static void run(struct reader *r)
 		forgive(r);
 		wait = clockwork(r);
 		flush_to_gate(r);
-		p[0] = (struct pollfd){ .fd = PARENT_FD, .events = POLLIN };
+		p[0] = (struct pollfd){ .fd = PARENT_FD };
+		if (r->queued < QUEUE_BUSY)
+			p[0].events |= POLLIN;
 		if (r->up.len)
 			p[0].events |= POLLOUT;
 		p[1] = (struct pollfd){ .fd = gk_channel_fd(&r->ch),
@@ -436,8 +443,8 @@ static void run(struct reader *r)
 		if (r->up.len && !r->ch.vchan)
 			p[1].events &= (short)~POLLIN;
 		/* Room in the ring rings no bell for who did not ask. */
-		if (r->queued && wait > 20)
-			wait = 20;
+		if (r->queued && wait > ROOM_MS)
+			wait = ROOM_MS;
 		if (more && !r->up.len)
 			wait = 0;
 		r->turn_wait = (uint64_t)wait;

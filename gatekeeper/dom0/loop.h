@@ -14,8 +14,9 @@
 #include "core/error.h"
 
 enum {
-	GK_WATCHES = 48,
-	GK_TIMERS = 48,
+	/* Of 16 FIDO keys each its socket, four programs and a HID device. */
+	GK_WATCHES = 48 + 16 * 6,
+	GK_TIMERS = 48 + 16,
 	GK_CHILDREN = 8,
 	GK_CHILD_OUT = 8192,	/* bytes kept of what a child says */
 };

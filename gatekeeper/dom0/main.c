@@ -202,6 +202,7 @@ static int run(void)
 	gk_screen_init(&d.screen, d.loop, d.in_initrd || d.opt.debug);
 	gk_keyboards_load(&d);
 	gk_devices_load(&d);
+	gk_fido_start(&d);
 	if (!d.in_initrd)
 		gk_keyboards_keep(&d);
 	if (!d.opt.enabled) {

@@ -19,6 +19,7 @@ void gk_options_default(struct gk_options *o)
 		.restart_window_s = 600,
 		.vt_switching = GK_WHEN_AFTER_UNLOCK,
 		.ctrl_alt_del = GK_WHEN_NEVER,
+		.uhid = GK_UHID_AFTER_BOOT,
 	};
 }
 
@@ -84,6 +85,19 @@ static int set_language(char *out, size_t cap, const char *s)
 	return 0;
 }
 
+static int set_uhid(enum gk_uhid_mode *out, const char *s)
+{
+	if (!strcmp(s, "no"))
+		*out = GK_UHID_NO;
+	else if (!strcmp(s, "after-boot"))
+		*out = GK_UHID_AFTER_BOOT;
+	else if (!strcmp(s, "always"))
+		*out = GK_UHID_ALWAYS;
+	else
+		return -1;
+	return 0;
+}
+
 static int set_path(char *out, size_t cap, const char *s)
 {
 	if (*s != '/' || strlen(s) >= cap || strpbrk(s, " \t"))
@@ -113,6 +127,8 @@ static int set(struct gk_options *o, const char *key, const char *value)
 		return set_when(&o->ctrl_alt_del, value);
 	if (!strcmp(key, "language"))
 		return set_language(o->language, sizeof(o->language), value);
+	if (!strcmp(key, "uhid"))
+		return set_uhid(&o->uhid, value);
 	if (!strcmp(key, "sys_usb_config"))
 		return set_path(o->sys_usb_config, sizeof(o->sys_usb_config),
 				value);

@@ -173,6 +173,10 @@ static void put_device(struct gk_json *j, const struct gk_status *s, int slot)
 	gk_json_string(j, "rule_text", rule_text(s->rules, i->rule, line,
 						 sizeof(line)));
 	gk_json_string(j, "number_to_type", s->number[slot]);
+	if (s->fido[slot])
+		gk_json_number(j, "fido_clients", s->fido_clients[slot]);
+	else
+		gk_json_null(j, "fido_clients");
 	put_roles(j, "asked", i->asked);
 	put_roles(j, "granted", i->granted);
 	for (int b = 0; b < GK_SHA256; b++)

@@ -62,6 +62,9 @@ struct gk_status {
 	const struct gk_session *session;	/* NULL: none; as dom0 sees it */
 	/* Per device of it the number that it has to type, NULL: none. */
 	const char *number[GK_LINK_DEVICES];
+	/* Per device of it: it is a FIDO key that can be used, by how many
+	 * programs it is. */
+	uint8_t fido[GK_LINK_DEVICES], fido_clients[GK_LINK_DEVICES];
 	const struct gk_gate_rules *rules;	/* NULL: not loaded yet */
 	const struct gk_events *events;		/* NULL: none */
 	struct gk_times times;

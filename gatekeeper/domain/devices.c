@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "core/ctaphid.h"
 #include "core/keycode.h"
 #include "core/session.h"
 #include "inventory.h"
@@ -37,6 +38,10 @@ enum {
 	KEYS_ALL_MAX = 3000,
 	KEYS_SHARE = 60,
 	KEYS_ALL_END = GK_SESSION_KEYS / 2,
+	/* FIDO frames a second: eight of the longest messages, of one device,
+	 * and of all; for the latter see above. */
+	FIDO_MAX = 8 * GK_CTAPHID_PACKETS,
+	FIDO_ALL_END = GK_SESSION_FIDO / 2,
 	RATE_MS = 1000,
 	/* Of the link's queue (GK_LINK_QUEUE): one that types faster than dom0
 	 * reads must not fill it, which would end the session for all. Looked
@@ -89,7 +94,7 @@ struct device {
 	int retried;		/* the one time that there is */
 	uint64_t lost_ms;	/* when its socket closed, 0: it has not */
 	uint64_t window_ms;	/* of the rates */
-	unsigned keys, frames, logs;
+	unsigned keys, fido, frames, logs;
 	uint64_t asked_ms, token;	/* the watchdog's last question */
 	int answered;
 	long cpu_ms;
@@ -100,8 +105,8 @@ static struct {
 	const struct gk_devices_ops *ops;
 	struct device dev[GK_LINK_DEVICES];
 	uint32_t generation;
-	uint64_t window_ms;	/* of keys */
-	unsigned keys;		/* of all devices */
+	uint64_t window_ms;	/* of keys and FIDO frames, of all devices */
+	unsigned keys, fido;
 	int stopping, full;
 	uint64_t tick_ms;	/* the last one */
 	/* Refused, and not worth a slot when there was none left: not judged
@@ -510,15 +515,21 @@ static void on_ping(struct device *d, const struct gk_link_ping *p)
 		d->answered = 1;
 }
 
-/* 1: with it there are too many keys of all devices together. */
-static int all_too_fast(const struct device *d)
+static void count_all(void)
 {
 	uint64_t now = gk_clock_ms();
 
 	if (now - st.window_ms >= RATE_MS) {
 		st.window_ms = now;
 		st.keys = 0;
+		st.fido = 0;
 	}
+}
+
+/* 1: with it there are too many keys of all devices together. */
+static int all_too_fast(const struct device *d)
+{
+	count_all();
 	st.keys++;
 	return st.keys > KEYS_ALL_END ||
 	       (st.keys > KEYS_ALL_MAX && d->keys > KEYS_SHARE);
@@ -542,6 +553,20 @@ static void on_key(struct device *d, const struct gk_frame *f)
 		st.ops->send(f);
 }
 
+/* What is in it is between its worker and dom0: both look at it. */
+static void on_fido(struct device *d, const struct gk_frame *f)
+{
+	if (d->stage != SERVING || !(d->c.info.granted & GK_ROLE_FIDO))
+		return;
+	count_all();
+	if (++d->fido > FIDO_MAX || ++st.fido > FIDO_ALL_END ||
+	    (d->fido % WAITING_LOOK == 0 &&
+	     st.ops->waiting(id_of(d)) > WAITING_MAX))
+		put_out(d, GK_REASON_FLOOD);
+	else
+		st.ops->send(f);
+}
+
 static int too_fast(struct device *d)
 {
 	uint64_t now = gk_clock_ms();
@@ -549,6 +574,7 @@ static int too_fast(struct device *d)
 	if (now - d->window_ms >= RATE_MS) {
 		d->window_ms = now;
 		d->keys = 0;
+		d->fido = 0;
 		d->frames = 0;
 	}
 	return ++d->frames > FRAMES_MAX;
@@ -566,6 +592,9 @@ static void from_worker(struct device *d, struct gk_frame *f)
 	switch ((enum gk_link_type)f->type) {
 	case GK_LINK_KEY:
 		on_key(d, f);
+		return;
+	case GK_LINK_FIDO:
+		on_fido(d, f);
 		return;
 	case GK_LINK_LOG:
 		if (told(d) && d->logs++ < LOGS_MAX)
@@ -769,6 +798,8 @@ void gk_devices_to_worker(const struct gk_frame *f)
 	if (f->device == 0 || f->device > GK_LINK_DEVICES)
 		return;
 	d = &st.dev[f->device - 1];
+	if (f->type == GK_LINK_FIDO && !(d->c.info.granted & GK_ROLE_FIDO))
+		return;
 	if (d->used && d->stage == SERVING && d->generation == f->generation)
 		to_worker(d, *f);
 }

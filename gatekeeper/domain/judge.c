@@ -142,6 +142,7 @@ static void candidates(struct gk_case *c, const struct gk_judgement *j)
 		k->number = itf->number;
 		k->fits = j->role[i];
 		k->in_address = itf->in.address;
+		k->out_address = itf->out.address;
 		k->in_size = itf->in.max_packet;
 		k->kind = GK_KIND_HID;
 		if (itf->base_class == CLASS_SMARTCARD)

@@ -121,8 +121,8 @@ static void worker_exec(const struct gk_case *c, uid_t uid, int usb, int sock)
 	for (unsigned i = 0; i < c->candidates; i++) {
 		const struct gk_candidate *k = &c->candidate[i];
 		const unsigned word[GK_WORKER_WORDS] = {
-			k->number, k->kind, k->fits, k->in_address, k->in_size,
-			k->report_len,
+			k->number, k->kind, k->fits, k->in_address, k->out_address,
+			k->in_size, k->report_len,
 		};
 
 		mask |= 1u << k->number;

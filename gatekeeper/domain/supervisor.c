@@ -188,6 +188,7 @@ static void from_dom0(const struct gk_frame *f)
 		answer_ping(f);
 		return;
 	case GK_LINK_LED:
+	case GK_LINK_FIDO:
 		gk_devices_to_worker(f);
 		return;
 	case GK_LINK_QUIESCE:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * worker UID {INTERFACE KIND FITS IN_ADDRESS IN_SIZE REPORT_LEN}...
+ * worker UID {INTERFACE KIND FITS IN_ADDRESS OUT_ADDRESS IN_SIZE REPORT_LEN}...
  * Enters its jail, looks at its interfaces, serves those it is granted.
  */
 #include "worker.h"
@@ -22,6 +22,7 @@ enum { POLL_FDS = 16, SEND_WAIT_MS = 1000, TICK_MS = 30 };
 /* An interface with another role is claimed, so that it is nobody else's. */
 static const struct gk_worker_role *const roles[] = {
 	&gk_worker_keyboard,
+	&gk_worker_fido,
 };
 
 enum { ROLES = sizeof(roles) / sizeof(roles[0]) };
@@ -123,6 +124,10 @@ static void handle(struct gk_worker *w, struct gk_frame *f)
 		if (w->serving && has_role(w, GK_ROLE_KEYBOARD))
 			gk_worker_keyboard.frame(w, f);
 		return;
+	case GK_LINK_FIDO:
+		if (w->serving && has_role(w, GK_ROLE_FIDO))
+			gk_worker_fido.frame(w, f);
+		return;
 	/* The codec lets a supervisor send none of these. */
 	case GK_LINK_HELLO:
 	case GK_LINK_DEVICE:
@@ -149,6 +154,14 @@ static void from_supervisor(struct gk_worker *w)
 		handle(w, &f);
 }
 
+static void tick(struct gk_worker *w)
+{
+	w->retry = 0;
+	for (size_t i = 0; i < ROLES && !w->done; i++)
+		if (w->serving && has_role(w, roles[i]->role))
+			roles[i]->tick(w);
+}
+
 /* Waits for libusb's fds and the supervisor's socket, and serves both. */
 static void turn(struct gk_worker *w)
 {
@@ -173,7 +186,7 @@ static void turn(struct gk_worker *w)
 	if (p[0].revents)
 		from_supervisor(w);
 	if (w->retry && !w->done)
-		gk_worker_keyboard.tick(w);
+		tick(w);
 }
 
 static int number(const char *s, unsigned max, unsigned *out)
@@ -207,7 +220,8 @@ static int usb_open(struct gk_worker *w)
 static int read_interfaces(struct gk_worker *w, int argc, char **argv)
 {
 	static const unsigned most[GK_WORKER_WORDS] = {
-		31, GK_KINDS - 1, GK_ROLE_ALL, 255, GK_WORKER_REPORT, GK_HID_DESC_MAX,
+		31, GK_KINDS - 1, GK_ROLE_ALL, 255, 255, GK_WORKER_REPORT,
+		GK_HID_DESC_MAX,
 	};
 
 	for (int i = 0; i < argc; i += GK_WORKER_WORDS) {
@@ -223,8 +237,9 @@ static int read_interfaces(struct gk_worker *w, int argc, char **argv)
 		itf->kind = (uint8_t)v[1];
 		itf->fits = (uint8_t)v[2];
 		itf->in_address = (uint8_t)v[3];
-		itf->in_size = (uint16_t)v[4];
-		itf->report_len = (uint16_t)v[5];
+		itf->out_address = (uint8_t)v[4];
+		itf->in_size = (uint16_t)v[5];
+		itf->report_len = (uint16_t)v[6];
 	}
 	return w->interfaces ? GK_OK : GK_ERR_VALUE;
 }

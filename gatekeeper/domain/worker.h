@@ -18,7 +18,7 @@
 
 enum {
 	GK_WORKER_UID = 1000,	/* + the device's slot: no two workers share one */
-	GK_WORKER_WORDS = 6,	/* of an interface on the command line */
+	GK_WORKER_WORDS = 7,	/* of an interface on the command line */
 	/* Bytes of an input report of a keyboard that is served; the largest
 	 * wMaxPacketSize (USB 2.0 9.6.6). Real ones: 8 to 64. */
 	GK_WORKER_REPORT = 1024,
@@ -48,6 +48,7 @@ struct gk_worker_interface {
 	uint8_t kind;		/* enum gk_worker_kind */
 	uint8_t fits;		/* enum gk_role bits it may be found to be */
 	uint8_t in_address;	/* interrupt IN endpoint */
+	uint8_t out_address;	/* interrupt OUT endpoint, 0: none */
 	uint16_t in_size;	/* its wMaxPacketSize */
 	uint16_t report_len;	/* bytes of its report descriptor, 0: none to read */
 	uint8_t role;		/* granted: one bit, or 0 */
@@ -85,11 +86,13 @@ struct gk_worker_role {
 	uint8_t role;		/* enum gk_role */
 	int (*start)(struct gk_worker *w);	/* GK_OK or an error */
 	void (*frame)(struct gk_worker *w, const struct gk_frame *f);
-	/* Called about every 30 ms while w->retry is set. */
+	/* Called within 30 ms when w->retry is set, which is then cleared: it
+	 * sets it again to be called again. */
 	void (*tick)(struct gk_worker *w);
 	void (*stop)(struct gk_worker *w);
 };
 
 extern const struct gk_worker_role gk_worker_keyboard;
+extern const struct gk_worker_role gk_worker_fido;
 
 #endif

@@ -188,13 +188,13 @@ static void keyboard_tick(struct gk_worker *w)
 		if (idle)
 			left += again(w, &kb.itf[i]);
 	}
-	w->retry = left || kb.error_since;
+	if (left || kb.error_since)
+		w->retry = 1;
 	if (!kb.error_since || gk_clock_ms() - kb.error_since < PATIENCE_MS)
 		return;
 	/* Submitted, and quiet for some time: it is well again. */
 	if (!left && gk_clock_ms() - kb.error_last >= PATIENCE_MS / 2) {
 		kb.error_since = 0;
-		w->retry = 0;
 		return;
 	}
 	for (unsigned i = 0; i < kb.count; i++)

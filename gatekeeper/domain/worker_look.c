@@ -40,12 +40,27 @@ static int fits_transfer(const struct gk_hid_map *map)
 	return 1;
 }
 
+/* CTAPHID with packets of 64 bytes and both endpoints (CTAP 2.1 11.2.8.1; every
+ * known key): with another size, or an OUT endpoint missing, it is not served. */
+static int fits_fido(const struct gk_worker_interface *i)
+{
+	return i->out_address != 0 &&
+	       i->map.bits[GK_HID_INPUT][0] == GK_LINK_REPORT * 8 &&
+	       i->map.bits[GK_HID_OUTPUT][0] == GK_LINK_REPORT * 8;
+}
+
 static void look_report(struct gk_worker_interface *i, const uint8_t *raw, int n,
 			struct gk_link_found *found)
 {
 	if (n > 0 && gk_hid_parse(raw, (size_t)n, &i->map) == GK_OK) {
 		if (fits_transfer(&i->map))
 			found->roles = gk_hid_roles(&i->map) & i->fits;
+		if (!(found->roles & GK_ROLE_FIDO) || fits_fido(i))
+			return;
+		/* Said as a fault of the report descriptor, without an offset. */
+		found->roles &= (uint8_t)~GK_ROLE_FIDO;
+		if (found->roles == 0)
+			found->reason = GK_REASON_HID;
 		return;
 	}
 	found->reason = GK_REASON_HID;

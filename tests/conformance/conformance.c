@@ -23,6 +23,7 @@ enum {
 	HELLO_MS = 15000,	/* the page's own bounds */
 	PONG_MS = 5000,
 	QUIESCE_MS = 5000,
+	INIT_MS = 2000,
 	QUIET_MS = 200,		/* long enough to see that nothing comes */
 	PINGS = 200,
 };
@@ -397,6 +398,59 @@ static void lights(void)
 	alive("after LED");
 }
 
+/* INIT on the broadcast channel (CTAP 2.1 11.2.9.1.3) is answered by every key. */
+static void inits(const struct gk_session_device *d, uint8_t mark)
+{
+	struct gk_frame f = { .type = GK_LINK_FIDO, .device = d->id,
+			      .generation = d->generation };
+	uint64_t end = now_ms() + INIT_MS;
+
+	memset(f.u.fido.packet, 0xff, 4);
+	f.u.fido.packet[4] = 0x86;
+	f.u.fido.packet[6] = 8;
+	memset(f.u.fido.packet + 7, mark, 8);
+	put(&f);
+	do {
+		if (!hear(&f, end)) {
+			wrong("INIT of device %u is not answered", d->id);
+			return;
+		}
+	} while (f.type != GK_LINK_FIDO || f.device != d->id);
+	if (f.u.fido.packet[4] != 0x86 || f.u.fido.packet[6] != 17 ||
+	    f.u.fido.packet[7] != mark)
+		wrong("not an answer to INIT");
+}
+
+static void fido(void)
+{
+	struct gk_frame f = { .type = GK_LINK_FIDO };
+	unsigned keys = 0;
+
+	begin();
+	for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
+		const struct gk_session_device *d = &t.session.dev[i];
+
+		if (!d->id)
+			continue;
+		/* To what is no key it must not matter: no answer is in order. */
+		f.device = d->id;
+		f.generation = d->generation;
+		if (!(d->info.granted & GK_ROLE_FIDO)) {
+			put(&f);
+			continue;
+		}
+		f.generation++;
+		put(&f);
+		keys++;
+		inits(d, (uint8_t)(0x61 + i));
+	}
+	f.device = f.generation = 0xffffffff;
+	put(&f);
+	hear_for(QUIET_MS);
+	printf("        %u FIDO keys\n", keys);
+	alive("after FIDO");
+}
+
 /* A good frame, and some bytes of it changed. */
 static const struct {
 	const char *name;
@@ -419,6 +473,7 @@ static const struct {
 	{ "PING of a device", GK_LINK_PING, 0, 4, 1, "\1" },
 	{ "PING of a generation", GK_LINK_PING, 0, 8, 1, "\1" },
 	{ "PING with reply 2", GK_LINK_PING, 0, 12, 1, "\2" },
+	{ "FIDO of the link", GK_LINK_FIDO, 1, 4, 1, "\0" },
 	{ "PING with a reserved byte", GK_LINK_PING, 0, 14, 1, "\1" },
 	{ "HELLO of version 2 only", GK_LINK_HELLO, 0, 12, 4, "\2\0\2\0" },
 	{ "HELLO of no version", GK_LINK_HELLO, 0, 12, 4, "\0\0\0\0" },
@@ -518,6 +573,7 @@ static const struct {
 	{ "an answer to no question", unasked_pong },
 	{ "frames in pieces", pieces },
 	{ "LED, of keyboards and of nobody", lights },
+	{ "FIDO, of keys and of what is none", fido },
 	{ "a client that does not read", does_not_read },
 };
 

@@ -13,7 +13,7 @@
 #include "domain/reduce.h"
 #include "domain/spawn.h"
 
-enum { WORKER_SOCK = 4, WORDS = 2 };
+enum { WORKER_SOCK = 4, WORDS = 4 };
 
 int gk_reduce_supervisor(void)
 {
@@ -35,7 +35,8 @@ int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid,
 	     int *sock, pid_t *pid)
 {
 	char text[WORDS][12];
-	char *argv[] = { (char *)"worker", text[0], text[1], NULL };
+	char *argv[] = { (char *)"worker", text[0], text[1], text[2], text[3],
+			 NULL };
 	int sv[2];
 
 	(void)at;
@@ -48,6 +49,10 @@ int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid,
 		snprintf(text[0], sizeof(text[0]), "%u", (unsigned)uid);
 		snprintf(text[1], sizeof(text[1]), "%u",
 			 c->candidates ? c->candidate[0].number : 0);
+		snprintf(text[2], sizeof(text[2]), "%u",
+			 c->candidates ? c->candidate[0].kind : 0);
+		snprintf(text[3], sizeof(text[3]), "%u",
+			 c->candidates ? c->candidate[0].fits : 0);
 		if (dup2(sv[1], WORKER_SOCK) == WORKER_SOCK)
 			execve("/worker", argv, NULL);
 		_exit(1);

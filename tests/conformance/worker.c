@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Stands for a keyboard's worker under the real supervisor, on a machine without
+ * Stands for the worker of a keyboard, or of a FIDO key, under the real supervisor, on a machine without
  * USB: says what the supervisor wants to hear (gatekeeper-link(7), INSIDE EACH
  * DOMAIN), types some keys now and then, and tells of the lights by LOG.
- * Arguments: UID {INTERFACE KIND ...}...
+ * Arguments: UID {INTERFACE KIND FITS ...}...
  */
 #include <poll.h>
 #include <stdio.h>
@@ -49,6 +49,23 @@ static int take(struct gk_frame *f, int ms)
 	return 1;
 }
 
+/* INIT is all that this key can do (CTAP 2.1 11.2.9.1.3). */
+static void inits(const uint8_t asked[GK_LINK_REPORT])
+{
+	struct gk_frame out = { .type = GK_LINK_FIDO };
+	uint8_t *p = out.u.fido.packet;
+
+	if (asked[4] != 0x86)
+		return;
+	memcpy(p, asked, 4);
+	p[4] = 0x86;
+	p[6] = 17;
+	memcpy(p + 7, asked + 7, 8);
+	memcpy(p + 15, "GK\1\2", 4);
+	p[19] = 2;
+	put(&out);
+}
+
 static void answer(const struct gk_frame *f)
 {
 	struct gk_frame out = { .type = GK_LINK_LOG };
@@ -57,6 +74,8 @@ static void answer(const struct gk_frame *f)
 		_exit(0);
 	if (f->type == GK_LINK_PING && !f->u.ping.reply)
 		ping(1, f->u.ping.token);
+	if (f->type == GK_LINK_FIDO)
+		inits(f->u.fido.packet);
 	if (f->type != GK_LINK_LED)
 		return;
 	out.u.log.level = 6;
@@ -70,9 +89,12 @@ int main(int argc, char **argv)
 {
 	struct gk_frame f = { .type = GK_LINK_FOUND };
 	unsigned turn = 0;
+	int types;
 
 	f.u.found.interface = argc > 2 ? (uint8_t)atoi(argv[2]) : 0;
-	f.u.found.roles = GK_ROLE_KEYBOARD;
+	f.u.found.roles = argc > 4 && atoi(argv[4]) & GK_ROLE_FIDO ? GK_ROLE_FIDO :
+							 GK_ROLE_KEYBOARD;
+	types = f.u.found.roles == GK_ROLE_KEYBOARD;
 	put(&f);
 	ping(0, 0);
 	do {
@@ -89,6 +111,8 @@ int main(int argc, char **argv)
 			answer(&f);
 			continue;
 		}
+		if (!types)
+			continue;
 		k.u.key.code = (uint16_t)(30 + turn / 2 % 8);
 		k.u.key.value = turn++ % 2 == 0;
 		put(&k);

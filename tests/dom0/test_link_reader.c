@@ -277,6 +277,50 @@ static void passes_keys(void **state)
 	stop(&r);
 }
 
+/* The longest message of both ways at once: more than a ring, or a queue, holds. */
+static void passes_fido(void **state)
+{
+	uint8_t buf[GK_LINK_FRAME_MAX];
+	struct gk_frame f = keyboard(1, 1);
+	unsigned up = 0, down = 0, sent = 0;
+	struct run r;
+
+	(void)state;
+	f.u.dev.asked = f.u.dev.granted = f.u.dev.shown[0].role = GK_ROLE_FIDO;
+	start(&r, NULL, 0);
+	open_session(&r);
+	gate_sends(&r, &f);
+	assert_true(daemon_reads(&r, &f, PATIENCE_MS));
+	for (unsigned i = 0; i < 129; i++) {
+		int n;
+
+		f = (struct gk_frame){ .type = GK_LINK_FIDO, .device = 1,
+				       .generation = 1 };
+		memset(f.u.fido.packet, (int)i, sizeof(f.u.fido.packet));
+		n = gk_link_encode(&f, GK_SIDE_DOM0, buf, sizeof(buf));
+		assert_true(n > 0);
+		assert_int_equal(send(r.daemon, buf, (size_t)n, 0), n);
+		gate_sends(&r, &f);
+		sent++;
+	}
+	while (up < sent && daemon_reads(&r, &f, PATIENCE_MS)) {
+		assert_int_equal(f.type, GK_LINK_FIDO);
+		assert_int_equal(f.device, 1);
+		assert_int_equal(f.u.fido.packet[63], up);
+		up++;
+	}
+	while (down < sent && gate_reads(&r, &f, PATIENCE_MS)) {
+		if (f.type == GK_LINK_PING)
+			continue;
+		assert_int_equal(f.type, GK_LINK_FIDO);
+		assert_int_equal(f.u.fido.packet[0], down);
+		down++;
+	}
+	assert_int_equal(up, sent);
+	assert_int_equal(down, sent);
+	stop(&r);
+}
+
 static void takes_frames_in_pieces(void **state)
 {
 	uint8_t buf[3 * GK_LINK_FRAME_MAX];
@@ -511,7 +555,7 @@ static struct gk_frame gone(uint32_t id, uint32_t generation)
 
 enum base {
 	KEYBOARD, KEY_OF_1, KEY_OF_2, KEY_OF_3, LOGGED, QUIESCED,
-	GONE_OLD, AGAIN, PING,
+	GONE_OLD, AGAIN, PING, FIDO_OF_1,
 };
 
 /* A good frame, and one byte of it changed: the link is at its end. */
@@ -524,7 +568,10 @@ static const struct {
 	{ "version 0", KEYBOARD, 0, 0 },
 	{ "version 2", KEYBOARD, 0, 2 },
 	{ "type 0", KEYBOARD, 1, 0 },
-	{ "type 12", KEYBOARD, 1, 12 },
+	{ "type 13", KEYBOARD, 1, 13 },
+	{ "packet of a keyboard", FIDO_OF_1, -1, 0 },
+	{ "packet of a device not known", FIDO_OF_1, 4, 3 },
+	{ "packet one shorter", FIDO_OF_1, 2, 63 },
 	{ "FOUND, which is the worker's", KEY_OF_1, 1, GK_LINK_FOUND },
 	{ "type 255", KEYBOARD, 1, 255 },
 	{ "payload one shorter", KEY_OF_1, 2, 3 },
@@ -585,6 +632,10 @@ static void ends_at_a_violation(void **state)
 			break;
 		case KEY_OF_3:
 			f = key(3, 1, 30, 1);
+			break;
+		case FIDO_OF_1:
+			f = of_type(GK_LINK_FIDO);
+			f.device = f.generation = 1;
 			break;
 		case LOGGED:
 			f = logged();
@@ -878,6 +929,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_stopped_reader_begins),
 		cmocka_unit_test(refuses_wrong_usage),
 		cmocka_unit_test(passes_keys),
+		cmocka_unit_test(passes_fido),
 		cmocka_unit_test(takes_frames_in_pieces),
 		cmocka_unit_test(drops_what_a_predecessor_left),
 		cmocka_unit_test(nonces_are_fresh),

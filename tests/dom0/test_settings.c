@@ -31,6 +31,7 @@ static void default_settings(void **state)
 	assert_int_equal(o.restart_window_s, 600);
 	assert_string_equal(o.sys_usb_config, "");
 	assert_int_equal(o.vt_switching, GK_WHEN_AFTER_UNLOCK);
+	assert_int_equal(o.uhid, GK_UHID_AFTER_BOOT);
 	assert_int_equal(o.ctrl_alt_del, GK_WHEN_NEVER);
 }
 
@@ -63,6 +64,32 @@ static void combinations_of_keys(void **state)
 		if (gk_options_let_by(&o, 0) != rows[i].before ||
 		    gk_options_let_by(&o, 1) != rows[i].after ||
 		    (note.text[0] != '\0') != rows[i].noted)
+			fail_msg("%s (note: %s)", rows[i].text, note.text);
+	}
+}
+
+static void hid_devices(void **state)
+{
+	static const struct {
+		const char *text;
+		enum gk_uhid_mode mode;
+		int noted;
+	} rows[] = {
+		{ "uhid = no", GK_UHID_NO, 0 },
+		{ "uhid=after-boot", GK_UHID_AFTER_BOOT, 0 },
+		{ "uhid = always # everywhere", GK_UHID_ALWAYS, 0 },
+		{ "uhid = yes", GK_UHID_AFTER_BOOT, 1 },
+		{ "uhid =", GK_UHID_AFTER_BOOT, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct gk_options_note note = { "" };
+		struct gk_options o;
+
+		gk_options_default(&o);
+		gk_options_conf(&o, rows[i].text, &note);
+		if (o.uhid != rows[i].mode || (note.text[0] != '\0') != rows[i].noted)
 			fail_msg("%s (note: %s)", rows[i].text, note.text);
 	}
 }
@@ -338,6 +365,7 @@ int main(void)
 		cmocka_unit_test(default_settings),
 		cmocka_unit_test(each_setting),
 		cmocka_unit_test(combinations_of_keys),
+		cmocka_unit_test(hid_devices),
 		cmocka_unit_test(long_lines_do_no_harm),
 		cmocka_unit_test(sys_usb_config_is_a_path),
 		cmocka_unit_test(controllers_left_to_dom0),

@@ -145,10 +145,10 @@ static void status_of_a_gate_that_is_up(void **state)
 		"\"gate_create_ms\":900,\"gate_ready_ms\":2500,"
 		"\"keyboard_ready_ms\":4000,",
 		"\"rule\":\"rules.conf:2\",\"rule_text\":\"allow id 046d:00ff\","
-		"\"number_to_type\":null",
+		"\"number_to_type\":null,\"fido_clients\":2",
 		"\"rule\":\"built-in:8\",\"rule_text\":\"allow with-interface "
 		"match-all { 09:*:* } label \\u0022hubs\\u0022\",\"number_to_type\":"
-		"\"012345\"",
+		"\"012345\",\"fido_clients\":null",
 		"\"interface_count\":1,\"interfaces\":[{\"number\":0,\"class\":"
 		"\"03:01:01\",\"role\":\"keyboard\",\"verdict\":\"admitted\","
 		"\"rule\":\"rules.conf:2\"}]",
@@ -186,6 +186,8 @@ static void status_of_a_gate_that_is_up(void **state)
 	session.dev[5] = a_device(2, 0x08, GK_VERDICT_REFUSED);
 	session.dev[5].info.rule = GK_LINK_BUILTIN | 8;
 	s.number[5] = "012345";
+	s.fido[0] = 1;
+	s.fido_clients[0] = 2;
 	rules.len = strlen(rules.text);
 	s.rules = &rules;
 	gk_events_add(&events, &event);

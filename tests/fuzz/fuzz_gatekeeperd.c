@@ -7,6 +7,8 @@
  *  - what is down on the virtual keyboard is on the list of keys, and is held by
  *    a keyboard of the session that is admitted and that counts by the mode of
  *    rules.conf; nothing is down without a link;
+ *  - a FIDO key has its socket when and only when its device is in the session
+ *    with that role, and nothing is sent to another device;
  *  - a state that waits has a timer or a child that will end it, and a state that
  *    does not has none;
  *  - there is one link reader at most, one xl or probe at most;
@@ -426,7 +428,16 @@ static struct {
 	int deaf;		/* the reader does not answer */
 	uint64_t restart_at[256];
 	unsigned restarts;
+	int program[4];		/* that use FIDO keys */
+	struct gk_frame told;	/* the last FIDO frame for the gate */
 } f;
+
+static int is_fido_key(const struct gk_session_device *s)
+{
+	return s->id && s->info.granted & GK_ROLE_FIDO &&
+	       (s->info.verdict == GK_VERDICT_ADMITTED ||
+		s->info.verdict == GK_VERDICT_PARTLY);
+}
 
 /* What the reader is told; questions it answers. */
 static void reader_takes(void)
@@ -444,6 +455,8 @@ static void reader_takes(void)
 		if (n <= 0)
 			return;
 		MUST(gk_link_decode(told, (size_t)n, GK_SIDE_DOM0, &g) == 0);
+		if (g.type == GK_LINK_FIDO)
+			f.told = g;
 		if (g.type != GK_LINK_PING || g.u.ping.reply || f.deaf)
 			continue;
 		g.u.ping.reply = 1;
@@ -465,6 +478,71 @@ static void pass_on(const void *b, int n)
 	if (send(reader->pass_fd, b, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n)
 		ring(f.d.link_fd, EPOLLIN);
 	/* And what it is told in turn. */
+	reader_takes();
+}
+
+/* What a key says: an answer to what it was told last, or anything. */
+static void fido_packet(struct gk_frame *g, unsigned how)
+{
+	uint8_t *p = g->u.fido.packet;
+
+	memcpy(p, f.told.u.fido.packet, GK_LINK_REPORT);
+	if (how & 1) {
+		g->device = f.told.device;
+		g->generation = f.told.generation;
+	}
+	if (p[4] == (0x80 | GK_CTAPHID_INIT) && how & 2) {
+		p[6] = GK_CTAPHID_INIT_LEN;
+		memset(p + 15, (int)(how | 1), 4);
+	} else if (how & 4) {
+		p[4] = (uint8_t)how;
+	} else if (how & 8) {
+		memset(p, (int)how, GK_LINK_REPORT);
+	}
+}
+
+/* A program comes, says something to the first key there is, or goes. */
+static void program(struct input *in)
+{
+	unsigned slot = take(in) % 4, what = take(in), which = take(in) % GK_LINK_DEVICES;
+	const struct gk_fido_key *k = &f.d.fido.key[which];
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	uint8_t p[GK_CTAPHID_PACKET + 8] = { 0 };
+
+	for (unsigned i = 0; i < GK_LINK_DEVICES && !k->device; i++)
+		k = &f.d.fido.key[i];
+	if (!(what & 1) && f.program[slot] >= 0) {
+		close(f.program[slot]);
+		f.program[slot] = -1;
+	}
+	if (f.program[slot] < 0 && k->device && what & 2) {
+		f.program[slot] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC |
+					 SOCK_NONBLOCK, 0);
+		snprintf(a.sun_path, sizeof(a.sun_path), "%s/fido/%s", gk_run_dir,
+			 k->port);
+		MUST(connect(f.program[slot], (struct sockaddr *)&a, sizeof(a)) == 0);
+		ring(k->listen_fd, EPOLLIN);
+	}
+	/* On the channel that it was given, if it reads. */
+	if (f.program[slot] >= 0 && what & 4 &&
+	    recv(f.program[slot], p, GK_CTAPHID_PACKET, MSG_DONTWAIT) > 0 &&
+	    p[4] == (0x80 | GK_CTAPHID_INIT)) {
+		memcpy(p, p + 15, 4);
+		p[4] = 0x80 | GK_CTAPHID_CBOR;
+		p[5] = 0;
+		p[6] = (uint8_t)what;
+	} else {
+		memset(p, what & 8 ? 0xff : (int)what, 4);
+		p[4] = 0x80 | GK_CTAPHID_INIT;
+		p[5] = 0;
+		p[6] = 8;
+	}
+	if (f.program[slot] >= 0)
+		(void)!send(f.program[slot], p,
+			    GK_CTAPHID_PACKET + ((what & 0xf0) == 0xf0), MSG_NOSIGNAL);
+	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
+		for (int c = 0; f.d.fido.key[i].device && c < GK_FIDO_CONNECTIONS; c++)
+			ring(f.d.fido.key[i].client[c].fd, EPOLLIN);
 	reader_takes();
 }
 
@@ -532,6 +610,9 @@ static void one_frame(struct input *in)
 			    v->granted ? GK_REASON_ADMITTED :
 			    (uint16_t)(GK_REASON_NO_ROLE + e / 32);
 		v->sha256[0] = (uint8_t)(a >> 5);
+		break;
+	case GK_LINK_FIDO:
+		fido_packet(&g, e);
 		break;
 	case GK_LINK_GONE:
 		g.u.gone.reason = (uint16_t)(GK_REASON_CHANGED + e % 5);
@@ -725,6 +806,28 @@ static void check_counted(void)
 	MUST(f.d.keyboards.numbers <= GK_NUMBERS);
 }
 
+static void check_fido(void)
+{
+	char path[256], name[32];
+
+	for (int i = 0; i < GK_LINK_DEVICES; i++) {
+		const struct gk_fido_key *k = &f.d.fido.key[i];
+		const struct gk_session_device *s = &f.d.session.dev[i];
+
+		MUST((gk_fido_clients(&f.d, i) >= 0) == (k->device != 0));
+		if (!k->device)
+			continue;
+		MUST(f.d.link_fd >= 0 && f.d.session_begun && is_fido_key(s));
+		MUST(k->device == s->id && k->generation == s->generation);
+		MUST(k->listen_fd >= 0);
+		snprintf(name, sizeof(name), "run/fido/%.20s", k->port);
+		MUST(access(in_top(path, name), F_OK) == 0);
+		for (int n = 0; n < i; n++)
+			MUST(!f.d.fido.key[n].device ||
+			     strcmp(f.d.fido.key[n].port, k->port));
+	}
+}
+
 static int gate_works(void)
 {
 	return children_named("xl create") + children_named("xl destroy") +
@@ -821,7 +924,7 @@ static void begin(struct input *in)
 	clock_ms = 1000000;
 	memset(&f, 0, sizeof(f));
 	for (int i = 0; i < 4; i++)
-		f.client[i] = -1;
+		f.client[i] = f.program[i] = -1;
 	f.d = fresh;
 	f.d.link_fd = f.d.control_fd = f.d.keyboard.fd = -1;
 	f.d.xs.domid = -1;
@@ -877,9 +980,12 @@ static void end(void)
 		close(f.d.keyboard.fd);
 	}
 	close(f.keys);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 4; i++) {
 		if (f.client[i] >= 0)
 			close(f.client[i]);
+		if (f.program[i] >= 0)
+			close(f.program[i]);
+	}
 	for (int i = 0; i < GK_WATCHES; i++)
 		MUST(the_loop.watch[i].fd < 0);
 }
@@ -896,6 +1002,7 @@ static void check(void)
 {
 	check_keys();
 	check_counted();
+	check_fido();
 	check_state();
 	check_restarts();
 }
@@ -938,6 +1045,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				lights(&in);
 			else if (op & 16)
 				reader_closes();
+			else if ((op >> 5 & 1) && op >> 5 != 7)
+				program(&in);
 			else
 				f.deaf = op >> 5 == 7;
 			break;

@@ -41,6 +41,7 @@ static struct gk_frame frame(const uint8_t *b)
 	case GK_LINK_LOG:
 	case GK_LINK_FOUND:
 	case GK_LINK_GRANT:
+	case GK_LINK_FIDO:
 		break;
 	}
 	return f;
@@ -51,7 +52,8 @@ static void check_state(const struct gk_session *s)
 	static const struct gk_session_device none;
 
 	MUST(!s->quiesced || (s->quiescing && s->open));
-	MUST(s->window_keys <= GK_SESSION_KEYS && s->window_frames <= GK_SESSION_FRAMES);
+	MUST(s->window_fido <= GK_SESSION_FIDO && s->window_keys <= GK_SESSION_KEYS &&
+	     s->window_frames <= GK_SESSION_FRAMES);
 	for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
 		const struct gk_session_device *d = &s->dev[i];
 		int keyboard = (d->info.verdict == GK_VERDICT_ADMITTED ||
@@ -120,6 +122,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			check_unchanged(&s, &before);
 		else if (f.type == GK_LINK_KEY)
 			check_key(&s, &before, &f);
+		if (f.type == GK_LINK_FIDO && ret == 0) {
+			const struct gk_session_device *d =
+				gk_session_find(&s, f.device);
+
+			MUST(d && d->generation == f.generation &&
+			     d->info.granted & GK_ROLE_FIDO &&
+			     (d->info.verdict == GK_VERDICT_ADMITTED ||
+			      d->info.verdict == GK_VERDICT_PARTLY));
+			check_unchanged(&s, &before);
+		}
 		if (f.type == GK_LINK_GONE && ret == 0)
 			MUST(!gk_session_find(&s, f.device));
 	}

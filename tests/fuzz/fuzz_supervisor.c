@@ -8,6 +8,8 @@
  *
  * What must hold, whatever happens:
  *   - each frame for dom0 encodes, and dom0's own gk_session takes it;
+ *   - a FIDO packet comes from a slot whose worker was heard and that is granted
+ *     that role, and goes only to such a worker;
  *   - a key comes from the slot whose worker was heard, is one that is let
  *     through, and never while letting go; a device is granted only what its
  *     worker found, of candidates that the rules let be;
@@ -412,6 +414,14 @@ static void unwatch(int fd)
 	MUST(fd >= 0);
 }
 
+static int has_found(const struct worker *w, uint8_t role)
+{
+	for (unsigned i = 0; i < w->c.candidates; i++)
+		if (w->found[i] & role)
+			return 1;
+	return 0;
+}
+
 static void send_frame(const struct gk_frame *frame)
 {
 	uint8_t buf[GK_LINK_FRAME_MAX];
@@ -432,6 +442,11 @@ static void send_frame(const struct gk_frame *frame)
 		MUST(f.device == m.hearing && !m.stopping);
 		MUST(gk_key_allowed(f.u.key.code));
 		MUST(running(f.device - 1));
+	}
+	if (f.type == GK_LINK_FIDO) {
+		MUST(f.device == m.hearing && !m.stopping);
+		MUST(running(f.device - 1) &&
+		     has_found(running(f.device - 1), GK_ROLE_FIDO));
 	}
 	if (!m.connected)
 		return;
@@ -471,6 +486,7 @@ static void listen_to_supervisor(struct worker *w)
 		MUST(gk_link_decode(buf, (size_t)n, GK_SIDE_SUPERVISOR, &f) == GK_OK);
 		if (f.type == GK_LINK_PING && !f.u.ping.reply)
 			w->token = f.u.ping.token;
+		MUST(f.type != GK_LINK_FIDO || has_found(w, GK_ROLE_FIDO));
 		if (f.type != GK_LINK_GRANT)
 			continue;
 		for (unsigned i = 0; i < GK_CANDIDATES; i++)
@@ -551,6 +567,17 @@ static void say_key(struct worker *w, uint8_t code, unsigned value)
 	f.type = GK_LINK_KEY;
 	f.u.key.code = code;
 	f.u.key.value = value & 1;
+	say(w, &f);
+}
+
+static void say_fido(struct worker *w, uint8_t byte)
+{
+	struct gk_frame f;
+
+	memset(&f, byte, sizeof(f));
+	f.type = GK_LINK_FIDO;
+	f.device = 0;
+	f.generation = 0;
 	say(w, &f);
 }
 
@@ -720,11 +747,17 @@ static size_t step(const uint8_t *b, size_t size)
 			say_ping(w, x & 1, x & 2 ? w->token : x >> 2);
 		return 2;
 	case 7:
-		say_key(w, x, y);
+		if (y & 0x80)
+			say_fido(w, x);
+		else
+			say_key(w, x, y);
 		return 3;
 	case 8: /* types fast */
 		for (unsigned i = 0; i < x * (unsigned)BURST && w && w->sock >= 0; i++)
-			say_key(w, 30, i + 1);
+			if (x & 1)
+				say_fido(w, (uint8_t)i);
+			else
+				say_key(w, 30, i + 1);
 		return 2;
 	case 9:
 		end(w, x);
@@ -738,10 +771,11 @@ static size_t step(const uint8_t *b, size_t size)
 		return 1;
 	case 12: /* dom0's */
 		memset(&f, 0, sizeof(f));
-		f.type = GK_LINK_LED;
+		f.type = y & 0x80 ? GK_LINK_FIDO : GK_LINK_LED;
 		f.device = slot;
 		f.generation = x;
-		f.u.led.leds = y & 7;
+		if (f.type == GK_LINK_LED)
+			f.u.led.leds = y & 7;
 		gk_devices_to_worker(&f);
 		return 3;
 	case 13:

@@ -5,7 +5,7 @@
 #include "core/hid_report.h"
 #include "core/policy.h"
 
-enum { TYPES = GK_LINK_GRANT, SIDES = GK_SIDE_SUPERVISOR + 1 };
+enum { TYPES = GK_LINK_FIDO, SIDES = GK_SIDE_SUPERVISOR + 1 };
 
 /* One good frame of each type, in the direction between the domains. */
 static struct gk_frame sample(uint8_t type)
@@ -80,6 +80,12 @@ static struct gk_frame sample(uint8_t type)
 		f.u.grant.interface = 3;
 		f.u.grant.role = GK_ROLE_FIDO;
 		break;
+	case GK_LINK_FIDO:
+		f.device = 2;
+		f.generation = 9;
+		for (unsigned i = 0; i < GK_LINK_REPORT; i++)
+			f.u.fido.packet[i] = (uint8_t)(0xc0 + i);
+		break;
 	}
 	return f;
 }
@@ -96,7 +102,7 @@ static enum gk_link_side sender(uint8_t type)
 }
 
 static const unsigned lengths[TYPES + 1] = { 0,  24, 100, 4,   4, 4,
-					      4, 4,  12,  124, 8, 4 };
+					      4, 4,  12,  124, 8, 4, 64 };
 
 static size_t encoded(uint8_t type, uint8_t buf[GK_LINK_FRAME_MAX])
 {
@@ -113,7 +119,7 @@ static void the_table(void **state)
 	static const char *const names[TYPES + 1] = {
 		"?",   "HELLO",	  "DEVICE",   "GONE", "KEY",
 		"LED", "QUIESCE", "QUIESCED", "PING", "LOG",
-		"FOUND", "GRANT",
+		"FOUND", "GRANT", "FIDO",
 	};
 
 	(void)state;
@@ -167,6 +173,14 @@ static void wire_format(void **state)
 		{ GK_LINK_FOUND, { 1, 10, 8, 0, 0, 0, 0,  0, 0, 0,
 				   0, 0,  3, 0, 13, 0, 2, 1, 0, 0 } },
 		{ GK_LINK_GRANT, { 1, 11, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 2, 0, 0 } },
+		{ GK_LINK_FIDO,
+		  { 1,	  12,	64,   0,    2,	  0,	0,    0,    9,	  0,	0,
+		    0,	  0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7, 0xc8, 0xc9,
+		    0xca, 0xcb, 0xcc, 0xcd, 0xce, 0xcf, 0xd0, 0xd1, 0xd2, 0xd3, 0xd4,
+		    0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda, 0xdb, 0xdc, 0xdd, 0xde, 0xdf,
+		    0xe0, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea,
+		    0xeb, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5,
+		    0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff } },
 	};
 
 	(void)state;
@@ -246,7 +260,8 @@ static void bad_bytes(void **state)
 		{ GK_LINK_KEY, 0, 2, GK_ERR_VERSION },
 		{ GK_LINK_KEY, 0, 255, GK_ERR_VERSION },
 		{ GK_LINK_KEY, 1, 0, GK_ERR_TYPE },
-		{ GK_LINK_KEY, 1, 12, GK_ERR_TYPE },
+		{ GK_LINK_KEY, 1, 12, GK_ERR_LENGTH },
+		{ GK_LINK_KEY, 1, 13, GK_ERR_TYPE },
 		{ GK_LINK_KEY, 1, 255, GK_ERR_TYPE },
 		{ GK_LINK_KEY, 2, 3, GK_ERR_LENGTH },
 		{ GK_LINK_KEY, 2, 5, GK_ERR_LENGTH },
@@ -638,7 +653,7 @@ static void only_the_right_side_sends_it(void **state)
 		[GK_LINK_LED] = { 0, 1, 0, 1 },	     [GK_LINK_QUIESCE] = { 0, 1, 0, 1 },
 		[GK_LINK_QUIESCED] = { 1, 0, 0, 0 }, [GK_LINK_PING] = { 1, 1, 1, 1 },
 		[GK_LINK_LOG] = { 1, 0, 1, 0 },      [GK_LINK_FOUND] = { 0, 0, 1, 0 },
-		[GK_LINK_GRANT] = { 0, 0, 0, 1 },
+		[GK_LINK_GRANT] = { 0, 0, 0, 1 },    [GK_LINK_FIDO] = { 1, 1, 1, 1 },
 	};
 
 	(void)state;
@@ -676,6 +691,8 @@ static void a_worker_names_no_device(void **state)
 		{ GK_LINK_GRANT, GK_SIDE_SUPERVISOR },
 		{ GK_LINK_PING, GK_SIDE_WORKER },
 		{ GK_LINK_LED, GK_SIDE_SUPERVISOR },
+		{ GK_LINK_FIDO, GK_SIDE_WORKER },
+		{ GK_LINK_FIDO, GK_SIDE_SUPERVISOR },
 		{ GK_LINK_QUIESCE, GK_SIDE_SUPERVISOR },
 	};
 

@@ -13,6 +13,9 @@ enum act {
 	STORAGE, /* DEVICE a generation b: refused */
 	HUB,	 /* DEVICE a generation b */
 	TOKEN,	 /* DEVICE a generation b: admitted, but as a smartcard */
+	SECKEY,	 /* DEVICE a generation b: admitted as a FIDO key */
+	BOTH,	 /* DEVICE a generation b: in part, as keyboard and FIDO key */
+	FIDO,	 /* a generation b */
 	GONE,	 /* a generation b */
 	KEY,	 /* a generation b: code c, value d */
 	QUIESCE, /* we sent it */
@@ -50,15 +53,25 @@ static struct gk_frame frame(const struct step *s)
 	case STORAGE:
 	case HUB:
 	case TOKEN:
+	case SECKEY:
+	case BOTH:
 		f.type = GK_LINK_DEVICE;
 		f.u.dev.verdict = s->act == STORAGE  ? GK_VERDICT_REFUSED
 				  : s->act == HUB    ? GK_VERDICT_HUB
-				  : s->act == PARTLY ? GK_VERDICT_PARTLY
+				  : s->act == PARTLY || s->act == BOTH ?
+					  GK_VERDICT_PARTLY
 						     : GK_VERDICT_ADMITTED;
 		if (s->act == KEYBD || s->act == PARTLY)
 			f.u.dev.granted = GK_ROLE_KEYBOARD;
 		if (s->act == TOKEN)
 			f.u.dev.granted = GK_ROLE_SMARTCARD;
+		if (s->act == SECKEY)
+			f.u.dev.granted = GK_ROLE_FIDO;
+		if (s->act == BOTH)
+			f.u.dev.granted = GK_ROLE_FIDO | GK_ROLE_KEYBOARD;
+		break;
+	case FIDO:
+		f.type = GK_LINK_FIDO;
 		break;
 	case GONE:
 		f.type = GK_LINK_GONE;
@@ -129,7 +142,7 @@ static const struct {
 	    { UNKNOWN, 0, 0, 0, 0, GK_ERR_TYPE },
 	    { UNKNOWN, 10, 0, 0, 0, GK_ERR_DIRECTION },
 	    { UNKNOWN, 11, 0, 0, 0, GK_ERR_DIRECTION },
-	    { UNKNOWN, 12, 0, 0, 0, GK_ERR_TYPE },
+	    { UNKNOWN, 13, 0, 0, 0, GK_ERR_TYPE },
 	    { UNKNOWN, 255, 0, 0, 0, GK_ERR_TYPE },
 	    { END, 0, 0, 0, 0, 0 } } },
 	{ "a wrong direction when open",
@@ -183,6 +196,47 @@ static const struct {
 	    { END, 0, 0, 0, 0, 0 } } },
 	{ "key of device 0",
 	  { OPEN, { KEY, 0, 0, 30, 1, ORDER }, { END, 0, 0, 0, 0, 0 } } },
+	{ "packets of a FIDO key",
+	  { OPEN,
+	    { SECKEY, 1, 1, 0, 0, 0 },
+	    { FIDO, 1, 1, 0, 0, 0 },
+	    { FIDO, 1, 2, 0, 0, ORDER },
+	    { FIDO, 2, 1, 0, 0, ORDER },
+	    { KEY, 1, 1, 30, 1, ORDER },
+	    { SECKEY, 1, 2, 0, 0, 0 },
+	    { FIDO, 1, 1, 0, 0, ORDER },
+	    { FIDO, 1, 2, 0, 0, 0 },
+	    { GONE, 1, 2, 0, 0, 0 },
+	    { FIDO, 1, 2, 0, 0, ORDER },
+	    { END, 0, 0, 0, 0, 0 } } },
+	{ "a FIDO key that types",
+	  { OPEN,
+	    { BOTH, 1, 1, 0, 0, 0 },
+	    { FIDO, 1, 1, 0, 0, 0 },
+	    { KEY, 1, 1, 30, 1, 0 },
+	    { END, 0, 0, 0, 0, 0 } } },
+	{ "packets of what is no FIDO key",
+	  { OPEN,
+	    { FIDO, 1, 1, 0, 0, ORDER },
+	    { KEYBD, 1, 1, 0, 0, 0 },
+	    { STORAGE, 2, 2, 0, 0, 0 },
+	    { HUB, 3, 3, 0, 0, 0 },
+	    { TOKEN, 4, 4, 0, 0, 0 },
+	    { FIDO, 1, 1, 0, 0, ORDER },
+	    { FIDO, 2, 2, 0, 0, ORDER },
+	    { FIDO, 3, 3, 0, 0, ORDER },
+	    { FIDO, 4, 4, 0, 0, ORDER },
+	    { FIDO, 0, 0, 0, 0, ORDER },
+	    { END, 0, 0, 0, 0, 0 } } },
+	{ "packets before the answer and after QUIESCED",
+	  { { FIDO, 1, 1, 0, 0, 1 },
+	    OPEN,
+	    { SECKEY, 1, 1, 0, 0, 0 },
+	    { QUIESCE, 0, 0, 0, 0, 0 },
+	    { FIDO, 1, 1, 0, 0, 0 },
+	    { QUIESCED, 0, 0, 0, 0, 0 },
+	    { FIDO, 1, 1, 0, 0, ORDER },
+	    { END, 0, 0, 0, 0, 0 } } },
 	{ "key values",
 	  { OPEN,
 	    { KEYBD, 1, 1, 0, 0, 0 },
@@ -401,6 +455,7 @@ static void floods(void **state)
 		unsigned limit;
 	} cases[] = {
 		{ KEY, GK_SESSION_KEYS },
+		{ FIDO, GK_SESSION_FIDO },
 		{ PING, GK_SESSION_FRAMES - 2 },
 		{ LOG, GK_SESSION_FRAMES - 2 },
 	};
@@ -412,7 +467,7 @@ static void floods(void **state)
 
 		gk_session_init(&s, nonce);
 		(void)feed(&s, now, HELLO, 1, 0, 0, 0);
-		(void)feed(&s, now, KEYBD, 1, 1, 0, 0);
+		(void)feed(&s, now, BOTH, 1, 1, 0, 0);
 		for (unsigned n = 0; n < cases[i].limit; n++)
 			assert_int_equal(feed(&s, now + n / 100, cases[i].act, 1, 1, 30,
 					      (n + 1) & 1),

@@ -176,6 +176,22 @@ static void make_key(struct gk_attack *a, struct gk_attack_message *m)
 		m->len = 0;
 }
 
+/* CTAPHID, at its edges: channels, commands and lengths that are none. */
+static void make_fido(struct gk_attack *a, struct gk_attack_message *m)
+{
+	static const uint8_t cmds[] = { 0x86, 0x90, 0xbb, 0xbf, 0x83, 0x91, 0xff, 0 };
+	uint32_t id, generation;
+
+	about(a, &id, &generation);
+	header(m, GK_LINK_FIDO, id, generation);
+	bytes(a, m->b + 12, GK_LINK_REPORT);
+	if (below(a, 2))
+		memset(m->b + 12, below(a, 2) ? 0xff : 0x47, 4);
+	m->b[16] = cmds[below(a, 8)];
+	if (below(a, 2))
+		put16(m, 17, below(a, 4) << 8);
+}
+
 static void make_gone(struct gk_attack *a, struct gk_attack_message *m)
 {
 	uint32_t id, generation;
@@ -253,7 +269,7 @@ static void make_order(struct gk_attack *a, struct gk_attack_message *m)
 
 static void make_good(struct gk_attack *a, struct gk_attack_message *m)
 {
-	switch (below(a, 5)) {
+	switch (below(a, 6)) {
 	case 0:
 		make_device(a, m);
 		return;
@@ -265,6 +281,9 @@ static void make_good(struct gk_attack *a, struct gk_attack_message *m)
 		return;
 	case 3:
 		make_ping(a, m);
+		return;
+	case 4:
+		make_fido(a, m);
 		return;
 	default:
 		make_key(a, m);

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The role `fido`: CTAPHID packets (CTAP 2.1 11.2) between the device's interrupt
+ * endpoints and the supervisor, through core/ctaphid: dom0 never sees the
+ * device's channel ids, and the device hears whole messages only. dom0 is one
+ * client here; who asks there is sorted out there.
+ */
+#include <string.h>
+
+#include "clock.h"
+#include "core/ctaphid.h"
+#include "worker.h"
+
+enum {
+	/* Transfers in flight, so that no packet waits for our turn. */
+	TRANSFERS = 2,
+	/* A packet that the device does not take. */
+	OUT_MS = 2000,
+	/* Nothing but errors for this long: the device is given up. */
+	PATIENCE_MS = 4000,
+	/* Reports in a row that are no packets. */
+	BAD_REPORTS = 16,
+	/* The largest wMaxPacketSize; whole packets are asked for (USB 2.0
+	 * 5.7.3), so that a device that sends too much does not overflow. */
+	IN_MAX = 1024,
+};
+
+/* dom0, the one client of the mux here. */
+enum { LINK = 0 };
+
+struct in {
+	int in_flight, halted;
+	struct libusb_transfer *transfer;
+	uint8_t buf[IN_MAX];
+};
+
+static struct {
+	struct gk_worker *w;
+	const struct gk_worker_interface *i;
+	struct gk_ctaphid mux;
+	struct in in[TRANSFERS];
+	struct libusb_transfer *out;
+	int out_flight, out_waits, out_halted;
+	uint8_t out_buf[GK_CTAPHID_PACKET];
+	uint64_t error_since;	/* 0: none since the last packet */
+	uint64_t error_last;
+	unsigned bad_reports;
+} fido;
+
+static void on_error(void)
+{
+	fido.error_last = gk_clock_ms();
+	if (!fido.error_since)
+		fido.error_since = fido.error_last;
+	/* fido_tick() tries again. */
+	fido.w->retry = 1;
+}
+
+static void submit_out(void)
+{
+	fido.out_flight = libusb_submit_transfer(fido.out) == 0;
+	fido.out_waits = !fido.out_flight;
+	if (fido.out_waits)
+		on_error();
+}
+
+/* What there is to send, both ways. */
+static void pump(void)
+{
+	struct gk_frame f = { .type = GK_LINK_FIDO };
+
+	while (gk_ctaphid_to_client(&fido.mux, LINK, f.u.fido.packet))
+		gk_worker_send(fido.w, &f);
+	if (!fido.w->done && !fido.out_flight && !fido.out_waits &&
+	    gk_ctaphid_to_device(&fido.mux, gk_clock_ms(), fido.out_buf))
+		submit_out();
+	/* Asking for a packet may have said something to the client. */
+	while (gk_ctaphid_to_client(&fido.mux, LINK, f.u.fido.packet))
+		gk_worker_send(fido.w, &f);
+	if (gk_ctaphid_due(&fido.mux))
+		fido.w->retry = 1;
+}
+
+static void on_out(struct libusb_transfer *t)
+{
+	fido.out_flight = 0;
+	switch (t->status) {
+	case LIBUSB_TRANSFER_COMPLETED:
+		fido.error_since = 0;
+		pump();
+		return;
+	case LIBUSB_TRANSFER_CANCELLED:
+		return;
+	case LIBUSB_TRANSFER_NO_DEVICE:
+		gk_worker_end(fido.w, GK_WORKER_DONE);
+		return;
+	case LIBUSB_TRANSFER_STALL:
+		fido.out_halted = 1;
+		break;
+	case LIBUSB_TRANSFER_ERROR:
+	case LIBUSB_TRANSFER_OVERFLOW:
+	case LIBUSB_TRANSFER_TIMED_OUT:
+		break;
+	}
+	/* It has not been taken: the same packet once more. */
+	fido.out_waits = 1;
+	on_error();
+}
+
+static void submit_in(struct in *in)
+{
+	in->in_flight = libusb_submit_transfer(in->transfer) == 0;
+	if (!in->in_flight)
+		on_error();
+}
+
+static void on_report(const struct libusb_transfer *t)
+{
+	if (t->actual_length != GK_CTAPHID_PACKET) {
+		if (++fido.bad_reports > BAD_REPORTS)
+			gk_worker_end(fido.w, GK_WORKER_DEVICE);
+		return;
+	}
+	fido.bad_reports = 0;
+	fido.error_since = 0;
+	if (gk_ctaphid_from_device(&fido.mux, t->buffer, gk_clock_ms()) < 0)
+		gk_worker_end(fido.w, GK_WORKER_DEVICE);
+	else
+		pump();
+}
+
+static void cancel_in(void)
+{
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		if (fido.in[k].in_flight)
+			libusb_cancel_transfer(fido.in[k].transfer);
+}
+
+static void on_in(struct libusb_transfer *t)
+{
+	struct in *in = t->user_data;
+
+	in->in_flight = 0;
+	switch (t->status) {
+	case LIBUSB_TRANSFER_COMPLETED:
+		on_report(t);
+		if (!fido.w->done)
+			submit_in(in);
+		return;
+	case LIBUSB_TRANSFER_CANCELLED:
+		return;
+	case LIBUSB_TRANSFER_NO_DEVICE:
+		gk_worker_end(fido.w, GK_WORKER_DONE);
+		return;
+	case LIBUSB_TRANSFER_STALL:
+		in->halted = 1;
+		/* The others would wait behind the halt. */
+		cancel_in();
+		break;
+	case LIBUSB_TRANSFER_ERROR:
+	case LIBUSB_TRANSFER_OVERFLOW:
+	case LIBUSB_TRANSFER_TIMED_OUT:
+		break;
+	}
+	on_error();
+}
+
+/* A halt is cleared when nothing is in flight on that endpoint. */
+static void again(void)
+{
+	int flying = 0, halted = 0;
+
+	for (unsigned k = 0; k < TRANSFERS; k++) {
+		flying |= fido.in[k].in_flight;
+		halted |= fido.in[k].halted;
+	}
+	if (halted && !flying) {
+		libusb_clear_halt(fido.w->dev, fido.i->in_address);
+		for (unsigned k = 0; k < TRANSFERS; k++)
+			fido.in[k].halted = 0;
+	}
+	if (fido.out_halted)
+		libusb_clear_halt(fido.w->dev, fido.i->out_address);
+	fido.out_halted = 0;
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		if (!fido.in[k].in_flight && !(halted && flying))
+			submit_in(&fido.in[k]);
+	if (fido.out_waits)
+		submit_out();
+}
+
+static void fido_tick(struct gk_worker *w)
+{
+	uint64_t now = gk_clock_ms();
+
+	gk_ctaphid_tick(&fido.mux, now);
+	pump();
+	if (!fido.error_since)
+		return;
+	w->retry = 1;
+	again();
+	/* Submitted, and quiet for some time: it is well again. */
+	if (!fido.out_waits && now - fido.error_last >= PATIENCE_MS)
+		fido.error_since = 0;
+	else if (now - fido.error_since >= PATIENCE_MS &&
+		 now - fido.error_last < PATIENCE_MS / 2)
+		gk_worker_end(w, GK_WORKER_DEVICE);
+}
+
+static int in_size(const struct gk_worker_interface *i)
+{
+	unsigned packet = i->in_size && i->in_size <= IN_MAX ? i->in_size : 64;
+
+	return (int)((GK_CTAPHID_PACKET + packet - 1) / packet * packet);
+}
+
+/* One interface of a device: the link has no name for a second. */
+static const struct gk_worker_interface *find(const struct gk_worker *w)
+{
+	for (unsigned i = 0; i < w->interfaces; i++)
+		if (w->interface[i].role == GK_ROLE_FIDO)
+			return &w->interface[i];
+	return NULL;
+}
+
+static int fido_start(struct gk_worker *w)
+{
+	memset(&fido, 0, sizeof(fido));
+	fido.w = w;
+	fido.i = find(w);
+	if (!fido.i || !fido.i->out_address)
+		return GK_ERR_NOT_FOUND;
+	gk_ctaphid_init(&fido.mux);
+	gk_ctaphid_attach(&fido.mux, LINK, GK_CTAPHID_CHANNELS);
+	fido.out = libusb_alloc_transfer(0);
+	if (!fido.out)
+		return GK_ERR_SYSTEM;
+	libusb_fill_interrupt_transfer(fido.out, w->dev, fido.i->out_address,
+				       fido.out_buf, GK_CTAPHID_PACKET, on_out, NULL,
+				       OUT_MS);
+	for (unsigned k = 0; k < TRANSFERS; k++) {
+		struct in *in = &fido.in[k];
+
+		in->transfer = libusb_alloc_transfer(0);
+		if (!in->transfer)
+			return GK_ERR_SYSTEM;
+		libusb_fill_interrupt_transfer(in->transfer, w->dev,
+					       fido.i->in_address, in->buf,
+					       in_size(fido.i), on_in, in, 0);
+		submit_in(in);
+		if (!in->in_flight)
+			return GK_ERR_SYSTEM;
+	}
+	return GK_OK;
+}
+
+static void fido_frame(struct gk_worker *w, const struct gk_frame *f)
+{
+	(void)w;
+	if (f->type != GK_LINK_FIDO || !fido.i)
+		return;
+	gk_ctaphid_from_client(&fido.mux, LINK, f->u.fido.packet, gk_clock_ms());
+	pump();
+}
+
+static int in_flight(void)
+{
+	int n = fido.out_flight;
+
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		n |= fido.in[k].in_flight;
+	return n;
+}
+
+static void fido_stop(struct gk_worker *w)
+{
+	struct timeval slice = { .tv_usec = 20000 };
+
+	/* The callbacks submit nothing any more. */
+	w->done = 1;
+	cancel_in();
+	if (fido.out_flight)
+		libusb_cancel_transfer(fido.out);
+	/* At most half a second; the kernel ends what is left with the fd. */
+	for (int i = 0; i < 25 && in_flight(); i++)
+		libusb_handle_events_timeout_completed(w->usb, &slice, NULL);
+}
+
+const struct gk_worker_role gk_worker_fido = {
+	.role = GK_ROLE_FIDO,
+	.start = fido_start,
+	.frame = fido_frame,
+	.tick = fido_tick,
+	.stop = fido_stop,
+};
