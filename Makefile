@@ -186,8 +186,8 @@ check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 
 # All boot scenarios. SCENARIOS="name ..." runs some.
 vm-check: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(TAKEN_OVER_GATE) \
-		$(TAKEN_OVER_WORKER)
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(T)/fido-bridge \
+		$(TAKEN_OVER_GATE) $(TAKEN_OVER_WORKER)
 	$(Q)tests/vm/run $(SCENARIOS)
 
 demo: deps

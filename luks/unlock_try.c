@@ -83,9 +83,13 @@ static void opened(struct gk_unlock *u, unsigned i, const struct gk_ukey *k)
 			how.key_to_touch_ms = (int64_t)(k->touch_at - k->came_at);
 		how.touch_to_open_ms = since(k->secret_at);
 	}
-	gk_log(LOG_NOTICE, "%s is open, by a %s%s%s; keyslot %lld ms",
-	       u->volume[i].v.name, how.by, k ? " on port " : "", how.port,
-	       (long long)how.keyslot_ms);
+	if (k)
+		gk_log(LOG_NOTICE, "%s is open, by a key on port %s; keyslot %lld ms, "
+		       "%lld ms after the key's answer", u->volume[i].v.name, how.port,
+		       (long long)how.keyslot_ms, (long long)how.touch_to_open_ms);
+	else
+		gk_log(LOG_NOTICE, "%s is open, by a %s; keyslot %lld ms",
+		       u->volume[i].v.name, how.by, (long long)how.keyslot_ms);
 	gk_unlock_finish(u, i, &how);
 }
 

@@ -126,8 +126,8 @@ class Key:
             dev.close()
         finally:
             self.pull()
-        passphrase = base64.b64encode(secret)
-        slot = disk.add(passphrase)
+        self.secret_text = base64.b64encode(secret)
+        slot = disk.add(self.secret_text)
         fields = {"fido2-clientPin-required": bool(pin) if token_pin is None
                   else token_pin, "fido2-up-required": up,
                   "fido2-uv-required": False} if fields is None else fields
@@ -190,13 +190,15 @@ class Client:
 class Disk:
     """A real LUKS2 header, in a file."""
 
+    passphrase = PASSPHRASE
+
     def __init__(self, case, name, *options):
         self.path = os.path.join(case.dir, name + ".img")
         self.name = f"gk{os.getpid()}-{case.number}-{name}"
         with open(self.path, "wb") as f:
             f.truncate(20 << 20)
         run("cryptsetup", "luksFormat", "--type", "luks2", "--batch-mode",
-            *(options or FAST), self.path, "-", data=PASSPHRASE.encode())
+            *(options or FAST), self.path, "-", data=self.passphrase.encode())
 
     def add(self, passphrase):
         key = self.path + ".key"
@@ -204,7 +206,7 @@ class Disk:
             f.write(passphrase)
         before = set(self.dump()["keyslots"])
         run("cryptsetup", "luksAddKey", "--batch-mode", "--key-file", "-", *FAST,
-            self.path, key, data=PASSPHRASE.encode())
+            self.path, key, data=self.passphrase.encode())
         os.unlink(key)
         return (set(self.dump()["keyslots"]) - before).pop()
 

@@ -27,12 +27,19 @@ class Machine:
     devices: tuple = ("usb-kbd,id=kbd,bus=xhci0.0",)
     ps2: bool = False                   # a PS/2 keyboard besides
     initramfs: Path = None              # instead of the variant's
+    disk: Path = None                   # instead of the one all share; kept as it is
     timeout: int = 30                   # rd.gatekeeper.timeout, seconds
     gate_args: bool = True
     extra: tuple = field(default_factory=tuple)     # raw QEMU arguments
 
 
-def command_line(machine, run_dir, overlay):
+def overlay(disk, path):
+    """A disk that reads from another one and keeps what is written to itself."""
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2",
+                    "-b", str(disk), str(path)], check=True)
+
+
+def command_line(machine, run_dir, disk):
     """QEMU's arguments. SMAP must be off: a PV dom0 faults under TCG with it."""
     controller = []
     if machine.bare_controller:
@@ -66,7 +73,7 @@ def command_line(machine, run_dir, overlay):
         "-cpu", "max,-smap,-svm", "-accel", "tcg,thread=multi", "-smp", "2",
         "-m", str(machine.memory), *iommu, *controller,
         "-nodefaults", "-vga", "std", "-display", "none", "-no-reboot",
-        "-drive", f"if=none,id=disk,format=qcow2,cache=unsafe,file={overlay}",
+        "-drive", f"if=none,id=disk,format=qcow2,cache=unsafe,file={disk}",
         "-device", "ide-hd,drive=disk,bus=ide.0",
         "-chardev", f"socket,id=com1,path={run_dir}/com1,server=on,wait=off",
         "-chardev", f"socket,id=com2,path={run_dir}/com2,server=on,wait=off",
@@ -86,8 +93,7 @@ class Vm:
         self.machine = machine
         self.out = out
         self.overlay = run_dir / "disk.qcow2"
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2",
-                        "-b", str(paths.DISK), str(self.overlay)], check=True)
+        overlay(machine.disk or paths.DISK, self.overlay)
         command = command_line(machine, run_dir, self.overlay)
         (out / "qemu-command.txt").write_text(shlex.join(command) + "\n")
         self.stderr_path = out / "qemu-stderr.log"

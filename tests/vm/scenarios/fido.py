@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Security keys: the channel to dom0's programs."""
-from harness import gate
+"""Security keys: the channel to dom0's programs, and opening the disk."""
+import re
+import time
+
+from harness import fido, gate, secrets
 from harness.registry import scenario
 from harness.test import Test
-from harness.virtual import VirtualDevice
+from harness.virtual import PROGRAM, VirtualDevice
 
 SOCKET = "/run/gatekeeper/fido/1-2"
 CRED = r"""
@@ -53,3 +56,289 @@ def fido_channel(t: Test):
     t.check(found["1-2"]["granted"] == ["fido"] and found["1-2"]["fido_clients"] == 0,
             f"port 1-2: {found.get('1-2')}")
     t.login()
+
+
+KEYBOARD = ("usb-kbd,id=kbd,bus=xhci0.0,port=1",)
+
+
+def opened(t, timeout=60):
+    """The disk is open: guest ms."""
+    t.doing("unlocking")
+    ms, _ = t.events.wait("unlocked", t.left(timeout))
+    t.say("the disk is unlocked")
+    return ms
+
+
+def require_closed(t):
+    t.check(t.events.first("unlocked") is None, "the disk is open too soon")
+
+
+def see(t, pattern, timeout=40):
+    t.doing(f"waiting for {pattern!r}")
+    t.screen.wait(pattern, t.left(timeout))
+    t.say(f"on the screen: {pattern}")
+
+
+def by_key(t, journal):
+    t.check("is open, by a key on port 1-2" in journal, "the key did not open the disk")
+
+
+@scenario("fido-unlock", timeout=300, needs=(PROGRAM, fido.BRIDGE))
+def fido_unlock(t: Test):
+    """A key plugged in at the prompt: PIN on the USB keyboard, touch, open."""
+    disk = fido.KeyDisk(t)
+    enrolled = disk.enroll("key", pin=fido.PIN)
+    key = fido.plug_in(t, enrolled, "--touch", "never")
+    t.boot(disk=disk.write(), devices=KEYBOARD)
+    t.metrics["prompt_ms"] = t.wait_prompt()
+    gate.wait_keyboard(t)
+    see(t, "or plug in its security key")
+    plugged = fido.now(t)
+    key.attach(2)
+    see(t, "PIN of the security key on port 1-2, 8 tries left")
+    t.qmp.screenshot(t.out / "pin.png")
+    # Faster than anybody reads it would be taken for a passphrase.
+    t.sleep(1.5)
+    t.type(fido.PIN + "\n")
+    see(t, "Touch the security key on port 1-2 now")
+    t.qmp.screenshot(t.out / "touch.png")
+    t.check(t.early("test -e /dev/hidraw0") != 0, "a HID device in the initramfs")
+    require_closed(t)
+    touched = fido.now(t)
+    key.do("touch")
+    opened(t)
+    t.check(fido.stats(key)["retries"] == 8, f"PIN tries: {fido.stats(key)}")
+    t.wait_up()
+    gate.require_up(t)
+    by_key(t, fido.measure(t, plugged, touched))
+    fido.search(t, {"the PIN": fido.PIN, "the secret": enrolled.secret_text.decode()})
+    t.login()
+
+
+@scenario("fido-plymouth", timeout=300, needs=(PROGRAM, fido.BRIDGE))
+def fido_plymouth(t: Test):
+    """plymouth, a key that is there from the start: no PIN, a touch."""
+    disk = fido.KeyDisk(t)
+    key = fido.plug_in(t, disk.enroll("key"), "--touch", "never", port=2)
+    t.boot(disk=disk.write(), variant="plymouth", args="splash", devices=KEYBOARD,
+           extra=key.qemu())
+    see(t, "Touch the security key on port 1-2 now", 120)
+    t.sleep(1)
+    t.qmp.screenshot(t.out / "touch.png")
+    require_closed(t)
+    touched = fido.now(t)
+    key.do("touch")
+    opened(t)
+    t.wait_up()
+    by_key(t, fido.measure(t, None, touched))
+    t.login()
+
+
+@scenario("fido-nosystemd", timeout=300, needs=(PROGRAM, fido.BRIDGE))
+def fido_nosystemd(t: Test):
+    """No systemd in the initramfs, in German: wrong PIN, right PIN, touch."""
+    disk = fido.KeyDisk(t)
+    key = fido.plug_in(t, disk.enroll("key", pin=fido.PIN), "--touch", "now", port=2)
+    t.boot(disk=disk.write(), variant="nosystemd", args="locale.LANG=de_DE.UTF-8",
+           devices=KEYBOARD, extra=key.qemu())
+    t.wait_initramfs()
+    see(t, r"PIN des Sicherheitsschl\S+ssels an Anschluss 1-2, noch 8 Versuche", 120)
+    gate.wait_keyboard(t)
+    t.qmp.screenshot(t.out / "pin.png")
+    t.sleep(1.5)
+    t.type("000000\n")
+    see(t, "noch 7 Versuche")
+    t.sleep(1.5)
+    require_closed(t)
+    t.type(fido.PIN + "\n")
+    opened(t)
+    t.check(fido.stats(key)["retries"] == 8, f"PIN tries: {fido.stats(key)}")
+    t.wait_up()
+    gate.require_up(t)
+    t.check("is open, by a key on port 1-2" in t.guest.output("dmesg", 60),
+            "the key did not open the disk")
+    t.login()
+
+
+@scenario("fido-no-touch", needs=(PROGRAM, fido.BRIDGE))
+def fido_no_touch(t: Test):
+    """Enrolled without PIN and touch: nobody does anything, and it is open."""
+    disk = fido.KeyDisk(t)
+    key = fido.plug_in(t, disk.enroll("key", "--secret-without-touch", up=False),
+                       "--secret-without-touch", "--touch", "never", port=2)
+    t.boot(disk=disk.write(), devices=KEYBOARD, extra=key.qemu())
+    t.wait_initramfs()
+    opened(t, 120)
+    t.check(fido.stats(key)["touches"] == 0, f"touches: {fido.stats(key)}")
+    t.wait_agent()
+    gate.require_up(t)
+    by_key(t, fido.measure(t))
+
+
+@scenario("fido-passphrase", timeout=300, needs=(PROGRAM, fido.BRIDGE))
+def fido_passphrase(t: Test):
+    """A key nobody touches: a message, Enter tries again, the passphrase opens at once."""
+    disk = fido.KeyDisk(t)
+    key = fido.plug_in(t, disk.enroll("key"), "--touch", "never", "--touch-timeout",
+                       "3000", port=2)
+    t.boot(disk=disk.write(), devices=KEYBOARD, extra=key.qemu())
+    t.wait_initramfs()
+    see(t, "Touch the security key on port 1-2 now", 120)
+    gate.wait_keyboard(t)
+    asked = fido.now(t)
+    see(t, "was not touched; Enter alone tries it again", 60)
+    t.metrics["fido_touch_never_ms"] = fido.now(t) - asked
+    before = fido.stats(key)["requests"]["assert"]
+    t.type("\n")
+    end = time.monotonic() + t.left(20)
+    while fido.stats(key)["state"] != "touch":
+        t.check(time.monotonic() < end, f"Enter did not try it again: {fido.stats(key)}")
+        time.sleep(0.2)
+    t.check(fido.stats(key)["requests"]["assert"] > before, f"{fido.stats(key)}")
+    t.unlock()
+    t.check(t.metrics["unlock_ms"] < 3000, f"not at once: {t.metrics['unlock_ms']} ms")
+    t.wait_agent()
+    gate.require_up(t)
+    journal = fido.measure(t)
+    t.check("is open, by a passphrase" in journal, "who opened it?")
+
+
+@scenario("fido-trouble", timeout=420, needs=(PROGRAM, fido.BRIDGE))
+def fido_trouble(t: Test):
+    """Two enrolled, the second late, a foreign one beside; pulled, wrong PIN, blocked."""
+    disk, other = fido.KeyDisk(t), fido.KeyDisk(t)
+    disk.enroll("first", pin=fido.PIN)
+    second = disk.enroll("second", pin=fido.PIN)
+    stranger = other.enroll("foreign", pin="11111111")
+    foreign = fido.plug_in(t, stranger, "--touch", "never", port=3)
+    key = fido.plug_in(t, second, "--touch", "never")
+    t.boot(disk=disk.write(), devices=KEYBOARD, extra=foreign.qemu())
+    t.wait_prompt()
+    gate.wait_keyboard(t)
+    see(t, r"FIDO\s+key\s+on\s+port\s+1-3\s+\S+\s+admitted")
+    see(t, "or plug in its security key")
+    t.say("late")
+    key.attach(2)
+    see(t, "PIN of the security key on port 1-2, 8 tries left")
+    t.sleep(1.5)
+    t.type("000000\n")
+    see(t, "Wrong PIN for the security key on port 1-2")
+    see(t, "1-2, 7 tries left")
+    t.check(fido.stats(key)["retries"] == 7, f"{fido.stats(key)}")
+    t.sleep(0.5)
+    t.type(fido.PIN + "\n")
+    see(t, "Touch the security key on port 1-2 now")
+    pulled = fido.now(t)
+    key.do("unplug")
+    see(t, "security key on port 1-2 was unplugged")
+    t.metrics["fido_pulled_to_message_ms"] = fido.now(t) - pulled
+    t.say("its PIN is blocked in the meantime")
+    key.do("retries 0")
+    key.do("plug")
+    see(t, "PIN of the security key on port 1-2 is blocked")
+    require_closed(t)
+    t.check(fido.stats(foreign)["retries"] == 8 and fido.stats(foreign)["touches"] == 0,
+            f"the foreign key: {fido.stats(foreign)}")
+    t.check(not re.search("(PIN|Touch).*1-3", t.screen.text()), "1-3 was asked about")
+    t.sleep(1.5)
+    t.unlock()
+    t.wait_agent()
+    gate.require_up(t)
+    t.check("is open, by a passphrase" in fido.measure(t), "who opened it?")
+
+
+# Which of what it says, and whether the disk is then asked for in another way.
+EVIL = ("init-nonce", "wrong-cid", "length-max", "fragments-reordered", "keepalive-flood",
+        "cbor-deep", "cbor-giant-bytes", "cbor-noise", "wrong-secret", "secret-long")
+
+
+@scenario("fido-hostile", timeout=420, needs=(PROGRAM, fido.BRIDGE))
+def fido_hostile(t: Test):
+    """The enrolled key gone bad, in ten ways: the prompt goes on; then it is good again."""
+    disk = fido.KeyDisk(t)
+    key = fido.plug_in(t, disk.enroll("key"), "--touch", "now", port=2)
+    key.do("evil " + EVIL[0])
+    t.boot(disk=disk.write(), devices=KEYBOARD, extra=key.qemu())
+    t.wait_prompt()
+    gate.wait_keyboard(t)
+    for name in EVIL:
+        t.say(name)
+        key.do("unplug")
+        key.do("evil " + name)
+        t.sleep(1)
+        key.do("plug")
+        t.sleep(5)
+        require_closed(t)
+        t.check(t.early("test -S /run/gatekeeper/unlock && test ! -e /dev/hidraw0 && "
+                        "gatekeeper status >/dev/null") == 0, f"after {name}")
+    key.do("unplug")
+    key.do("evil none")
+    t.say("a passphrase that is wrong is answered")
+    t.type("wrong\n")
+    see(t, "Wrong passphrase")
+    t.say("good again")
+    key.do("plug")
+    opened(t)
+    t.wait_agent()
+    gate.require_up(t)
+    by_key(t, fido.measure(t))
+
+
+# systemd asks its agents for the PIN, as there is no terminal: this one answers.
+ANSWER = """
+end=$((SECONDS + 120))
+while [ $SECONDS -lt $end ]; do
+    for f in /run/systemd/ask-password/ask.*; do
+        s=$(sed -n 's/^Socket=//p' "$f" 2>/dev/null) && [ -n "$s" ] &&
+            printf %s '{pin}' | /lib/systemd/systemd-reply-password 1 "$s"
+    done
+    sleep 0.5
+done
+"""
+
+
+@scenario("fido-cryptenroll", timeout=600, needs=(PROGRAM, fido.BRIDGE))
+def fido_cryptenroll(t: Test):
+    """systemd-cryptenroll enrols three keys on the running system; each opens the disk."""
+    ways = (("pin", ("--pin", fido.PIN), "yes", "yes"),
+            ("touch", (), "no", "yes"),
+            ("alone", ("--secret-without-touch",), "no", "no"))
+    keys = [VirtualDevice(t, "fido", "--state", str(t.out / f"{name}.state"), "--touch",
+                          "now", *options, name=name, port=2)
+            for name, options, _, _ in ways]
+    t.boot(devices=KEYBOARD)
+    t.wait_prompt()
+    gate.wait_keyboard(t)
+    t.unlock()
+    t.wait_agent()
+    volume = f"/dev/disk/by-uuid/{secrets.LUKS_UUID}"
+    for key, (name, _, pin, touch) in zip(keys, ways):
+        key.attach(2)
+        t.check(t.guest.until("fido2-token -L | grep -q hidraw", t.left(60)),
+                f"{name}: no key in dom0")
+        said = t.guest.output(
+            f"( {ANSWER.format(pin=fido.PIN)} ) & agent=$!; "
+            f"PASSWORD={secrets.SIMPLE} systemd-cryptenroll --fido2-device=auto "
+            f"--fido2-with-client-pin={pin} --fido2-with-user-presence={touch} "
+            f"{volume} 2>&1; s=$?; kill $agent; exit $s", 150)
+        t.say(f"{name}: {said.strip().splitlines()[-1]}")
+        key.detach()
+        t.check(t.guest.until("test ! -e /dev/hidraw0", t.left(30)), "hidraw0 stays")
+    dump = t.guest.output(f"cryptsetup luksDump {volume}", 60)
+    (t.out / "luksdump.txt").write_text(dump)
+    t.check(dump.count("systemd-fido2") == 3, "not three tokens")
+    t.reboot()
+    disk = fido.keep_disk(t)
+    for key, (name, _, pin, _) in zip(keys, ways):
+        key.do("touch now")
+        t.boot(disk=disk, devices=KEYBOARD, extra=key.qemu())
+        t.wait_initramfs()
+        if pin == "yes":
+            see(t, "PIN of the security key on port 1-2, 8 tries left", 120)
+            gate.wait_keyboard(t)
+            t.sleep(1.5)
+            t.type(fido.PIN + "\n")
+        opened(t, 120)
+        t.say(f"{name}: open")
+    t.wait_agent()
+    by_key(t, fido.measure(t))
