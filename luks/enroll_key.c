@@ -148,13 +148,20 @@ static int look(struct gk_ekey *k, int quiet)
 int gk_ekey_open(struct gk_ekey *k, struct gk_loop *l, int quiet)
 {
 	struct gk_key_events ev = { on_reply, on_gone, k };
-	int err;
+	int err, waited = 0;
 
 	if (k->link)
 		return 0;
 	k->loop = l;
 	k->gone = NULL;
 	err = gk_key_open(l, k->socket, &ev, &k->link);
+	/* The socket of a key that was just plugged in is there a moment before
+	 * anybody listens at it. */
+	for (int i = 0; i < GK_ENROLL_OPEN_TRIES && err == GK_ERR_CLOSED && !waited; i++) {
+		waited = pause_ms(k, GK_ENROLL_OPEN_MS);
+		if (!waited)
+			err = gk_key_open(l, k->socket, &ev, &k->link);
+	}
 	if (err && !quiet)
 		gk_fail("the security key on port %s: %s", k->port, gk_strerror(err));
 	if (!err)

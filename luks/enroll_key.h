@@ -15,6 +15,8 @@ enum {
 	GK_ENROLL_TOUCHES = 3,	/* waits for one touch, before it is given up */
 	GK_ENROLL_BUSY_TRIES = 10,
 	GK_ENROLL_BUSY_MS = 500,
+	GK_ENROLL_OPEN_TRIES = 5,
+	GK_ENROLL_OPEN_MS = 100,
 };
 
 struct gk_ekey {

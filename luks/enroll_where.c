@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
 #include <libcryptsetup.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dom0/paths.h"
 #include "luks/enroll_where.h"
@@ -45,6 +47,19 @@ static int from_crypttab(const char *name, unsigned n, struct line *l)
 	return GK_ERR_NOT_FOUND;
 }
 
+/* Swap with a random key and the like stand in crypttab, too. */
+static int is_luks2(const struct gk_volume *v)
+{
+	static const unsigned char magic[] = { 'L', 'U', 'K', 'S', 0xba, 0xbe, 0, 2 };
+	unsigned char head[sizeof(magic)];
+	int fd = open(v->header[0] ? v->header : v->device, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof(head));
+
+	if (fd >= 0)
+		close(fd);
+	return n == (ssize_t)sizeof(head) && !memcmp(head, magic, sizeof(magic));
+}
+
 int gk_where_next(unsigned n, struct gk_volume *v, const char **why)
 {
 	struct line l;
@@ -52,7 +67,10 @@ int gk_where_next(unsigned n, struct gk_volume *v, const char **why)
 
 	if (err)
 		return err;
-	return set(v, &l, why) ? GK_ERR_VALUE : GK_OK;
+	if (set(v, &l, why))
+		return GK_ERR_VALUE;
+	*why = "no LUKS2 header";
+	return is_luks2(v) ? GK_OK : GK_ERR_VALUE;
 }
 
 /* An open one: device mapper knows where it came from. */

@@ -182,7 +182,8 @@ def same(disk, before):
 
 def token_opens(key, disk, pin=None):
     """The token's secret, computed by another client, opens its keyslot."""
-    tokens = [t for t in disk.dump()["tokens"].values() if t["type"] == "systemd-fido2"]
+    tokens = [t for t in disk.dump()["tokens"].values()
+              if t["type"] == "systemd-fido2" and t["keyslots"]]
     equal(len(tokens), 1, "tokens")
     t = tokens[0]
     connection = Connection(key.path)
@@ -258,14 +259,18 @@ def without_pin(c):
 
 @test
 def pin_not_wanted(c):
-    """--no-pin: the key has one, wants it for the credential, not for the secret."""
-    disk, key = c.disk(), c.key("key", "--pin", PIN)
-    key.at("1-3")
-    enroll(c, disk, "--no-pin", pin=PIN)
-    equal(token_opens(key, disk)["fido2-clientPin-required"], False)
-    c.unlock(disk)
-    c.opened("key")
-    equal(key.stats()["retries"], 8)
+    """--no-pin: the key has one. An old key wants it for the credential all the same,
+    but not for the secret."""
+    for n, more in enumerate(((), ("--ctap20",))):
+        disk, key = c.disk(f"disk{n}"), c.key(f"key{n}", "--pin", PIN, *more)
+        key.at("1-3")
+        enroll(c, disk, "--no-pin", pin=PIN if more else None)
+        equal(token_opens(key, disk)["fido2-clientPin-required"], False)
+        equal(key.stats()["requests"]["token"], len(more), "PINs sent")
+        c.unlock(disk)
+        c.opened("key")
+        equal(key.stats()["retries"], 8)
+        key.pull()
 
 
 @test
@@ -580,7 +585,7 @@ def two_at_once(c):
     r = Run(c, disk.path)
     r.expect("valid now: $")
     assert "another enrolment is under way" in enroll(c, disk, status=1)
-    os.write(r.master, b"\x03" if False else b"\n")
+    os.write(r.master, b"\n")
     r.end(1)
 
 
@@ -595,8 +600,6 @@ def told_to_end(c):
     r.expect("valid now: $")
     os.kill(r.process.pid, signal.SIGINT)
     r.end(1)
-    attributes = termios.tcgetattr  # the terminal's echo is back: see below
-    assert attributes
     r = Run(c, "--unlock-key-file", key_file(c), "--no-recovery", disk.path)
     r.expect(r"\[2/4\]")
     key.tell("touch never")
@@ -824,7 +827,7 @@ def killed_at_every_write_of_a_removal(c):
     # While its area is wiped it is still listed, and removed by the same command.
     at_every_write(
         c, base, lambda d: ("--unlock-key-file", file, "--remove", "1", d.path),
-        {tuple(KEY): None, tuple(TOKEN): None})
+        {tuple(KEY): None, tuple(TOKEN): None, (): None})
 
 
 @test
@@ -945,8 +948,8 @@ def unknown_keyslots(c):
     """What is not known is not taken for a passphrase: tokens of others, what another
     program may have left, keyslots of no segment."""
     disk = c.disk()
-    disk.add(b"tpm")
-    disk.token({"type": "systemd-tpm2", "keyslots": ["1"]})
+    disk.add(b"theirs")
+    disk.token({"type": "clevis", "keyslots": ["1"]})
     key = os.path.join(c.dir, "k")
     with open(key, "wb") as f:
         f.write(b"left")
@@ -958,7 +961,7 @@ def unknown_keyslots(c):
     equal(kinds(c, disk), [(0, "passphrase"), (1, "other"), (2, "left"), (3, "unbound")])
     equal(entries(c, disk)[2]["certain"], False)
     text = Run(c, "--list", disk.path).end()
-    assert "perhaps left" in text and "token of type systemd-tpm2" in text, text
+    assert "perhaps left" in text and "token of type clevis" in text, text
     assert "is the last passphrase" in Run(c, "--remove", "0", disk.path).end(1)
     # Another program's passphrase in a keyslot that a mark once named.
     disk.add(b"mine")
@@ -1022,8 +1025,6 @@ def crypttab(c):
     """A name in crypttab; without one, the only volume there."""
     disk, key = c.disk(), c.key()
     key.at("1-3")
-    uuid = subprocess.run(["cryptsetup", "luksUUID", disk.path], check=True,
-                          stdout=subprocess.PIPE).stdout.decode().strip()
     tab = os.path.join(c.root, "etc/crypttab")
     with open(tab, "w") as f:
         f.write(f"# name device key options\n\nswap /dev/null /dev/urandom swap\n"
@@ -1037,7 +1038,6 @@ def crypttab(c):
         f.write(f"two {other.path}\n")
     equal(len(json.loads(Run(c, "--list", "--json").end())), 2)
     assert "2 LUKS2 volumes" in Run(c, "--test").end(1)
-    assert uuid
 
 
 @test
@@ -1134,7 +1134,7 @@ def secrets_nowhere(c):
     equal(seen.count(text), 1, "the recovery passphrase")
     for path, _, files in os.walk(c.dir):
         for name in files:
-            if name.endswith(".img") or name == "passphrase":
+            if name.endswith(".img") or not os.path.isfile(os.path.join(path, name)):
                 continue
             data = open(os.path.join(path, name), "rb").read()
             assert PASSPHRASE.encode() not in data and text.encode() not in data, name
@@ -1165,7 +1165,8 @@ def main():
         if names and not any(n in name for n in names):
             continue
         begin = time.monotonic()
-        c = Case(base, name.replace(":", "-"), Terminal)
+        # A socket's path has 107 bytes (unix(7)).
+        c = Case(base, name.replace(":", "-")[:32], Terminal)
         try:
             f(c)
             word = "ok"
