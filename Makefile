@@ -131,6 +131,10 @@ $(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_% $(FIDO)/test_%
 $(T)/gk-usb-device: LIBS = $(shell pkg-config --libs $(REDIR)) -lhogweed -lnettle -lgmp
 $(T)/fido-bridge: $(call objs,$(FIDO)/bridge.c tests/devices/loop.c tests/devices/sock.c)
 $(T)/fido-bridge: LIBS = $(shell pkg-config --libs $(REDIR))
+FIDO_TESTS := $(patsubst $(FIDO)/%.c,$(T)/fido/%,$(filter-out %/test_bridge.c,\
+	$(wildcard $(FIDO)/test_*.c)))
+$(FIDO_TESTS): $(T)/fido/%: $(B)/obj/$(FIDO)/%.o $(B)/obj/$(FIDO)/test_bridge.o
+$(FIDO_TESTS): LIBS := -lfido2 -lcmocka -lpthread
 $(T)/bench: $(B)/obj/tests/bench/core.o $(B)/libgkcore.a
 $(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
 $(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
@@ -138,7 +142,7 @@ $(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
 $(T)/test_redir $(T)/test_hostile: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
 $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
 $(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
-		$(T)/test_hostile $(T)/bench $(T)/fido-bridge:
+		$(T)/test_hostile $(T)/bench $(T)/fido-bridge $(FIDO_TESTS):
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
@@ -162,7 +166,8 @@ include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/
 
 TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
 	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
-	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge
+	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
+	$(FIDO_TESTS) $(LUKS_TESTS) $(B)/luks.pot
 
 .PHONY: deps check check-run vm-check demo asan fuzz cover bench campaign
 deps:
@@ -233,10 +238,16 @@ install: all
 	install -d $(D)/lib/gatekeeper $(D)/bin $(D)/lib/systemd/system \
 		$(D)/lib/dracut/modules.d/89gatekeeper $(D)/lib/udev/rules.d \
 		$(DESTDIR)/etc/gatekeeper
-	install -m 0755 -s $(B)/gatekeeperd $(B)/gatekeeper-link $(D)/lib/gatekeeper/
+	install -m 0755 -s $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-unlock \
+		$(B)/gatekeeper-key $(D)/lib/gatekeeper/
+	for mo in $(LUKS_MO:$(B)/locale/%=%); do \
+		install -D -m 0644 $(B)/locale/$$mo $(D)/share/locale/$$mo || exit 1; \
+	done
 	install -m 0644 $(B)/gate-kernel $(B)/gate-image $(D)/lib/gatekeeper/
 	install -m 0755 -s $(B)/gatekeeper $(D)/bin/
 	install -m 0755 dracut-module/*.sh $(D)/lib/dracut/modules.d/89gatekeeper/
+	install -m 0644 dracut-module/units/cryptsetup-20-gatekeeper.conf \
+		$(D)/lib/dracut/modules.d/89gatekeeper/
 	install -m 0644 dracut-module/60-gatekeeper.rules $(D)/lib/udev/rules.d/
 	install -m 0644 $(UNITS) $(D)/lib/systemd/system/
 	for unit in gatekeeper-xenstored gatekeeper-xenconsoled; do \

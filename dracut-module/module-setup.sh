@@ -27,7 +27,8 @@ check() {
             return 1
         }
     done
-    for f in gatekeeperd gatekeeper-link gate-kernel gate-image; do
+    for f in gatekeeperd gatekeeper-link gatekeeper-unlock gatekeeper-key \
+        gate-kernel gate-image; do
         [[ -e ${dracutsysrootdir-}/usr/lib/gatekeeper/$f ]] || {
             dinfo "dracut module 'gatekeeper' needs /usr/lib/gatekeeper/$f"
             return 1
@@ -50,17 +51,26 @@ installkernel() {
 }
 
 install() {
-    local tool unit
+    local tool unit catalogue
 
     inst_multiple modprobe cat kill sleep setsid gatekeeper
     inst_rules 60-gatekeeper.rules
     inst_multiple /usr/lib/gatekeeper/gatekeeperd \
         /usr/lib/gatekeeper/gatekeeper-link \
+        /usr/lib/gatekeeper/gatekeeper-unlock \
+        /usr/lib/gatekeeper/gatekeeper-key \
         /usr/lib/gatekeeper/gate-kernel \
         /usr/lib/gatekeeper/gate-image
     inst_multiple -o /etc/gatekeeper/gatekeeper.conf \
         /etc/gatekeeper/rules.conf /etc/xen/xl.conf \
         /var/lib/gatekeeper/keyboards
+    # The prompt in the language of the system: its catalogue, and the one file of a
+    # locale that gettext wants to see before it translates.
+    inst_multiple -o /etc/locale.conf /etc/default/locale \
+        /usr/lib/locale/C.utf8/LC_MESSAGES/SYS_LC_MESSAGES
+    for catalogue in "${dracutsysrootdir-}"/usr/share/locale/*/LC_MESSAGES/gatekeeper.mo; do
+        [[ -e $catalogue ]] && inst_simple "${catalogue#"${dracutsysrootdir-}"}"
+    done
     for tool in xenstored xenconsoled xen-init-dom0; do
         inst "$(_gk_xen_tool "$tool")"
     done
@@ -71,7 +81,7 @@ install() {
 
     if dracut_module_included "systemd"; then
         for unit in gatekeeper-controllers gatekeeper-xenstored \
-            gatekeeper-xenconsoled gatekeeperd gatekeeper-wait; do
+            gatekeeper-xenconsoled gatekeeperd gatekeeper-wait gatekeeper-unlock; do
             inst_simple "$systemdsystemunitdir/$unit.service"
             $SYSTEMCTL -q --root "$initdir" add-wants sysinit.target "$unit.service"
         done
@@ -80,6 +90,8 @@ install() {
             sed -i "s|/[^ @=]*/$tool\>|$(_gk_xen_tool "$tool")|" \
                 "$initdir$systemdsystemunitdir"/gatekeeper-xen*.service
         done
+        inst_simple "$moddir/cryptsetup-20-gatekeeper.conf" \
+            "/etc/systemd/system/systemd-cryptsetup@.service.d/20-gatekeeper.conf"
         # Qubes' own hook takes the controllers from pciback and back again.
         if dracut_module_included "qubes-pciback"; then
             mkdir -p "$initdir$systemdsystemunitdir/gatekeeper-controllers.service.d"
@@ -88,6 +100,8 @@ install() {
         fi
     else
         inst_simple "$moddir/start.sh" /usr/lib/gatekeeper/start.sh
+        inst_simple "$moddir/ask.sh" /usr/lib/gatekeeper/ask.sh
+        inst_multiple sed grep mv
         inst_hook cmdline 03 "$moddir/hook-cmdline.sh"
         inst_hook initqueue/settled 00 "$moddir/hook-wait.sh"
         inst_hook cleanup 90 "$moddir/hook-cleanup.sh"

@@ -15,12 +15,14 @@ enum {
 	PACKET = 64,
 	KEEPALIVE_TOUCH = 2,		/* CTAP 2.1 11.2.9.2.1, STATUS_UPNEEDED */
 	CANCELLED_MS = 500,		/* for the key's answer to CANCEL */
+	HID_ERROR = CTAP_FRAME_INIT | 0x3f,	/* CTAP 2.1 11.2.9.1.6 */
 };
 
 static fido_dev_t *dev;
 static void (*on_touch)(void);
 static uint8_t channel[4];		/* of the last packet that went out */
 static int cancelled;
+static int channel_busy;
 
 /* --- the key's socket as libfido2's device --- */
 
@@ -59,6 +61,18 @@ static void cancel(void)
 		return;
 }
 
+/* What libfido2 sees and does not tell. */
+static void look_at(const uint8_t packet[PACKET])
+{
+	if (memcmp(packet, channel, sizeof(channel)))
+		return;
+	if (packet[4] == (CTAP_FRAME_INIT | CTAP_KEEPALIVE) &&
+	    packet[7] == KEEPALIVE_TOUCH && on_touch)
+		on_touch();
+	if (packet[4] == HID_ERROR && packet[7] == FIDO_ERR_CHANNEL_BUSY)
+		channel_busy = 1;
+}
+
 static int io_read(void *handle, unsigned char *buf, size_t len, int ms)
 {
 	uint64_t until = now_ms() + (uint64_t)(ms < 0 ? 0 : ms);
@@ -85,10 +99,7 @@ static int io_read(void *handle, unsigned char *buf, size_t len, int ms)
 		n = recv(GK_KEY_FD_DEVICE, buf, PACKET, MSG_TRUNC);
 		if (n != PACKET)
 			return -1;
-		if (!memcmp(buf, channel, sizeof(channel)) &&
-		    buf[4] == (CTAP_FRAME_INIT | CTAP_KEEPALIVE) &&
-		    buf[7] == KEEPALIVE_TOUCH && on_touch)
-			on_touch();
+		look_at(buf);
 		return PACKET;
 	}
 }
@@ -323,6 +334,7 @@ void gk_fido_answer(const struct gk_key_request *r, struct gk_key_reply *reply,
 	if (fido_dev_set_timeout(dev, (int)(r->timeout_ms & 0xfffff)) != FIDO_OK)
 		goto out;
 	on_touch = NULL;
+	channel_busy = 0;
 	switch ((enum gk_key_ask)r->ask) {
 	case GK_KEY_LOOK:
 		err = look(reply);
@@ -343,6 +355,8 @@ void gk_fido_answer(const struct gk_key_request *r, struct gk_key_reply *reply,
 		break;
 	}
 out:
+	if (err < 0 && channel_busy)
+		err = FIDO_ERR_CHANNEL_BUSY;
 	if (err < GK_KEY_ERR_MIN || err > GK_KEY_ERR_MAX)
 		err = FIDO_ERR_INTERNAL;
 	reply->err = err;

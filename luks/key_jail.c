@@ -23,7 +23,8 @@ static const struct gk_limit limits[] = {
 	{ RLIMIT_MSGQUEUE, 0 },
 	/* Seconds of computing: an exchange needs some milliseconds. */
 	{ RLIMIT_CPU, 60 },
-#ifndef GK_SANITIZED
+/* AddressSanitizer has terabytes of it; `make asan` only. */
+#ifndef __SANITIZE_ADDRESS__
 	{ RLIMIT_AS, 64 << 20 },
 #endif
 };

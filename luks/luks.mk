@@ -29,14 +29,28 @@ $(B)/locale/%/LC_MESSAGES/gatekeeper.mo: luks/po/%.po
 $(B)/luks.pot: $(wildcard luks/*.c)
 	$(call say,XGETTEXT $@)
 	$(Q)xgettext --language=C --keyword=_ --keyword=N_ --keyword=gk_unlock_tell:2 \
-		--keyword=dngettext:2,3 --from-code=UTF-8 --omit-header --sort-output \
+		--keyword=dngettext:2,3 --from-code=UTF-8 --sort-output \
 		-o $@ $(sort $^)
 
 PROGRAMS += $(B)/gatekeeper-unlock $(B)/gatekeeper-enroll $(B)/gatekeeper-key $(LUKS_MO)
 
-# The same with the points of luks/enroll_points.h, where tests stop it.
-STOPS := $(B)/tests/enroll-stops
-$(STOPS): tests/luks/enroll_stops.c $(LUKS_ENROLL) $(wildcard luks/*.h) $(B)/libgkluks.a \
+# ---- tests -------------------------------------------------------------------
+LUKS_TESTS := $(patsubst tests/luks/%.c,$(B)/tests/luks/%,$(wildcard tests/luks/test_*.c))
+$(LUKS_TESTS): $(B)/tests/luks/%: $(B)/obj/tests/luks/%.o $(B)/libgkluks.a \
+		$(B)/libgkdom0.a $(B)/libgkcore.a
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lcryptsetup -ljson-c -lcrypto -lcmocka
+luks_fuzz = $(B)/tests/replay/$(1) $(B)/tests/fuzz/$(1)
+$(call luks_fuzz,token): luks/token.c luks/token.h
+$(call luks_fuzz,token): LIBS := -ljson-c -lcrypto
+$(call luks_fuzz,key_reply): luks/key_msg.c luks/key_msg.h
+$(call luks_fuzz,unit): $(addprefix luks/,unit.c volume.c token.c unit.h volume.h) \
+	gatekeeper/dom0/log.c
+$(call luks_fuzz,unit): LIBS := -lcryptsetup -ljson-c -lcrypto
+# gatekeeper-enroll with the points of luks/enroll_points.h, where tests stop it.
+ENROLL_STOPS := $(B)/tests/enroll-stops
+$(ENROLL_STOPS): tests/luks/enroll_stops.c $(LUKS_ENROLL) $(wildcard luks/*.h) $(B)/libgkluks.a \
 		$(B)/libgkdom0.a $(B)/libgkcore.a
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)

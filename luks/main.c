@@ -194,7 +194,9 @@ static int open_here(void)
 		return report();
 	}
 	result.end = GK_UNLOCK_STOPPED;
-	if (start(&u) == 0 && gk_unlock_add(u, &v, done, NULL, &id) == 0)
+	if (start(&u))
+		return report();
+	if (gk_unlock_add(u, &v, done, NULL, &id) == 0)
 		gk_loop_run(loop);
 	gk_unlock_close(u);
 	return report();
@@ -341,5 +343,10 @@ int main(int argc, char **argv)
 	if (!set.alone && gk_serve_ask(socket, set.volume, set.device, set.options,
 				       &result) == GK_OK)
 		return report();
+	/* Where nobody serves, units are not ours: rd.gatekeeper=0, no Xen. */
+	if (set.unit) {
+		result.end = GK_UNLOCK_NOT_OURS;
+		return report();
+	}
 	return open_here();
 }

@@ -48,9 +48,10 @@ void gk_text_open(const char *language, const char *dir)
 	    !find("/etc/locale.conf", "LANG=", lang) &&
 	    !find("/etc/default/locale", "LANG=", lang))
 		return;
-	/* An initramfs has no locale of that language; C.UTF-8 with LANGUAGE= is
-	 * enough for gettext, which does not translate in the locale "C". */
-	if (!setlocale(LC_ALL, "C.UTF-8") || setenv("LANGUAGE", lang, 1) < 0)
+	/* An initramfs has no locale of that language. gettext does not translate in
+	 * the locale "C"; in any other it goes by LANGUAGE=, and of C.UTF-8 it needs
+	 * one file of some bytes. All other categories stay "C". */
+	if (!setlocale(LC_MESSAGES, "C.UTF-8") || setenv("LANGUAGE", lang, 1) < 0)
 		return;
 	bindtextdomain(GK_TEXT_DOMAIN, dir ? dir : GK_LOCALE_DIR);
 	bind_textdomain_codeset(GK_TEXT_DOMAIN, "UTF-8");

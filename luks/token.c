@@ -282,7 +282,8 @@ static int put_need(struct json_object *o, const char *key, uint8_t need)
 {
 	if (need == GK_NEED_IF_ASKED)
 		return 0;
-	return json_object_object_add(o, key, json_object_new_boolean(need == GK_NEED_YES));
+	return json_object_object_add(o, key,
+				      json_object_new_boolean(need == GK_NEED_YES));
 }
 
 static int put_base64(struct json_object *o, const char *key, const uint8_t *data,

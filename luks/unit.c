@@ -14,7 +14,7 @@ static int word(const char **text, char *out, size_t cap)
 	if (*s++ != '\'')
 		return GK_ERR_VALUE;
 	for (; *s && *s != '\''; s++) {
-		if (*s == '\n' || (*s == '\\' && s[1] != 'x'))
+		if (*s == '\n' || *s == '\\')
 			return GK_ERR_VALUE;
 		if (*s == '%' && *++s != '%')
 			return GK_ERR_VALUE;

@@ -59,7 +59,7 @@ static void rest(struct gk_unlock *u)
 	gk_timer_clear(u->loop, &u->ask_again);
 	explicit_bzero(u->typed, sizeof(u->typed));
 	u->typed_ready = 0;
-	u->wrong = u->questions_failed = 0;
+	u->wrong = u->questions_failed = u->flaps = 0;
 	for (unsigned i = 0; i < GK_KEYS; i++)
 		gk_ukey_release(&u->key[i]);
 }
@@ -117,14 +117,15 @@ static const char *disk(const struct gk_unlock *u, char name[64])
 static void pin_text(const struct gk_ukey *k, char text[GK_PROMPT_TEXT])
 {
 	if (k->retries == 1)
-		snprintf(text, GK_PROMPT_TEXT, _("PIN of the security key on port %s: LAST "
-			 "TRY, then it is blocked (Enter alone: passphrase)"), k->port);
+		snprintf(text, GK_PROMPT_TEXT, _("PIN of the security key on port %s: "
+			 "LAST TRY, then it is blocked (Enter alone: passphrase)"),
+			 k->port);
 	else
 		snprintf(text, GK_PROMPT_TEXT, dngettext(GK_TEXT_DOMAIN,
-			 "PIN of the security key on port %s, %d try left (Enter alone: "
-			 "passphrase)",
-			 "PIN of the security key on port %s, %d tries left (Enter alone: "
-			 "passphrase)", (unsigned)k->retries), k->port, k->retries);
+			 "PIN of the security key on port %s, %d try left (Enter "
+			 "alone: passphrase)",
+			 "PIN of the security key on port %s, %d tries left (Enter "
+			 "alone: passphrase)", (unsigned)k->retries), k->port, k->retries);
 }
 
 static void passphrase_text(const struct gk_unlock *u, char text[GK_PROMPT_TEXT])
@@ -216,7 +217,7 @@ static void on_answer(void *ctx, const char *text, size_t len)
 		       gk_now_ms() - u->asked_at < GK_UNLOCK_TOO_FAST_MS;
 
 	u->asked = ASK_NOTHING;
-	u->questions_failed = 0;
+	u->questions_failed = u->flaps = 0;
 	if (!gk_unlock_pending(u))
 		return;
 	somebody_there(u);
@@ -266,6 +267,7 @@ static void on_went(void *ctx, unsigned index)
 {
 	struct gk_unlock *u = ctx;
 
+	u->flaps += u->asked == ASK_PIN && u->asked_key == index;
 	gk_ukey_went(&u->key[index]);
 	/* Others may have left the field to it. */
 	for (unsigned i = 0; i < GK_KEYS; i++)

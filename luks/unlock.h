@@ -30,6 +30,9 @@ enum {
 	GK_UNLOCK_TYPING_MS = 4000,
 	/* How often a key is asked to wait for a touch, before Enter is needed. */
 	GK_UNLOCK_TOUCHES = 3,
+	/* PIN questions that vanished with their key: from then on a key waits for
+	 * Enter, and no key that comes and goes keeps anybody from typing. */
+	GK_UNLOCK_FLAPS = 3,
 	GK_UNLOCK_BUSY_MS = 500,
 	GK_UNLOCK_BUSY_TRIES = 20,
 	/* Between a key's last word and its socket's end when it is pulled. */

@@ -123,7 +123,8 @@ void gk_ukey_went(struct gk_ukey *k)
 	let_go(k);
 	k->state = KEY_ABSENT;
 	if (was_at_work && gk_unlock_pending(k->u))
-		gk_unlock_tell(k->u, "The security key on port %s was unplugged", k->port);
+		gk_unlock_tell(k->u, "The security key on port %s was unplugged",
+			       k->port);
 }
 
 /* After the last volume; what it is and what it fits is asked anew for the next. */
@@ -299,8 +300,33 @@ static void others_next(struct gk_ukey *k)
 
 /* --- replies --- */
 
+static void try_again(void *ctx)
+{
+	struct gk_ukey *k = ctx;
+
+	gk_ukey_next(k);
+	gk_unlock_question(k->u);
+}
+
+/* Somebody else is at the key: again soon. 0: it was long enough. */
+static int busy(struct gk_ukey *k)
+{
+	if (++k->busy > GK_UNLOCK_BUSY_TRIES)
+		return 0;
+	k->state = KEY_RESTING;
+	gk_timer_set(k->u->loop, &k->again, GK_UNLOCK_BUSY_MS, try_again, k);
+	return 1;
+}
+
 static void looked(struct gk_ukey *k, const struct gk_key_reply *r)
 {
+	if (r->err == GK_KEY_ERR_BUSY && ++k->busy <= GK_UNLOCK_BUSY_TRIES) {
+		gk_key_close(k->link);
+		k->link = NULL;
+		k->state = KEY_OPENING;
+		gk_timer_set(k->u->loop, &k->again, GK_UNLOCK_BUSY_MS, open_again, k);
+		return;
+	}
 	if (r->err) {
 		gk_log(LOG_WARNING, "key on port %s: error %d when it was looked at",
 		       k->port, r->err);
@@ -337,6 +363,8 @@ static void found(struct gk_ukey *k, enum gk_fit fit)
 
 static void replied_find(struct gk_ukey *k, const struct gk_key_reply *r)
 {
+	if (r->err == GK_KEY_ERR_BUSY && busy(k))
+		return;
 	if (r->err == GK_KEY_OK && r->found)
 		found(k, FIT_YES);
 	else if (r->err == GK_KEY_OK || r->err == GK_KEY_ERR_NO_CREDENTIALS)
@@ -360,6 +388,8 @@ static void pin_blocked(struct gk_ukey *k)
 
 static void replied_retries(struct gk_ukey *k, const struct gk_key_reply *r)
 {
+	if (r->err == GK_KEY_ERR_BUSY && busy(k))
+		return;
 	if (r->err) {
 		gk_log(LOG_WARNING, "key on port %s: error %d when its counter was asked",
 		       k->port, r->err);
@@ -367,10 +397,15 @@ static void replied_retries(struct gk_ukey *k, const struct gk_key_reply *r)
 		return;
 	}
 	k->retries = r->retries;
-	if (r->retries == 0)
+	if (r->retries == 0) {
 		pin_blocked(k);
-	else
+	} else if (k->u->flaps >= GK_UNLOCK_FLAPS) {
+		gk_unlock_tell(k->u, "Enter alone: the PIN of the security key on port "
+			       "%s", k->port);
+		k->state = KEY_PAUSED;
+	} else {
 		k->state = KEY_PIN;
+	}
 }
 
 void gk_ukey_pin(struct gk_ukey *k, const char *pin, size_t len)
@@ -426,14 +461,6 @@ static void not_touched(struct gk_ukey *k, int silent)
 	k->state = KEY_PAUSED;
 }
 
-static void try_again(void *ctx)
-{
-	struct gk_ukey *k = ctx;
-
-	gk_ukey_next(k);
-	gk_unlock_question(k->u);
-}
-
 static void no_secret(struct gk_ukey *k, int err)
 {
 	if (err != GK_KEY_ERR_PIN_INVALID && k->used_pin &&
@@ -443,15 +470,17 @@ static void no_secret(struct gk_ukey *k, int err)
 	switch (err) {
 	case GK_KEY_ERR_PIN_INVALID:
 		wipe(k);
-		gk_unlock_tell(k->u, "Wrong PIN for the security key on port %s", k->port);
+		gk_unlock_tell(k->u, "Wrong PIN for the security key on port %s",
+			       k->port);
 		begin_token(k);
 		return;
 	case GK_KEY_ERR_PIN_BLOCKED:
 		pin_blocked(k);
 		return;
 	case GK_KEY_ERR_PIN_AUTH_BLOCKED:
-		gk_unlock_tell(k->u, "Too many wrong PINs: unplug the security key on port "
-			       "%s and plug it in again, or use the passphrase", k->port);
+		gk_unlock_tell(k->u, "Too many wrong PINs: unplug the security key on "
+			       "port %s and plug it in again, or use the passphrase",
+			       k->port);
 		spent(k);
 		return;
 	case GK_KEY_ERR_PIN_REQUIRED:
@@ -486,12 +515,8 @@ static void no_secret(struct gk_ukey *k, int err)
 		token_failed(k, 0);
 		return;
 	case GK_KEY_ERR_BUSY:
-		if (++k->busy <= GK_UNLOCK_BUSY_TRIES) {
-			k->state = KEY_RESTING;
-			gk_timer_set(k->u->loop, &k->again, GK_UNLOCK_BUSY_MS, try_again,
-				     k);
+		if (busy(k))
 			return;
-		}
 		break;
 	default:
 		break;

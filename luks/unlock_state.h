@@ -41,13 +41,13 @@ struct gk_ukey {
 	int retries;
 	uint8_t fit[GK_VOLUMES][GK_VOLUME_TOKENS];	/* enum gk_fit */
 	unsigned volume, token;		/* what it is at */
-	int up;				/* asked to touch although the token does not say */
-	int pin_asked;			/* the key asks for its PIN, the token does not say */
+	int up;				/* touch: the key wants it, the token is silent */
+	int pin_asked;			/* PIN: the same */
 	int without_pin;		/* this token once more, without the PIN */
 	int used_pin;			/* in the request that is out */
 	int pin_right;			/* the key has taken it */
 	int told_touch;
-	int broke_off;			/* and it is not known yet whether it was pulled */
+	int broke_off;			/* was it pulled? not known yet */
 	int touches, busy;
 	char pin[GK_KEY_PIN_MAX + 1];	/* "": none */
 	char secret[GK_SECRET_BASE64 + 1];
@@ -104,6 +104,7 @@ struct gk_unlock {
 	int asked_over_passphrase;	/* the PIN question took its place */
 	uint64_t asked_at;
 	int questions_failed;
+	int flaps;
 	int wrong;
 	struct gk_timer idle, grace, ask_again;
 

@@ -101,9 +101,13 @@ static void broken(struct gk_unlock *u, unsigned i)
 	gk_unlock_finish(u, i, &how);
 }
 
-static void wrong_passphrase(struct gk_unlock *u)
+static void wrong_passphrase(struct gk_unlock *u, int result)
 {
-	gk_unlock_tell(u, "Wrong passphrase");
+	if (result == GK_ERR_VALUE)
+		gk_unlock_tell(u, "Wrong passphrase");
+	else
+		gk_unlock_tell(u, "The passphrase could not be tried; the journal says "
+			       "why");
 	if (!u->running_for_pin && ++u->wrong >= GK_UNLOCK_PASSPHRASES)
 		gk_unlock_end_all(u, GK_UNLOCK_WRONG);
 }
@@ -141,7 +145,7 @@ static void tried(void *ctx, const struct gk_attempt_target *t, unsigned n)
 	if (k)
 		gk_ukey_tried(k, any ? 0 : result);
 	else if (source == FROM_PERSON && !any && gk_unlock_pending(u))
-		wrong_passphrase(u);
+		wrong_passphrase(u, result);
 	gk_utry_next(u);
 	gk_unlock_question(u);
 }

@@ -224,7 +224,22 @@ static int try_slot(struct crypt_device *cd, const struct gk_volume *v, int slot
 					   secret, len, v->flags);
 	if (err >= 0 || err == -EEXIST || err == -EBUSY)
 		return slot;
-	return err == -EPERM || err == -ENOENT ? GK_ERR_VALUE : GK_ERR_SYSTEM;
+	if (err == -EPERM || err == -ENOENT)
+		return GK_ERR_VALUE;
+	gk_log(LOG_WARNING, "%s: keyslot %d: %s", v->name, slot, strerror(-err));
+	/* Is it the secret that fails, or what comes after it? */
+	err = crypt_activate_by_passphrase(cd, NULL, slot, secret, len, 0);
+	return err >= 0 ? GK_ERR_SYSTEM : GK_ERR_VALUE;
+}
+
+static int is_meant(struct crypt_device *cd, const struct gk_volume *v,
+		    uint32_t keyslots, int slot, crypt_keyslot_priority priority)
+{
+	crypt_keyslot_info info = crypt_keyslot_status(cd, slot);
+
+	return (keyslots >> slot & 1) && (v->keyslot < 0 || v->keyslot == slot) &&
+	       (info == CRYPT_SLOT_ACTIVE || info == CRYPT_SLOT_ACTIVE_LAST) &&
+	       crypt_keyslot_get_priority(cd, slot) == priority;
 }
 
 int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *secret,
@@ -245,11 +260,7 @@ int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *sec
 		return GK_ERR_SYSTEM;
 	for (size_t o = 0; o < orders && ret == GK_ERR_VALUE; o++) {
 		for (int s = 0; s < GK_TOKEN_KEYSLOTS && ret == GK_ERR_VALUE; s++) {
-			crypt_keyslot_info info = crypt_keyslot_status(cd, s);
-
-			if (!(keyslots >> s & 1) || (v->keyslot >= 0 && v->keyslot != s) ||
-			    (info != CRYPT_SLOT_ACTIVE && info != CRYPT_SLOT_ACTIVE_LAST) ||
-			    crypt_keyslot_get_priority(cd, s) != order[o])
+			if (!is_meant(cd, v, keyslots, s, order[o]))
 				continue;
 			err = try_slot(cd, v, s, secret, len);
 			limit |= err == GK_ERR_LIMIT;

@@ -96,6 +96,7 @@ static void descriptors(void **state)
 		{ "fido-boot", GK_OK, -1 },
 		{ "yubikey", GK_OK, -1 },
 		{ "nitrokey", GK_OK, -1 },
+		{ "fido", GK_OK, -1 },
 		{ "nkro", GK_OK, -1 },
 	};
 	struct host *h;
@@ -181,6 +182,7 @@ static void report_descriptors(void **state)
 		{ "hid-less", 100, 23, GK_HID_FINE, GK_ROLE_KEYBOARD },
 		{ "hid-none", 0xffff + 1, 23, GK_HID_FINE, GK_ROLE_KEYBOARD },
 		{ "hid-part", 23, 20, GK_HID_OPEN_COLLECTION, 0 },
+		{ "fido", 34, 34, GK_HID_FINE, GK_ROLE_FIDO },
 		{ "fido-boot", 34, 34, GK_HID_FINE, GK_ROLE_FIDO },
 		{ "fido-beside", 0, 0, GK_HID_FINE, GK_ROLE_KEYBOARD },
 		{ "nkro", 72, 72, GK_HID_FINE, GK_ROLE_KEYBOARD },
@@ -736,6 +738,64 @@ static void tokens(void **state)
 	stop(h);
 }
 
+/* One that is nothing else, with an authenticator in it: fido/. */
+static void security_key(void **state)
+{
+	uint8_t init[64] = { 0xff, 0xff, 0xff, 0xff, 0x86, 0, 8,
+			     1, 2, 3, 4, 5, 6, 7, 8 };
+	uint8_t info[64] = { 0, 0, 0, 0, 0x90, 0, 1, 4 };
+	struct usb_redir_interrupt_packet_header i = {
+		.endpoint = 0x01, .length = 64,
+	};
+	struct host *h = start("fido", "--pin", "1234");
+	int packets;
+
+	(void)state;
+	until(h, h->connects == 1);
+	assert_int_equal(h->interfaces.interface_count, 1);
+	assert_int_equal(h->interfaces.interface_class[0], 3);
+	assert_int_equal(h->interfaces.interface_subclass[0], 0);
+	assert_int_equal(h->eps.type[1], usb_redir_type_interrupt);
+	assert_int_equal(h->eps.type[17], usb_redir_type_interrupt);
+	assert_int_equal(h->eps.max_packet_size[1], 64);
+	assert_int_equal(h->eps.max_packet_size[17], 64);
+	set_configuration(h, 1);
+	set_idle(h, 0, 0);
+	poll_endpoint(h, 0x81);
+	usbredirparser_send_interrupt_packet(h->parser, ++h->id, &i, init, 64);
+	/* its own acknowledgement, and the answer */
+	until(h, h->n_packets == 2);
+	assert_int_equal(h->packets[1].ep, 0x81);
+	assert_int_equal(h->packets[1].len, 64);
+	assert_memory_equal(h->packets[1].data,
+			    "\xff\xff\xff\xff\x86\0\x11\1\2\3\4\5\6\7\x8", 15);
+	memcpy(info, h->packets[1].data + 15, 4);
+	h->n_packets = 0;
+	usbredirparser_send_interrupt_packet(h->parser, ++h->id, &i, info, 64);
+	until(h, h->n_packets > 1);
+	assert_memory_equal(h->packets[1].data, info, 5);
+	assert_int_equal(h->packets[1].data[7], 0);
+	packets = 1 + (h->packets[1].data[5] << 8 | h->packets[1].data[6]) / 59;
+	assert_in_range(packets, 2, 10);
+	until(h, h->n_packets == 1 + packets);
+	/* a report of another length is none of its */
+	h->n_packets = 0;
+	i.length = 63;
+	usbredirparser_send_interrupt_packet(h->parser, ++h->id, &i, init, 63);
+	quiet(h, QUIET_MS);
+	assert_int_equal(h->n_packets, 1);
+	/* a bus reset takes the channels away */
+	usbredirparser_send_reset(h->parser);
+	set_configuration(h, 1);
+	poll_endpoint(h, 0x81);
+	h->n_packets = 0;
+	i.length = 64;
+	usbredirparser_send_interrupt_packet(h->parser, ++h->id, &i, info, 64);
+	until(h, h->n_packets == 2);
+	assert_memory_equal(h->packets[1].data + 4, "\xbf\0\1\x0b", 4);
+	stop(h);
+}
+
 static bool answered_within(struct host *h, int ms)
 {
 	long end = now_ms() + ms;
@@ -799,6 +859,7 @@ int main(void)
 		cmocka_unit_test(storm),
 		cmocka_unit_test(nkro),
 		cmocka_unit_test(tokens),
+		cmocka_unit_test(security_key),
 		cmocka_unit_test(every_kind),
 	};
 

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 
+from fido2.ctap import CtapError
 from fido2.ctap2 import Ctap2
 from fido2.ctap2.extensions import HmacSecretExtension
 from fido2.ctap2.pin import ClientPin, PinProtocolV2
@@ -140,6 +141,9 @@ class Key:
                     "fido2-rp": RP, **fields, **(token or {})})
         return credential, salt
 
+    def client(self):
+        return Client(self.path)
+
     @staticmethod
     def auth(ctap, pin, permission):
         if pin is None:
@@ -166,6 +170,22 @@ class Key:
             extensions={"hmac-secret": asked}, options={"up": up},
             pin_uv_param=auth, pin_uv_protocol=version)
         return ext.process_get_output(got.auth_data)["hmacGetSecret"]["output1"]
+
+
+class Client:
+    """Another program at the same key."""
+
+    def __init__(self, path):
+        self.device = CtapHidDevice(HidDescriptor(path, 0, 0, 64, 64),
+                                    Connection(path))
+
+    def failing(self, key):
+        """Makes a credential, and nobody touches the key."""
+        try:
+            key.make(Ctap2(self.device), None)
+        except CtapError:
+            pass
+        self.device.close()
 
 
 # --- disks ----------------------------------------------------------------------
@@ -197,7 +217,7 @@ class Disk:
                               self.path))
 
     def token(self, fields):
-        run("cryptsetup", "token", "import", self.path,
+        run("cryptsetup", "token", "import", "--disable-external-tokens", self.path,
             data=json.dumps(fields).encode())
 
 

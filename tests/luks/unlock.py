@@ -10,6 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
@@ -333,6 +334,28 @@ def three_wrong(c):
 
 
 @test()
+def comes_and_goes(c):
+    """A key that asks for its PIN and vanishes, again and again, does not keep
+    anybody from typing the passphrase."""
+    disk, key = c.disk(), c.key("key", "--pin", PIN)
+    key.enroll(disk, pin=PIN)
+    c.unlock(disk)
+    for _ in range(3):
+        c.asked("Passphrase")
+        key.at("1-3")
+        c.asked("PIN of")
+        key.pull()
+    c.asked("Passphrase")
+    key.at("1-3")
+    c.told("Enter alone: the PIN of the security key on port 1-3")
+    c.asked("Passphrase")
+    c.person.answer("")
+    c.asked("PIN of")
+    c.person.answer(PIN)
+    c.opened("key")
+
+
+@test()
 def pin_under_the_fingers(c):
     """A passphrase that was being typed when the question became that for a PIN is
     no PIN."""
@@ -504,6 +527,25 @@ def patch_iterations(disk, iterations):
             f.write(head)
 
 
+@test()
+def busy(c):
+    """Somebody else is at the key: our turn comes."""
+    disk, key = c.disk(), c.key()
+    key.enroll(disk)
+    key.at("1-3", "--touch", "never", "--touch-timeout", "3000")
+    other = key.client()
+    waits = threading.Thread(target=lambda: other.failing(key))
+    waits.start()
+    until("the other waits for a touch", lambda: key.stats()["state"] == "touch")
+    c.unlock(disk)
+    c.asked("Passphrase for disk")
+    assert "Touch" not in c.screen(), c.screen()
+    waits.join()
+    c.told("Touch the security key")
+    key.tell("touch now")
+    c.opened("key")
+
+
 # --- several volumes ---------------------------------------------------------------
 
 @test()
@@ -569,7 +611,11 @@ HOSTILE = [
     "cbor-trailing", "cbor-indefinite", "cbor-types", "cbor-empty", "cbor-empty-map",
     "cbor-duplicates", "cbor-noise", "status-odd", "other-answer", "wrong-secret:assert",
     "secret-short:assert", "secret-long:assert", "secret-empty:assert",
-    "retries-many:retries", "retries-none:retries",
+    "retries-many:retries", "retries-none:retries", "silent:assert", "silent:token",
+    "keepalive-forever:assert", "keepalive-flood:assert", "silent-touched",
+    "foreign-forever:assert", "other-rp:assert", "other-credential:assert",
+    "unplug-at:info", "unplug-at:retries", "unplug-at:token", "unplug-at:touched",
+    "unplug-at:answer",
 ]
 
 
@@ -645,8 +691,7 @@ def jail(c):
         equal(set(status["Uid"].split()), {"65529"})
         equal(status["CapPrm"] + status["CapEff"] + status["CapBnd"],
               "0000000000000000" * 3)
-        equal(os.listdir(f"/proc/{pid}/root") if os.path.isdir(f"/proc/{pid}/root")
-              else [], [])
+        equal(os.readlink(f"/proc/{pid}/root"), f"/proc/{pid}/fdinfo")
     fds = sorted(int(n) for n in os.listdir(f"/proc/{pid}/fd"))
     equal(fds, [0, 1, 2, 3, 4])
     limits = open(f"/proc/{pid}/limits").read()
@@ -729,14 +774,40 @@ def unit(c):
     subprocess.run([generator, out, out, out], check=True, timeout=20,
                    env={"SYSTEMD_CRYPTTAB": crypttab, "SYSTEMD_LOG_TARGET": "console",
                         "SYSTEMD_IN_INITRD": "0"})
+    drop_in(out)
     units = [n for n in os.listdir(out) if n.startswith("systemd-cryptsetup@")
              and n.endswith(".service")]
     name = next(n for n in units if disk.name.split("-")[0] in n)
     key.at("1-3")
+    # Nobody serves: all of it is systemd's.
+    status, how = c.ended(c.start("--unit", name))
+    equal((status, how["open"]), (0, False))
+    c.start("--serve")
+    until("the server", lambda: os.path.exists(os.path.join(c.run, "unlock")))
     p = c.start("--unit", name)
     equal(c.opened("key", p)["volume"], disk.name)
     for other in (n for n in units if n != name):
         equal(c.ended(c.start("--unit", other))[0], 0, other)
+
+
+def drop_in(units):
+    """systemd takes the drop-in for what its generator wrote."""
+    import subprocess
+
+    folder = os.path.join(units, "systemd-cryptsetup@.service.d")
+    os.mkdir(folder)
+    shutil.copy("dracut-module/units/cryptsetup-20-gatekeeper.conf", folder)
+    with open(os.path.join(folder, "30-witness.conf"), "w") as f:
+        f.write("[Service]\nWitness=1\n")
+    name = next(n for n in os.listdir(units) if n.startswith("systemd-cryptsetup@")
+                and n.endswith(".service"))
+    said = subprocess.run(
+        ["systemd-analyze", "verify", os.path.join(units, name)], timeout=60,
+        env={"SYSTEMD_UNIT_PATH": units + ":", "PATH": "/usr/bin:/bin"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False).stdout.decode()
+    # The key that there is not shows that the folder is read; ours has none.
+    assert "30-witness.conf" in said and "20-gatekeeper.conf" not in said, said
+    shutil.rmtree(folder)
 
 
 def main():

@@ -364,7 +364,9 @@ enum gk_ctap_status gk_get_assertion(struct gk_authenticator *a,
 enum gk_ctap_status gk_get_next_assertion(struct gk_authenticator *a,
 					  struct gk_cbor_out *out)
 {
-	struct gk_cbor_in in = { .data = a->next.request, .len = a->next.len };
+	struct gk_cbor_in in = {
+		.data = a->next.request, .len = a->next.len, .off = 1,
+	};
 	struct call call = { .rp_id = { NULL, 0 } };
 	struct found found = { .resident = NULL };
 	uint8_t rp_hash[32];

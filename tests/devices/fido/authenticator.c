@@ -254,7 +254,7 @@ static enum gk_ctap_status run(struct gk_authenticator *a, uint8_t command,
 bool gk_auth_command(struct gk_authenticator *a, const uint8_t *request,
 		     size_t len, uint8_t out[GK_REQUEST_MAX], size_t *out_len)
 {
-	struct gk_cbor_in in = { .data = request + 1, .len = len - 1 };
+	struct gk_cbor_in in = { .data = request, .len = len, .off = 1 };
 	struct gk_cbor_out body = { .data = out + 1, .size = GK_REQUEST_MAX - 1 };
 	enum gk_ctap_status status;
 

@@ -36,7 +36,7 @@ struct gk_next {
 	unsigned int left;	/* residents not yet given */
 	uint8_t flags;
 	size_t len;
-	uint8_t request[2048];
+	uint8_t request[2048];	/* with its command byte */
 };
 
 struct gk_authenticator {

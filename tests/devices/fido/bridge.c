@@ -22,8 +22,10 @@
 #include "../vdev.h"
 #include "ctaphid.h"
 
-enum { EP_IN = 0x81, EP_OUT = 0x01, CLIENTS = 4, ARGS_MAX = 64, NONCE = 8,
+enum { EP_IN = 0x81, EP_OUT = 0x01, CLIENTS = 4, GONE = 16, ARGS_MAX = 64, NONCE = 8,
        ATTACH_MS = 10000 };
+
+#define BROADCAST	0xffffffffu
 
 struct bridge;
 
@@ -50,16 +52,17 @@ struct bridge {
 	uint64_t id;
 	struct client clients[CLIENTS];
 	struct client *last;	/* who sent last, for packets of no channel */
+	uint32_t gone[GONE];	/* channels of clients that have gone */
+	size_t n_gone;
 };
 
 /* --- usbredir, the host's side ---------------------------------------------- */
 
+/* That the device has gone is seen where it is read from. */
 static void flush_usb(struct bridge *b)
 {
-	if (!b->parser || !usbredirparser_has_data_to_write(b->parser))
-		return;
-	if (usbredirparser_do_write(b->parser) < 0)
-		gk_loop_quit(&b->loop, 1);
+	if (usbredirparser_has_data_to_write(b->parser))
+		usbredirparser_do_write(b->parser);
 }
 
 static int usb_read(void *priv, uint8_t *data, int count)
@@ -107,6 +110,8 @@ static void cancel(struct client *c)
 static void client_close(struct client *c)
 {
 	cancel(c);
+	if (c->cid)
+		c->bridge->gone[c->bridge->n_gone++ % GONE] = c->cid;
 	gk_loop_del(&c->bridge->loop, &c->source);
 	close(c->source.fd);
 	c->used = false;
@@ -139,7 +144,8 @@ static void client_ready(void *arg, uint32_t events)
 		memcpy(c->nonce, packet + 7, NONCE);
 	} else if (packet[4] & 0x80 && packet[4] != CTAPHID_CANCEL) {
 		c->busy = true;
-		c->cid = cid_of(packet);
+		if (cid_of(packet) != BROADCAST)
+			c->cid = cid_of(packet);
 	}
 	to_device(c->bridge, packet);
 }
@@ -148,11 +154,16 @@ static struct client *client_of(struct bridge *b, const uint8_t *packet)
 {
 	uint32_t cid = cid_of(packet);
 	struct client *c;
+	size_t i;
 
+	for (i = 0; i < GONE; i++) {
+		if (cid && b->gone[i] == cid)
+			return NULL;
+	}
 	for (c = b->clients; c < b->clients + CLIENTS; c++) {
 		if (!c->used)
 			continue;
-		if (cid == 0xffffffff ? c->asked && packet[4] == CTAPHID_INIT &&
+		if (cid == BROADCAST ? c->asked && packet[4] == CTAPHID_INIT &&
 					!memcmp(packet + 7, c->nonce, NONCE) :
 					c->cid == cid)
 			return c;
@@ -167,8 +178,9 @@ static void from_device(struct bridge *b, const uint8_t *data, size_t len)
 
 	if (!c)
 		return;
-	if (len > 4 && data[4] & 0x80 && data[4] != CTAPHID_INIT &&
-	    data[4] != CTAPHID_KEEPALIVE)
+	if (len > 4 && data[4] == CTAPHID_INIT)
+		c->asked = false;
+	else if (len > 4 && data[4] & 0x80 && data[4] != CTAPHID_KEEPALIVE)
 		c->busy = false;
 	if (send(c->source.fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		client_close(c);

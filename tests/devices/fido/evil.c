@@ -71,7 +71,7 @@ static const struct variant {
 	[GK_EVIL_CBOR_EMPTY_MAP] = { "cbor-empty-map", "success, and an empty map" },
 	[GK_EVIL_CBOR_DUPLICATES] = {
 		"cbor-duplicates", "each pair of the answer twice" },
-	[GK_EVIL_CBOR_NOISE] = { "cbor-noise", "success, and random bytes" },
+	[GK_EVIL_CBOR_NOISE] = { "cbor-noise", "success, and 300 bytes without sense" },
 	[GK_EVIL_STATUS_ODD] = { "status-odd", "a status that there is not" },
 	[GK_EVIL_OTHER_ANSWER] = {
 		"other-answer", "getInfo's answer, and to getInfo another" },
@@ -225,6 +225,20 @@ static size_t doubled(uint8_t *answer, size_t len, size_t max)
 	return 2 * len - 2;
 }
 
+/* The same each time, so that what it is taken for is too. */
+static size_t noise(uint8_t *answer)
+{
+	uint32_t n = 1;
+	size_t i;
+
+	answer[0] = CTAP2_OK;
+	for (i = 1; i <= NOISE; i++) {
+		n = n * 1664525 + 1013904223;
+		answer[i] = (uint8_t)(n >> 24);
+	}
+	return 1 + NOISE;
+}
+
 size_t gk_evil_answer(enum gk_evil evil, uint8_t *answer, size_t len, size_t max)
 {
 	static const uint8_t giant_bytes[] = {
@@ -262,11 +276,8 @@ size_t gk_evil_answer(enum gk_evil evil, uint8_t *answer, size_t len, size_t max
 		return replace(answer, "\xa0", 1);
 	if (evil == GK_EVIL_CBOR_DUPLICATES)
 		return doubled(answer, len, max);
-	if (evil == GK_EVIL_CBOR_NOISE) {
-		gk_random(answer + 1, NOISE);
-		answer[0] = CTAP2_OK;
-		return 1 + NOISE;
-	}
+	if (evil == GK_EVIL_CBOR_NOISE)
+		return noise(answer);
 	if (evil == GK_EVIL_STATUS_ODD) {
 		answer[0] = 0xf7;
 		return 1;

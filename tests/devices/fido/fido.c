@@ -193,7 +193,7 @@ static void run(struct gk_fido *f)
 /* subCommand of a clientPIN request, 0 if it has none. */
 static unsigned int subcommand(const uint8_t *data, size_t len)
 {
-	struct gk_cbor_in in = { .data = data + 1, .len = len - 1 };
+	struct gk_cbor_in in = { .data = data, .len = len, .off = 1 };
 	size_t pairs = gk_cbor_map(&in);
 
 	for (; pairs && in.status == CTAP2_OK; pairs--) {
