@@ -47,9 +47,14 @@ int gk_enroll_volume(struct gk_enroll *e) GK_MUST_CHECK;
  * e->header. The keyslot's number. */
 int gk_enroll_unlock(struct gk_enroll *e, uint32_t keyslots, int keep) GK_MUST_CHECK;
 
-/* gk_enroll_token_of: the token of a key at hand, by pre-flight; *certain 0: the
- * key does not say, and it is the only token. -1: none. */
-int gk_enroll_token_of(const struct gk_header *h, struct gk_ekey *k, int *certain);
+/* gk_enroll_tokens_of: the tokens (bits) of a key that is open, by pre-flight;
+ * *certain 0: the key does not say, and it can be any of them. */
+uint32_t gk_enroll_tokens_of(const struct gk_header *h, struct gk_ekey *k, int *certain);
+
+/* gk_enroll_by_key: tries the key on keyslots (bits) with those of the tokens (bits)
+ * that have any of them, as the unlocker would. keep as above. The keyslot. */
+int gk_enroll_by_key(struct gk_enroll *e, struct gk_ekey *k, uint32_t tokens,
+		     uint32_t keyslots, int keep) GK_MUST_CHECK;
 
 /* gk_enroll_add_recovery: e->header is unlocked. */
 int gk_enroll_add_recovery(struct gk_enroll *e) GK_MUST_CHECK;

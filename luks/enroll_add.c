@@ -56,7 +56,8 @@ static int choose(struct gk_enroll *e, struct gk_ekey **out)
 static int find_key(struct gk_enroll *e, struct gk_ekey **out)
 {
 	struct gk_ekey *k;
-	int err, certain, token;
+	uint32_t tokens;
+	int err, certain;
 
 	err = gk_ekeys_find(&e->keys, e->loop, e->wait_s * 1000);
 	if (err)
@@ -76,10 +77,10 @@ static int find_key(struct gk_enroll *e, struct gk_ekey **out)
 	if (k->flags & GK_KEY_ALWAYS_UV && (e->no_pin || !(k->flags & GK_KEY_PIN_SET)))
 		return gk_fail("it does nothing without its PIN%s", e->no_pin ? "" :
 			       ", and has none yet: set one with fido2-token -S");
-	token = gk_enroll_token_of(&e->header, k, &certain);
-	if (token >= 0 && certain)
+	tokens = gk_enroll_tokens_of(&e->header, k, &certain);
+	if (tokens && certain)
 		return gk_fail("it is enrolled already (token %d); remove that first",
-			       token);
+			       __builtin_ctz(tokens));
 	*out = k;
 	return 0;
 }
@@ -126,6 +127,13 @@ static void take_back(struct gk_header *h, int slot, int token)
 		gk_fail("it was not taken back: %s; see --list", gk_header_why());
 	else
 		gk_say("The header is as it was before");
+}
+
+static int say_unknown(const struct gk_ekey *k, int err)
+{
+	return err != GK_ERR_NOT_FOUND ? err :
+	       gk_fail("the security key on port %s does not know the credential that it "
+		       "has made", k->port);
 }
 
 /* mark and added: what to say to the tests. */
@@ -185,7 +193,7 @@ static int test_key(struct gk_enroll *e, struct gk_ekey *k, int slot, int token)
 		return gk_fail("token %d is not as it was written", token);
 	err = gk_ekey_secret(k, &h->token[token].fido, -1, secret, NULL);
 	if (err)
-		return err;
+		return say_unknown(k, err);
 	err = gk_header_try(h, 1U << slot, secret, GK_SECRET_BASE64, 0);
 	explicit_bzero(secret, sizeof(secret));
 	return err >= 0 ? 0 : gk_fail("the key does not open keyslot %d", slot);
@@ -219,7 +227,7 @@ static int make(struct gk_enroll *e, struct gk_ekey *k, struct gk_token *t,
 	gk_enroll_point(GK_POINT_CREDENTIAL_MADE);
 	err = gk_ekey_secret(k, t, t->pin == GK_NEED_YES, secret, NULL);
 	if (err)
-		return err;
+		return say_unknown(k, err);
 	gk_say("[2/4] The key has given its secret");
 	gk_enroll_point(GK_POINT_SECRET_READ);
 	return 0;

@@ -114,9 +114,6 @@ static int say_error(const struct gk_ekey *k, int code)
 	case GK_KEY_ERR_INVALID_OPTION:
 		return gk_fail("the security key on port %s gives no secret without a "
 			       "touch", k->port);
-	case GK_KEY_ERR_NO_CREDENTIALS:
-		return gk_fail("the security key on port %s does not know the credential",
-			       k->port);
 	case GK_KEY_ERR_BUSY:
 		return gk_fail("the security key on port %s is busy with another program",
 			       k->port);
@@ -249,7 +246,7 @@ static int ask_pin(struct gk_ekey *k)
 			gk_say("A PIN has %d to %d characters; this one was not tried",
 			       GK_KEY_PIN_MIN, GK_KEY_PIN_MAX);
 	} while (n == GK_ERR_LIMIT || (n > 0 && n < GK_KEY_PIN_MIN));
-	return n < 0 ? n : 0;
+	return n < 0 ? gk_fail("no PIN was given") : 0;
 }
 
 static int is_touch_missing(int code)
@@ -277,9 +274,11 @@ static int once_more(struct gk_ekey *k, struct gk_try *t)
 {
 	int code = k->reply.err;
 
-	/* CTAP 2.1 6.1.2 and 6.2.2: the PIN is looked at before the touch. */
-	if (t->with_pin && is_touch_missing(code))
+	/* CTAP 2.1 6.1.2 and 6.2.2: the PIN is looked at before those. */
+	if (t->with_pin && (is_touch_missing(code) || code == GK_KEY_ERR_NO_CREDENTIALS))
 		k->pin_right = 1;
+	if (code == GK_KEY_ERR_NO_CREDENTIALS)
+		return GK_ERR_NOT_FOUND;
 	if (code == GK_KEY_ERR_PIN_INVALID) {
 		k->pin_right = 0;
 		explicit_bzero(k->pin, sizeof(k->pin));

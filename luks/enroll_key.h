@@ -53,7 +53,8 @@ int gk_ekey_make(struct gk_ekey *k, struct gk_token *t, const char *user) GK_MUS
 /*
  * gk_ekey_secret: of the token, in base64, NUL-terminated; the caller wipes it.
  * with_pin -1: as the token says, else 0 or 1; *used_pin (NULL: not wanted) says
- * what it was in the end.
+ * what it was in the end. GK_ERR_NOT_FOUND, of which nothing was said: the
+ * credential is not of this key.
  */
 int gk_ekey_secret(struct gk_ekey *k, const struct gk_token *t, int with_pin,
 		   char out[GK_SECRET_BASE64 + 1], int *used_pin) GK_MUST_CHECK;

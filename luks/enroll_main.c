@@ -16,7 +16,10 @@
 #include "dom0/paths.h"
 #include "luks/enroll.h"
 
-enum { WAIT_MAX = 600 };
+enum {
+	WAIT_MAX = 600,
+	STACK = 256 << 10,	/* more than is used here */
+};
 
 static struct gk_enroll enroll = { .recovery = -1, .wait_s = 60 };
 static int list, test;
@@ -44,10 +47,15 @@ static const char help[] =
 	"Exit status: 0 done, 1 refused or failed, 2 wrong usage.\n";
 
 /* Secrets stay out of core files and of swap; without the right to (tests) they
- * may not. What a PBKDF takes is not locked: it may be a gigabyte. */
+ * may not. What a PBKDF takes later is not locked: it may be a gigabyte. So the
+ * stack has to be there before. */
 static void protect(void)
 {
+	volatile char stack[STACK];
 	struct rlimit none = { 0, 0 };
+
+	for (size_t i = 0; i < sizeof(stack); i += 1024)
+		stack[i] = 0;
 
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
 		gk_log(LOG_WARNING, "core files are not off: %s", strerror(errno));

@@ -48,11 +48,10 @@ int gk_enroll_volume(struct gk_enroll *e)
 	return err;
 }
 
-int gk_enroll_token_of(const struct gk_header *h, struct gk_ekey *k, int *certain)
+uint32_t gk_enroll_tokens_of(const struct gk_header *h, struct gk_ekey *k, int *certain)
 {
-	int maybe = -1, several = 0;
+	uint32_t yes = 0, maybe = 0;
 
-	*certain = 1;
 	for (int i = 0; i < GK_HEADER_TOKENS; i++) {
 		const struct gk_header_token *t = &h->token[i];
 		int has;
@@ -61,14 +60,13 @@ int gk_enroll_token_of(const struct gk_header *h, struct gk_ekey *k, int *certai
 			continue;
 		has = gk_ekey_has(k, &t->fido);
 		if (has == 1)
-			return i;
-		if (has < 0) {
-			several = maybe >= 0;
-			maybe = i;
-		}
+			yes |= 1U << i;
+		/* With alwaysUv it says nothing before it has its PIN. */
+		else if (has < 0 && k->link && k->flags & GK_KEY_ALWAYS_UV)
+			maybe |= 1U << i;
 	}
-	*certain = 0;
-	return several ? -1 : maybe;
+	*certain = yes != 0;
+	return yes ? yes : maybe;
 }
 
 /* --- being let in --- */
@@ -114,42 +112,70 @@ static int by_passphrase(struct gk_enroll *e, uint32_t keyslots, int keep)
 			if (n != GK_ERR_VALUE)
 				return n >= 0 ? n : said(e, n);
 			gk_say("That passphrase opens no keyslot that counts here");
-		} else if (n == 0) {
-			return gk_fail("no passphrase was given");
 		} else if (n != GK_ERR_LIMIT) {
-			return n == GK_ERR_CLOSED ? gk_fail("no passphrase was given") : n;
+			return gk_fail("no passphrase was given");
 		}
 	}
 	return gk_fail("no passphrase that opens it");
 }
 
-static int by_key(struct gk_enroll *e, uint32_t keyslots, int keep)
+/* A token that says PIN, and whose keyslot has the secret without (CTAP 2.1 12.5):
+ * the unlocker opens it, too (unlock_key.c). */
+static int try_token(struct gk_enroll *e, struct gk_ekey *k,
+		     const struct gk_header_token *t, uint32_t keyslots, int keep)
+{
+	char secret[GK_SECRET_BASE64 + 1];
+	int used_pin = 0, err, slot;
+
+	err = gk_ekey_secret(k, &t->fido, -1, secret, &used_pin);
+	if (err)
+		return err;
+	slot = gk_header_try(&e->header, keyslots, secret, GK_SECRET_BASE64, keep);
+	if (slot == GK_ERR_VALUE && used_pin && !(k->flags & GK_KEY_ALWAYS_UV)) {
+		err = gk_ekey_secret(k, &t->fido, 0, secret, NULL);
+		if (!err)
+			slot = gk_header_try(&e->header, keyslots, secret,
+					     GK_SECRET_BASE64, keep);
+	}
+	explicit_bzero(secret, sizeof(secret));
+	return err ? err : slot >= 0 ? slot : said(e, slot);
+}
+
+int gk_enroll_by_key(struct gk_enroll *e, struct gk_ekey *k, uint32_t tokens,
+		     uint32_t keyslots, int keep)
+{
+	int ret = GK_ERR_NOT_FOUND;
+
+	for (int i = 0; i < GK_HEADER_TOKENS && ret == GK_ERR_NOT_FOUND; i++) {
+		const struct gk_header_token *t = &e->header.token[i];
+
+		if (tokens >> i & 1 && t->keyslots & keyslots)
+			ret = try_token(e, k, t, t->keyslots & keyslots, keep);
+	}
+	if (ret == GK_ERR_NOT_FOUND)
+		gk_fail("the security key on port %s is not enrolled for a keyslot that "
+			"counts here", k->port);
+	return ret;
+}
+
+static int by_port(struct gk_enroll *e, uint32_t keyslots, int keep)
 {
 	struct gk_ekey *k = gk_ekeys_at(&e->keys, e->by_key);
-	char secret[GK_SECRET_BASE64 + 1];
-	int err, token, certain;
+	int err, certain;
 
 	if (!k)
 		return gk_fail("no security key on port %s", e->by_key);
 	err = gk_ekey_open(k, e->loop, 0);
 	if (err)
 		return err;
-	token = gk_enroll_token_of(&e->header, k, &certain);
-	if (token < 0)
-		return gk_fail("the security key on port %s is not enrolled", k->port);
-	err = gk_ekey_secret(k, &e->header.token[token].fido, -1, secret, NULL);
-	if (err)
-		return err;
-	err = gk_header_try(&e->header, keyslots & e->header.token[token].keyslots,
-			    secret, GK_SECRET_BASE64, keep);
-	explicit_bzero(secret, sizeof(secret));
-	return err >= 0 ? err : said(e, err);
+	return gk_enroll_by_key(e, k, gk_enroll_tokens_of(&e->header, k, &certain),
+				keyslots, keep);
 }
 
 int gk_enroll_unlock(struct gk_enroll *e, uint32_t keyslots, int keep)
 {
 	if (e->by_key)
-		return by_key(e, keyslots, keep);
+		return by_port(e, keyslots, keep);
 	/* What belongs to a key is not tried with what was typed: it is no
 	 * passphrase of a person. */
 	keyslots &= ~gk_header_kinds(&e->header, GK_SLOT_FIDO2);

@@ -935,6 +935,11 @@ def last_way_in(c):
     Run(c, "--remove", "2", "--unlock-key-file", file, disk.path).end(1)
     disk.add(b"another")
     Run(c, "--remove", "2", "--unlock-by-key", "1-3", disk.path).end()
+    # But not for its own keyslot; and for that it is not touched.
+    touches = key.stats()["touches"]
+    assert "not enrolled for a keyslot that counts" in Run(
+        c, "--remove", "1", "--unlock-by-key", "1-3", disk.path).end(1)
+    equal(key.stats()["touches"], touches)
     # By force, and it is said.
     text = Run(c, "--remove", "0", "--force", disk.path).end()
     assert "no passphrase will be left" in text, text
@@ -1004,6 +1009,26 @@ def try_out(c):
     r.answer("PIN of the security key on port 1-4", PIN)
     r.end()
     assert before == open(disk.path, "rb").read()
+
+
+@test
+def try_out_always_uv(c):
+    """A key that says nothing before its PIN: one PIN for all that it may be."""
+    disk = c.disk()
+    other, key = c.key("other"), c.key("key", "--pin", PIN, "--always-uv-strict")
+    other.at("1-4")
+    enroll(c, disk)
+    other.pull()
+    key.at("1-3")
+    enroll(c, disk, pin=PIN)
+    assert "perhaps the one on port 1-3" in Run(c, "--list", disk.path).end()
+    for args in (("--test",), ("--remove", "1", "--unlock-by-key", "1-3")):
+        sent = key.stats()["requests"]["token"]
+        r = Run(c, *args, disk.path)
+        r.answer("PIN of the security key on port 1-3, 8 tries", PIN)
+        r.end()
+        assert key.stats()["requests"]["token"] - sent <= 3, "PINs sent"
+    equal(kinds(c, disk), [(0, "passphrase"), (2, "fido2")])
 
 
 @test
