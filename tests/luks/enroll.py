@@ -5,8 +5,9 @@ are, on real LUKS2 headers, with the virtual authenticator and a person at a ter
 What was enrolled is then opened by gatekeeper-unlock, and its token computed again by
 python3-fido2.
 
-enroll.py [--keep] [NAME...]: all, or those that contain NAME."""
+enroll.py [--keep] [--not NAME] [NAME...]: all, or those that contain NAME."""
 
+import argparse
 import base64
 import json
 import os
@@ -1181,13 +1182,18 @@ def children(parent):
 
 
 def main():
-    keep = "--keep" in sys.argv
-    names = [a for a in sys.argv[1:] if not a.startswith("-")]
+    args = argparse.ArgumentParser()
+    args.add_argument("--keep", action="store_true")
+    args.add_argument("--not", dest="without", metavar="NAME")
+    args.add_argument("names", nargs="*")
+    args = args.parse_args()
+    keep, names = args.keep, args.names
     base = tempfile.mkdtemp(prefix="gk-enroll-")
     failed = []
     done = 0
     for name, f in TESTS:
-        if names and not any(n in name for n in names):
+        if (names and not any(n in name for n in names)) or \
+                (args.without and args.without in name):
             continue
         begin = time.monotonic()
         # A socket's path has 107 bytes (unix(7)).
