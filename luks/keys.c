@@ -32,7 +32,7 @@ static void check_one(struct gk_keys *k, const char *port)
 	struct stat st;
 
 	socket_path(k, port, path, sizeof(path));
-	if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+	if (stat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
 		return;
 	for (int i = 0; i < GK_KEYS; i++) {
 		if (strcmp(k->key[i].port, port))

@@ -232,6 +232,7 @@ static void on_answer(void *ctx, const char *text, size_t len)
 		 * a passphrase, and no try of the PIN is spent on it. */
 		passphrase_typed(u, text, len, asked == ASK_PIN);
 	} else {
+		gk_unlock_grace(u);
 		for (unsigned i = 0; i < GK_KEYS; i++)
 			gk_ukey_again(&u->key[i]);
 	}

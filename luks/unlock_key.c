@@ -32,6 +32,16 @@ static void say_broken(void *ctx)
 	struct gk_ukey *k = ctx;
 
 	k->broke_off = 0;
+	/* Once from the start, without a word: a frame may have been lost. */
+	if (!k->began_anew) {
+		k->began_anew = 1;
+		k->state = KEY_OPENING;
+		if (gk_unlock_pending(k->u))
+			gk_ukey_resume(k);
+		return;
+	}
+	if (!gk_unlock_pending(k->u))
+		return;
 	gk_unlock_tell(k->u, "The security key on port %s does not answer as it should: "
 		       "use another or the passphrase", k->port);
 }

@@ -48,6 +48,7 @@ struct gk_ukey {
 	int pin_right;			/* the key has taken it */
 	int told_touch;
 	int broke_off;			/* was it pulled? not known yet */
+	int began_anew;
 	int touches, busy;
 	char pin[GK_KEY_PIN_MAX + 1];	/* "": none */
 	char secret[GK_SECRET_BASE64 + 1];

@@ -8,13 +8,8 @@ import os
 import pty
 import re
 import select
-import shutil
-import signal
 import socket
-import struct
 import subprocess
-import sys
-import threading
 import time
 
 from fido2.ctap import CtapError
@@ -25,6 +20,7 @@ from fido2.hid import CtapHidDevice
 from fido2.hid.base import CtapHidConnection, HidDescriptor
 
 BUILD = os.path.abspath(os.environ.get("GK_BUILD", "build"))
+BRIDGE = os.environ.get("FIDO_BRIDGE") or os.path.join(BUILD, "tests/fido-bridge")
 RP = "io.systemd.cryptsetup"
 PASSPHRASE = "correct horse battery"
 FAST = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
@@ -83,7 +79,7 @@ class Key:
         self.path = path
         self.log = open(os.path.join(self.case.dir, self.name + ".log"), "ab")
         self.process = subprocess.Popen(
-            [os.path.join(BUILD, "tests/fido-bridge"), "--socket", path, "--state",
+            [BRIDGE, "--socket", path, "--state",
              self.state, *self.options, *more],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
         line = self.process.stdout.readline().decode()
@@ -393,8 +389,11 @@ class Case:
               lambda: len(re.findall(pattern, self.screen())) >= times, seconds)
 
     def log(self):
-        return open(os.path.join(self.dir, "unlock.log"), encoding="utf-8",
-                    errors="replace").read()
+        path = os.path.join(self.dir, "unlock.log")
+        if not os.path.exists(path):
+            return ""
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
 
     def end(self):
         for p in self.processes:
