@@ -61,7 +61,7 @@ $(B)/gate/%:
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(STATIC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lpthread
 $(B)/obj/gatekeeper/domain/%.o: ALL_CFLAGS += -ffunction-sections -fdata-sections
-$(B)/obj/gatekeeper/domain/%.o $(B)/obj/tests/conformance/%.o: \
+$(B)/obj/gatekeeper/domain/%.o $(B)/obj/tests/conformance/%.o $(B)/obj/tests/domain/%.o: \
 	ALL_CFLAGS += -I/usr/include/libusb-1.0
 
 IMAGE := gatekeeper/domain/image
@@ -110,6 +110,7 @@ all: $(PROGRAMS) $(B)/gate-kernel $(B)/gate-image
 T := $(B)/tests
 REDIR := libusbredirparser-0.5
 UNIT := $(patsubst tests/unit/%.c,$(T)/unit/%,$(wildcard tests/unit/test_*.c))
+DOMAIN_TESTS := $(patsubst tests/domain/%.c,$(T)/domain/%,$(wildcard tests/domain/*.c))
 DOM0_TESTS := $(patsubst tests/dom0/%.c,$(T)/dom0/%,$(wildcard tests/dom0/*.c))
 HANDOFF_TESTS := $(patsubst tests/handoff/%.c,$(T)/handoff/%,$(wildcard tests/handoff/test_*.c))
 # Not core alone: gatekeeperd; some of its files are replaced or included there.
@@ -122,6 +123,9 @@ SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 $(UNIT): $(T)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libgkcore.a
 $(DOM0_TESTS): $(T)/dom0/%: $(B)/obj/tests/dom0/%.o $(B)/libgkdom0.a $(B)/libgkcore.a
+$(T)/domain/test_worker_look: $(call domain_objs,worker_keyboard clock)
+$(DOMAIN_TESTS): $(T)/domain/test_%: $(B)/obj/tests/domain/test_%.o \
+	$(B)/obj/gatekeeper/domain/%.o $(B)/libgkcore.a
 $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/handoff/tree.o \
 	$(B)/libgkdom0.a $(B)/libgkcore.a
 $(T)/golden: $(B)/obj/tests/golden/golden.o $(B)/libgkcore.a
@@ -140,8 +144,8 @@ $(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
 $(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
 	$(B)/obj/tests/devices/test_host.o $(B)/libgkcore.a
 $(T)/test_redir $(T)/test_hostile: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
-$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
-$(UNIT) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
+$(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
+$(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
 		$(T)/test_hostile $(T)/bench $(T)/fido-bridge $(FIDO_TESTS):
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
@@ -164,7 +168,7 @@ $(T)/replay/supervisor $(T)/fuzz/supervisor: LIBS := -lcrypto
 
 include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/bench.mk
 
-TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
+TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) \
 	$(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
 	$(FIDO_TESTS) $(LUKS_TESTS) $(ENROLL_STOPS) $(B)/luks.pot

@@ -323,9 +323,13 @@ int gk_cmd_doctor(int argc, char **argv)
 	check_rules(&d);
 	check_shell(&d);
 	n = gk_controllers_list(c);
-	if (n <= 0)
+	if (n == 0)
 		check(&d, "controllers", WARN, "nothing for the gate to do",
 		      "no USB controller found");
+	if (n < 0)
+		check(&d, "controllers", FAIL, "is sysfs mounted?",
+		      "cannot be read from /sys/bus/pci/devices (%s)",
+		      gk_strerror(n));
 	for (int i = 0; i < n; i++)
 		check_controller(&d, &o, &c[i]);
 	if (gk_cli_request("status", STATUS_MS, note_state, state))

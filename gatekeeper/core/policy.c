@@ -72,10 +72,12 @@ void gk_policy_device(struct gk_rule_device *out, const struct gk_usb_device *de
 }
 
 /*
- * Hubs. A hub has one interface and says so in the device's class too (USB 2.0
- * 11.23.1); a lone hub interface without it is let pass. Everything between is
- * a device that wants the kernel's hub driver beside something else: the driver
- * binds by the interface's class, so such a device must never be configured.
+ * Hubs. A hub says so in the device's class and has one interface (USB 2.0
+ * 11.23.1). Everything else with a hub interface is a device that wants the
+ * kernel's hub driver beside something else. The driver binds by the interface's
+ * class, and which configuration is set when a device is authorised is the
+ * kernel's choice: so such a device must never be authorised, in whatever
+ * configuration or alternate setting its hub is.
  * Returns 1: a hub; 0: none; -1: refused, *offset says where.
  */
 static int is_hub(const struct gk_usb_device *dev, uint16_t *offset)
@@ -83,6 +85,10 @@ static int is_hub(const struct gk_usb_device *dev, uint16_t *offset)
 	const struct gk_usb_config *cfg = &dev->first;
 	const struct gk_usb_interface *hub = NULL, *odd = NULL;
 
+	if (dev->base_class != CLASS_HUB) {
+		*offset = dev->hub_offset;
+		return dev->hub_offset ? -1 : 0;
+	}
 	for (unsigned i = 0; i < GK_USB_INTERFACES && i < cfg->interfaces; i++) {
 		const struct gk_usb_interface *itf = &cfg->interface[i];
 
@@ -91,14 +97,9 @@ static int is_hub(const struct gk_usb_device *dev, uint16_t *offset)
 		else if (!odd)
 			odd = itf;
 	}
-	if (dev->base_class != CLASS_HUB && !hub)
-		return 0;
 	if (hub && !odd)
 		return 1;
-	if (dev->base_class == CLASS_HUB)
-		*offset = odd ? odd->offset : OFFSET_DEVICE_CLASS;
-	else
-		*offset = hub->offset;
+	*offset = odd ? odd->offset : OFFSET_DEVICE_CLASS;
 	return -1;
 }
 
@@ -203,6 +204,13 @@ const char *gk_reason_text(uint16_t reason)
 		return "it has to type the number on the screen";
 	}
 	return "unknown reason";
+}
+
+const char *gk_reason_gone_text(uint16_t reason)
+{
+	if (reason == GK_REASON_WORKER)
+		return "its worker ended, it is tried once more";
+	return gk_reason_text(reason);
 }
 
 const char *gk_class_text(uint8_t base_class)

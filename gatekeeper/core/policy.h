@@ -24,7 +24,8 @@ enum gk_reason {
 	GK_REASON_CHANGED = 7,		/* refused: descriptors changed while judged */
 	GK_REASON_CONFIGURE = 8,	/* refused: could not be configured */
 	GK_REASON_UNPLUGGED = 9,	/* gone: unplugged */
-	GK_REASON_WORKER = 10,		/* gone: its worker ended; plug it in again */
+	GK_REASON_WORKER = 10,		/* gone: its worker ended, it is tried again;
+					 * refused: it ended again */
 	GK_REASON_QUIESCED = 11,	/* gone: given up for the handoff */
 	GK_REASON_RULE = 12,		/* refused: a block or reject rule */
 	GK_REASON_HID = 13,		/* refused: its report descriptor; see offset */
@@ -83,6 +84,9 @@ int gk_reason_refuses(uint16_t reason);
 
 /* gk_reason_text: "a keyboard", "no role for it" ..., for a person. */
 const char *gk_reason_text(uint16_t reason);
+
+/* gk_reason_gone_text: the same for a device that is gone: GONE's reason. */
+const char *gk_reason_gone_text(uint16_t reason);
 
 /* gk_class_text: a USB base class for a person: 0x08 -> "storage",
  * 0x02/0x0a -> "network or serial" etc.; "unknown" else. */

@@ -12,6 +12,7 @@ enum {
 enum kind {
 	KIND_ID,
 	KIND_STRING,
+	KIND_PORT,
 	KIND_TRIPLE,
 	KIND_ROLE,
 	KIND_MODE,
@@ -371,6 +372,46 @@ static int get_string(struct scan *s, struct gk_rule_value *v)
 		       "a string longer than the 378 bytes a USB string can have");
 }
 
+/*
+ * A port as gk_port_text() writes it: "1-3", "1-3.2", numbers from 1 to 255 without
+ * leading zeros, at most GK_PORT_DEPTH of them behind the dash. Another string no
+ * device could ever match: "usb1", or a blank too much.
+ */
+static int is_port(const char *text, size_t len)
+{
+	unsigned number = 0, ports = 0;
+
+	for (size_t i = 0; i <= GK_RULE_STRING && i <= len; i++) {
+		char c = i < len ? text[i] : '.';
+
+		if (c >= '0' && c <= '9' && (number || c != '0')) {
+			number = number * 10 + (unsigned)(c - '0');
+			if (number > 255)
+				return 0;
+		} else if (number && c == (ports ? '.' : '-')) {
+			number = 0;
+			ports++;
+		} else {
+			return 0;
+		}
+	}
+	return ports >= 2 && ports <= 1 + GK_PORT_DEPTH;
+}
+
+static int get_port(struct scan *s, struct gk_rule_value *v)
+{
+	size_t at = s->off;
+	int err = get_string(s, v);
+
+	if (err)
+		return err;
+	if (!is_port(s->out->strings + v->a, v->b))
+		return fail_at(s, at, GK_ERR_VALUE,
+			       "not a port: controller, dash, ports with dots between "
+			       "them, such as \"1-3.2\"");
+	return 0;
+}
+
 static int get_word(struct scan *s, const struct word *table, size_t count,
 		    uint8_t *bits, const char *why)
 {
@@ -413,6 +454,9 @@ static int get_value(struct scan *s, struct sink *k)
 		break;
 	case KIND_STRING:
 		err = get_string(s, &v);
+		break;
+	case KIND_PORT:
+		err = get_port(s, &v);
 		break;
 	case KIND_ROLE:
 		err = get_word(s, WORDS(role_words), k->bits,
@@ -592,6 +636,8 @@ static enum kind kind_of(int attribute)
 		return KIND_ID;
 	if (attribute == GK_RULE_INTERFACE)
 		return KIND_TRIPLE;
+	if (attribute == GK_RULE_VIA_PORT)
+		return KIND_PORT;
 	return KIND_STRING;
 }
 

@@ -32,6 +32,7 @@ enum {
 
 enum {
 	CLASS_HID = 0x03,
+	CLASS_HUB = 0x09,
 	CLASS_SMARTCARD = 0x0b,
 	ENDPOINT_IN = 0x80,
 	ENDPOINT_RESERVED = 0x70,
@@ -45,6 +46,7 @@ struct walk {
 	struct gk_reader r;
 	uint32_t descriptors; /* seen so far, <= GK_USB_DESCRIPTORS */
 	size_t bad;	      /* where the error is */
+	size_t hub_at;	      /* the first hub interface, 0: none (a device is first) */
 };
 
 /* One configuration, and the alternate setting that is being read. */
@@ -160,6 +162,8 @@ static int get_interface(struct walk *w, struct config_walk *c, size_t at,
 		return fail(w, at + 3, GK_ERR_VALUE);
 	c->alt_seen[slot][alt >> 3] |= (uint8_t)(1u << (alt & 7));
 	c->alternates++;
+	if (base == CLASS_HUB && w->hub_at == 0)
+		w->hub_at = at;
 
 	c->inside = 1;
 	c->index = slot;
@@ -501,6 +505,8 @@ int gk_usb_parse(const void *raw, size_t len, struct gk_usb_device *out)
 		/* Half a configuration must not be taken for a whole one. */
 		memset(&out->first, 0, sizeof(out->first));
 		out->error_offset = (uint16_t)w.bad;
+	} else {
+		out->hub_offset = (uint16_t)w.hub_at;
 	}
 	return err;
 }

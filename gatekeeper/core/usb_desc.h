@@ -106,6 +106,8 @@ struct gk_usb_device {
 	uint8_t serial_index;	/* iSerialNumber */
 	struct gk_usb_config first;	/* the first configuration; the others are
 					 * walked and checked, not kept */
+	uint16_t hub_offset;	/* where in raw the first interface of class 09 is, in
+				 * whatever configuration and alternate setting; 0: none */
 	uint16_t error_offset;	/* set with any error: where in raw */
 };
 

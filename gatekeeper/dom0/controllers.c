@@ -29,6 +29,7 @@ int gk_controllers_list(struct gk_controller out[GK_CONTROLLERS_MAX])
 		memset(&out[i], 0, sizeof(out[i]));
 		memcpy(out[i].bdf, list[i].name, sizeof(list[i].name));
 		out[i].prog_if = list[i].prog_if;
+		out[i].no = (uint8_t)(i + 1);
 		strncpy(out[i].driver, list[i].driver, sizeof(out[i].driver) - 1);
 	}
 	return (int)n;

@@ -14,6 +14,8 @@ struct gk_controller {
 	char bdf[GK_BDF_MAX];	/* "0000:00:14.0" */
 	char driver[32];	/* what it is bound to, "" none */
 	uint8_t prog_if;	/* 00 UHCI, 10 OHCI, 20 EHCI, 30 xHCI */
+	uint8_t no;		/* its number in ports' names: its place among all of
+				 * the machine's, from 1, whoever has them */
 };
 
 /*

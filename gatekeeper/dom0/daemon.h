@@ -38,6 +38,12 @@ enum {
 	GK_SERVER_S = 30,		/* a new gate's vchan server */
 	GK_RECONNECT_S = 10,		/* that of one that runs already */
 	GK_HELLO_MS = 20000,		/* after that, until its HELLO */
+	/* The link reader is asked every PING ms, through the gate, and counts as
+	 * hung when so many of these pass without an answer: longer than its own
+	 * bounds on the gate and on us, so that it can say which it was. */
+	GK_READER_PING_MS = 2000,
+	GK_READER_MISSES = 5,
+	GK_READER_END_MS = 2000,	/* from the end of its socket to its own */
 	GK_BACKOFF_MS = 500,
 	GK_QUIESCE_MS = 5000,
 	GK_RESTARTS_KEPT = 32,
@@ -89,6 +95,7 @@ struct gk_daemon {
 	int controllers;
 	int unbound;		/* at the end of controller[]: without a driver */
 	int other_controllers;	/* USB controllers that are not pciback's */
+	int controllers_unread;	/* sysfs did not say which there are */
 	struct gk_xs_answer xs;
 	struct gk_times times;
 	int ready;		/* told so in /run */
@@ -109,6 +116,9 @@ struct gk_daemon {
 	int link_fd;		/* -1: none */
 	unsigned link_child;
 	int session_begun;	/* session has its nonce */
+	struct gk_timer reader_timer;	/* the next question, or its last chance */
+	uint64_t reader_token;		/* of the last question */
+	unsigned reader_misses;		/* 0: it has answered */
 	struct gk_session session;
 	struct gk_gate_rules rules;	/* those of the gate that runs */
 	struct gk_keyboards keyboards;
@@ -165,6 +175,10 @@ int gk_link_start(struct gk_daemon *d, unsigned timeout_s) GK_MUST_CHECK;
 void gk_link_stop(struct gk_daemon *d);
 /* gk_link_send: best effort; never waits. */
 void gk_link_send(struct gk_daemon *d, const struct gk_frame *f);
+/* gk_link_watch: the session has begun: from now on the reader is asked whether it
+ * is alive. gk_link_answered: what it says to that. */
+void gk_link_watch(struct gk_daemon *d);
+void gk_link_answered(struct gk_daemon *d, const struct gk_link_ping *p);
 
 /* devices.c */
 /* gk_devices_frame: 0, or an error: the link is no good. */

@@ -83,10 +83,11 @@ void gk_devices_lights(struct gk_daemon *d, uint32_t id)
 void gk_devices_port(struct gk_daemon *d, const struct gk_link_device *i,
 		     char text[GK_PORT_TEXT])
 {
-	unsigned no = gk_xs_controller_no(&d->xs, d->controller,
-					  d->controllers, i->path.controller);
+	const struct gk_controller *c = gk_xs_controller(&d->xs, d->controller,
+							 d->controllers,
+							 i->path.controller);
 
-	gk_port_text(no ? no : i->path.controller, &i->path, text);
+	gk_port_text(c ? c->no : i->path.controller, &i->path, text);
 }
 
 static void write_events(void *ctx)
@@ -224,10 +225,10 @@ static void on_gone(struct gk_daemon *d, const struct gk_link_device *was,
 	if (is_keyboard(was) && reason != GK_REASON_QUIESCED)
 		gk_screen_say(&d->screen, LOG_NOTICE,
 			      "keyboard on port %s (%04x:%04x) gone: %s", port,
-			      was->vid, was->pid, gk_reason_text(reason));
+			      was->vid, was->pid, gk_reason_gone_text(reason));
 	else
 		gk_log(LOG_INFO, "device on port %s (%04x:%04x) gone: %s", port,
-		       was->vid, was->pid, gk_reason_text(reason));
+		       was->vid, was->pid, gk_reason_gone_text(reason));
 }
 
 static void on_key(struct gk_daemon *d, int slot, const struct gk_link_key *key)
@@ -253,6 +254,7 @@ static void on_hello(struct gk_daemon *d, const struct gk_link_hello *h)
 	gk_timer_clear(d->loop, &d->gate_timer);
 	d->state = GK_GATE_UP;
 	d->cause[0] = '\0';
+	gk_link_watch(d);
 	gk_gate_check_ready(d);
 }
 
@@ -312,6 +314,8 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 			       f->u.log.text);
 		break;
 	case GK_LINK_PING:
+		gk_link_answered(d, &f->u.ping);
+		break;
 	case GK_LINK_LED:
 	case GK_LINK_QUIESCE:
 	case GK_LINK_FOUND:

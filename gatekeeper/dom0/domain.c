@@ -75,7 +75,8 @@ void gk_gate_give_up(struct gk_daemon *d, const char *cause)
 			      "work now: type the passphrase on a PS/2 "
 			      "keyboard, or boot with rd.gatekeeper=0",
 			      d->cause);
-	set_state(d, none ? GK_GATE_NO_CONTROLLER : GK_GATE_FAILED);
+	set_state(d, none && !d->controllers_unread ? GK_GATE_NO_CONTROLLER :
+						      GK_GATE_FAILED);
 }
 
 int gk_gate_is_alive(const struct gk_daemon *d)
@@ -460,10 +461,18 @@ static int look_at_controllers(struct gk_daemon *d, int again)
 {
 	struct gk_controller all[GK_CONTROLLERS_MAX];
 	int n = gk_controllers_list(all);
+	char cause[GK_CAUSE_MAX];
 
 	d->controllers = 0;
 	d->other_controllers = 0;
 	d->unbound = 0;
+	d->controllers_unread = n < 0;
+	if (n < 0) {
+		snprintf(cause, sizeof(cause), "the USB controllers cannot be read "
+			 "from /sys/bus/pci/devices (%s)", gk_strerror(n));
+		gk_gate_give_up(d, cause);
+		return 0;
+	}
 	for (int i = 0; i < n; i++) {
 		if (!strcmp(all[i].driver, "pciback")) {
 			d->controller[d->controllers++] = all[i];
@@ -500,7 +509,7 @@ void gk_gate_begin(struct gk_daemon *d)
 	if (!look_at_controllers(d, 0))
 		return;
 	for (int i = 0; i < d->controllers; i++)
-		gk_log(LOG_INFO, "controller %d is %s", i + 1,
+		gk_log(LOG_INFO, "controller %u is %s", d->controller[i].no,
 		       d->controller[i].bdf);
 	gk_timer_set(d->loop, &d->late_timer,
 		     (uint64_t)d->opt.timeout_s * 1000, late, d);

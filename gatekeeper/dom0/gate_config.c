@@ -13,10 +13,12 @@
 
 /*
  * swiotlb: PV passthrough bounces DMA through it; its default of 64 MB does
- * not fit, 2048 slabs are 4 MB. slab_nomerge, init_on_alloc: hardening that
- * costs little. initial_descriptor_timeout, in ms: a device that never
- * answers holds up its hub's other ports for eight of these (default 5000; USB
- * 2.0 9.2.6.4 gives it 500). panic=-1: a gate that broke goes at once and is replaced.
+ * not fit, 2048 slabs are 4 MB. usbfs_memory_mb: for the transfers of all workers,
+ * half of that; what it bounds stands in docs/threat-model.md. slab_nomerge,
+ * init_on_alloc: hardening that costs little. initial_descriptor_timeout, in ms: a
+ * device that never answers holds up its hub's other ports for eight of these (default
+ * 5000; USB 2.0 9.2.6.4 gives it 500). panic=-1: a gate that broke goes at once and is
+ * replaced.
  */
 static const char gate_cmdline[] =
 	"quiet loglevel=1 usbcore.authorized_default=0 iommu=soft "
@@ -60,8 +62,12 @@ int gk_gate_config(const struct gk_options *o, const char *ramdisk,
 	add(&t, "name = \"%s\"\n", GK_GATE_NAME);
 	add(&t, "kernel = \"%s\"\n", GK_GATE_KERNEL);
 	add(&t, "ramdisk = \"%s\"\n", ramdisk);
-	add(&t, "extra = \"%s%s\"\n", gate_cmdline,
+	add(&t, "extra = \"%s%s gk.controllers=", gate_cmdline,
 	    o->debug ? " gk.debug=1" : "");
+	/* In the order in which xl gives them slots in the guest. */
+	for (int i = 0; i < n; i++)
+		add(&t, "%s%u", i ? "," : "", c[i].no);
+	add(&t, "\"\n");
 	/* Equal: a balloon costs seconds, and qmemman must find none. */
 	add(&t, "memory = %u\nmaxmem = %u\n", o->memory_mib, o->memory_mib);
 	add(&t, "vcpus = 1\n");

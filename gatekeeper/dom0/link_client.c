@@ -23,6 +23,7 @@ static void close_link(struct gk_daemon *d)
 		close(d->link_fd);
 	}
 	d->link_fd = -1;
+	gk_timer_clear(d->loop, &d->reader_timer);
 	d->session_begun = 0;
 	memset(&d->session, 0, sizeof(d->session));
 	gk_keyboards_reset(d);
@@ -34,6 +35,51 @@ void gk_link_stop(struct gk_daemon *d)
 	gk_child_kill(d->loop, d->link_child);
 	d->link_child = 0;
 	close_link(d);
+}
+
+/* The link is no good, and its end is not to be waited for: killed, reaped by the
+ * loop, and counted like any other error of the link. */
+static void end_reader(struct gk_daemon *d, const char *cause)
+{
+	gk_link_stop(d);
+	gk_gate_lost(d, cause);
+}
+
+static void does_not_end(void *ctx)
+{
+	end_reader(ctx, "the link reader closed its end and did not go");
+}
+
+static void ask_reader(void *ctx)
+{
+	struct gk_frame f = { .type = GK_LINK_PING };
+	struct gk_daemon *d = ctx;
+
+	/* Counted by ticks, not by the clock: if we ourselves were away, its
+	 * answer lies unread, and that is one tick. */
+	if (d->reader_misses > GK_READER_MISSES) {
+		end_reader(d, "the link reader does not answer");
+		return;
+	}
+	if (d->reader_misses++ == 0) {
+		f.u.ping.token = ++d->reader_token;
+		gk_link_send(d, &f);
+	}
+	gk_timer_set(d->loop, &d->reader_timer, GK_READER_PING_MS, ask_reader, d);
+}
+
+void gk_link_watch(struct gk_daemon *d)
+{
+	d->reader_misses = 0;
+	/* The reader's own questions count up from 1. */
+	d->reader_token = UINT64_C(1) << 63;
+	ask_reader(d);
+}
+
+void gk_link_answered(struct gk_daemon *d, const struct gk_link_ping *p)
+{
+	if (p->reply && p->token == d->reader_token)
+		d->reader_misses = 0;
 }
 
 static void on_packet(void *ctx, uint32_t events)
@@ -53,6 +99,8 @@ static void on_packet(void *ctx, uint32_t events)
 			/* How it ended is told by its exit status. */
 			gk_loop_del(d->loop, d->link_fd);
 			gk_devices_all_up(d);
+			gk_timer_set(d->loop, &d->reader_timer,
+				     GK_READER_END_MS, does_not_end, d);
 			return;
 		}
 		err = gk_link_decode(buf, (size_t)n, GK_SIDE_GATE, &f);
@@ -67,8 +115,7 @@ static void on_packet(void *ctx, uint32_t events)
 				 "the link reader passed on a %s that is not "
 				 "allowed (%s)", gk_link_type_name(n > 1 ? buf[1] : 0),
 				 gk_strerror(err));
-			gk_link_stop(d);
-			gk_gate_lost(d, cause);
+			end_reader(d, cause);
 			return;
 		}
 	}

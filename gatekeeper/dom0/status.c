@@ -152,14 +152,14 @@ static void put_device(struct gk_json *j, const struct gk_status *s, int slot)
 	const struct gk_session_device *d = &s->session->dev[slot];
 	const struct gk_link_device *i = &d->info;
 	char text[GK_PORT_TEXT], hex[2 * GK_SHA256 + 1], line[160];
-	unsigned no = gk_xs_controller_no(s->xs, s->controller, s->controllers,
-					  i->path.controller);
+	const struct gk_controller *c = gk_xs_controller(s->xs, s->controller,
+							 s->controllers,
+							 i->path.controller);
 
 	gk_json_object(j, NULL);
-	gk_port_text(no ? no : i->path.controller, &i->path, text);
+	gk_port_text(c ? c->no : i->path.controller, &i->path, text);
 	gk_json_string(j, "port", text);
-	gk_json_string(j, "controller",
-		       no ? s->controller[no - 1].bdf : NULL);
+	gk_json_string(j, "controller", c ? c->bdf : NULL);
 	gk_json_number(j, "generation", d->generation);
 	snprintf(text, sizeof(text), "%04x", i->vid);
 	gk_json_string(j, "vid", text);
@@ -218,7 +218,9 @@ static void put_event(struct gk_json *j, const struct gk_event *e)
 	gk_json_string(j, "pid", text);
 	gk_json_string(j, "class", gk_class_text(e->base_class));
 	gk_json_string(j, "verdict", gk_event_name(e->what));
-	gk_json_string(j, "reason", gk_reason_text(e->reason));
+	gk_json_string(j, "reason", e->what == GK_EVENT_GONE ?
+				    gk_reason_gone_text(e->reason) :
+				    gk_reason_text(e->reason));
 	gk_json_number(j, "offset", e->offset);
 	gk_json_string(j, "rule", gk_rule_place(e->rule, text));
 	gk_json_end_object(j);
@@ -244,7 +246,7 @@ int gk_status_json(const struct gk_status *s, char *buf, size_t cap)
 	gk_json_array(&j, "controllers");
 	for (int i = 0; i < s->controllers; i++) {
 		gk_json_object(&j, NULL);
-		gk_json_number(&j, "number", i + 1);
+		gk_json_number(&j, "number", s->controller[i].no);
 		gk_json_string(&j, "bdf", s->controller[i].bdf);
 		gk_json_string(&j, "driver", s->controller[i].driver[0] ?
 			       s->controller[i].driver : NULL);

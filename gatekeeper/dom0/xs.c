@@ -123,13 +123,13 @@ void gk_xs_parse(const char *text, struct gk_xs_answer *out)
 	}
 }
 
-unsigned gk_xs_controller_no(const struct gk_xs_answer *a,
-			     const struct gk_controller *c, int n,
-			     uint8_t devfn)
+const struct gk_controller *gk_xs_controller(const struct gk_xs_answer *a,
+					     const struct gk_controller *c, int n,
+					     uint8_t devfn)
 {
 	for (int i = 0; i < a->maps; i++)
 		for (int k = 0; k < n && a->map[i].devfn == devfn; k++)
 			if (!strcmp(a->map[i].bdf, c[k].bdf))
-				return (unsigned)k + 1;
-	return 0;
+				return &c[k];
+	return NULL;
 }

@@ -40,12 +40,10 @@ struct xs_handle;
 void gk_xs_print_map(struct xs_handle *xs, unsigned domid, FILE *out);
 void gk_xs_map_line(const char *line, struct gk_xs_answer *out);
 
-/*
- * gk_xs_controller_no: the number people see: place of the controller in the
- * sorted list, from 1. 0 when the map does not know the devfn.
- */
-unsigned gk_xs_controller_no(const struct gk_xs_answer *a,
-			     const struct gk_controller *c, int n,
-			     uint8_t devfn);
+/* gk_xs_controller: of c[0..n) the one that is at this devfn in the gate; NULL
+ * when the map does not know the devfn. */
+const struct gk_controller *gk_xs_controller(const struct gk_xs_answer *a,
+					     const struct gk_controller *c, int n,
+					     uint8_t devfn);
 
 #endif

@@ -2,6 +2,7 @@
 #include "devices.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -50,6 +51,9 @@ enum {
 	 * one that does not answer takes it 5 s a request: a keyboard may have
 	 * to wait for some of those. */
 	START_MS = 30000,
+	/* A device that could not be set up, or whose worker ended, is tried once
+	 * more after this long: a moment's stall is over then. */
+	RETRY_MS = 1000,
 	/* An unplugged device ends its worker before sysfs shows it gone: wait
 	 * this long before the worker is blamed. */
 	BLAME_MS = 300,
@@ -66,6 +70,7 @@ enum {
 
 enum stage {
 	STANDS,		/* refused, or a hub that is set up: nothing runs */
+	PAUSED,		/* failed, and not yet tried again */
 	LOOKING,	/* set up, and its worker looks at what it is */
 	GRANTED,	/* the worker was told what it may serve */
 	SERVING,	/* dom0 was told */
@@ -80,6 +85,8 @@ struct device {
 	pid_t worker;		/* 0: none; kept until it is reaped */
 	int sock;		/* -1: none */
 	uint64_t start_ms;	/* LOOKING since then */
+	uint64_t retry_ms;	/* PAUSED until then */
+	int retried;		/* the one time that there is */
 	uint64_t lost_ms;	/* when its socket closed, 0: it has not */
 	uint64_t window_ms;	/* of the rates */
 	unsigned keys, frames, logs;
@@ -190,6 +197,26 @@ static void put_out(struct device *d, enum gk_reason reason)
 	tell_first(d);
 }
 
+/*
+ * What may have been a moment's stall: from the beginning once more, as if it had
+ * been plugged in. dom0 hears of it when that is decided; what it knew is gone.
+ */
+static void stumble(struct device *d, enum gk_reason reason)
+{
+	int served = d->stage == SERVING;
+
+	if (d->retried) {
+		put_out(d, reason);
+		return;
+	}
+	worker_end(d);
+	d->stage = PAUSED;
+	d->retried = 1;
+	d->retry_ms = gk_clock_ms() + RETRY_MS;
+	if (served)
+		tell_gone(d, reason);
+}
+
 static int start(struct device *d)
 {
 	if (gk_spawn(&d->at, &d->c, (uid_t)(GK_WORKER_UID + id_of(d)), &d->sock,
@@ -272,10 +299,30 @@ static void no_room(const struct gk_present *p)
 	st.ops->send(&f);
 }
 
+/* Judged, and set up if it may be something. */
+static void begin(struct device *d, int storm)
+{
+	enum gk_reason why = GK_REASON_NONE;
+
+	d->stage = STANDS;
+	d->generation = ++st.generation;
+	gk_judge(&d->at, &d->c);
+	if (storm)
+		why = GK_REASON_STORM;
+	else if (d->c.verdict == GK_VERDICT_HUB && d->at.path.depth > GK_HUB_DEPTH)
+		why = GK_REASON_TOO_DEEP;
+	else if (d->c.verdict != GK_VERDICT_REFUSED && start(d) < 0)
+		why = GK_REASON_CONFIGURE;
+	if (why != GK_REASON_NONE)
+		gk_judge_refuse(&d->c, why);
+	/* Else it is told of when it is set up, and its worker serves it. */
+	if (d->c.verdict == GK_VERDICT_REFUSED)
+		tell(d);
+}
+
 static void appear(const struct gk_present *p)
 {
 	struct device *d;
-	enum gk_reason why = GK_REASON_NONE;
 
 	if (st.stopping)
 		return;
@@ -290,19 +337,7 @@ static void appear(const struct gk_present *p)
 	d->seen = 1;
 	d->sock = -1;
 	d->at = *p;
-	d->generation = ++st.generation;
-	gk_judge(p, &d->c);
-	if (gk_storm(p, gk_clock_ms()))
-		why = GK_REASON_STORM;
-	else if (d->c.verdict == GK_VERDICT_HUB && p->path.depth > GK_HUB_DEPTH)
-		why = GK_REASON_TOO_DEEP;
-	else if (d->c.verdict != GK_VERDICT_REFUSED && start(d) < 0)
-		why = GK_REASON_CONFIGURE;
-	if (why != GK_REASON_NONE)
-		gk_judge_refuse(&d->c, why);
-	/* Else it is told of when it is set up, and its worker serves it. */
-	if (d->c.verdict == GK_VERDICT_REFUSED)
-		tell(d);
+	begin(d, gk_storm(p, gk_clock_ms()));
 }
 
 static int told(const struct device *d)
@@ -445,6 +480,7 @@ static void serve(struct device *d)
 	d->stage = SERVING;
 	d->asked_ms = gk_clock_ms();
 	d->answered = 1;
+	d->busy = 0;
 	d->cpu_ms = gk_spawn_cpu_ms(d->worker);
 	tell_first(d);
 }
@@ -594,6 +630,21 @@ static int hangs(struct device *d, uint64_t now)
 	return d->busy >= BUSY_MAX;
 }
 
+static enum gk_reason why_lost(const struct device *d)
+{
+	return told(d) ? GK_REASON_WORKER : GK_REASON_CONFIGURE;
+}
+
+/* Once its worker is reaped, whose uid it needs; one that cannot even be killed is
+ * not waited for without end. */
+static void resume(struct device *d, uint64_t now)
+{
+	if (!d->worker && now >= d->retry_ms)
+		begin(d, 0);
+	else if (d->worker && now >= d->retry_ms + START_MS)
+		put_out(d, GK_REASON_CONFIGURE);
+}
+
 void gk_devices_tick(void)
 {
 	uint64_t now = gk_clock_ms();
@@ -606,8 +657,12 @@ void gk_devices_tick(void)
 		if (!d->used)
 			continue;
 		d->asked_ms = d->asked_ms + away < now ? d->asked_ms + away : now;
+		if (d->stage == PAUSED) {
+			resume(d, now);
+			continue;
+		}
 		if (d->lost_ms && now - d->lost_ms >= BLAME_MS)
-			put_out(d, told(d) ? GK_REASON_WORKER : GK_REASON_CONFIGURE);
+			stumble(d, why_lost(d));
 		else if (!told(d) && now - d->start_ms >= START_MS)
 			put_out(d, GK_REASON_CONFIGURE);
 		else if (d->stage == SERVING && !d->lost_ms && hangs(d, now))
@@ -615,20 +670,46 @@ void gk_devices_tick(void)
 	}
 }
 
+/* A worker that did what its jail forbids, or crashed: the sign of an attack, so a
+ * line in dom0's log says it, beside the verdict on the device. */
+static void tell_end(const struct device *d, const char *how)
+{
+	struct gk_frame f = { .type = GK_LINK_LOG };
+	char port[GK_PORT_TEXT];
+	int n;
+
+	gk_port_text(gk_inventory_controller_no(d->at.path.controller), &d->at.path,
+		     port);
+	f.u.log.level = 4;
+	n = snprintf(f.u.log.text, sizeof(f.u.log.text), "the worker of port %s %s",
+		     port, how);
+	f.u.log.len = (uint8_t)n;
+	st.ops->send(&f);
+}
+
 static void child_of(struct device *d, int status)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	const char *how = WIFSIGNALED(status) ? gk_child_end(status) : NULL;
+	int ended_here = d->stage == STANDS || d->stage == PAUSED;
 
 	d->worker = 0;
 	if (!d->used || st.stopping)
 		return;
-	if (code != GK_WORKER_DONE)
-		gk_kmsg(4, "%s: its process %s (status %d)", d->at.name,
-			gk_child_end(status) ? gk_child_end(status) : "ended", code);
+	/* Not those that were ended here. */
+	if (how && (WTERMSIG(status) != SIGKILL || !ended_here))
+		tell_end(d, how);
+	else if (code != GK_WORKER_DONE && code >= 0)
+		gk_kmsg(4, "%s: its process ended (status %d)", d->at.name, code);
+	if (ended_here)
+		return;
+	/* A crash, or a call that its jail forbids, is no stall. */
 	if (code == GK_SPAWN_CHANGED)
 		put_out(d, GK_REASON_CHANGED);
+	else if (WIFSIGNALED(status))
+		put_out(d, why_lost(d));
 	else if (code == GK_SPAWN_FAILED)
-		put_out(d, GK_REASON_CONFIGURE);
+		stumble(d, GK_REASON_CONFIGURE);
 	else if (d->c.verdict == GK_VERDICT_HUB && d->stage == LOOKING) {
 		d->stage = STANDS;
 		tell_first(d);

@@ -13,6 +13,7 @@
 
 #define USB_DEVICES "/sys/bus/usb/devices"
 #define PCI_DEVICES "/sys/bus/pci/devices"
+#define CONTROLLERS "gk.controllers="
 
 static int attr_open(const char *name, const char *attr, int flags)
 {
@@ -208,6 +209,39 @@ size_t gk_inventory_string(const struct gk_present *p, const char *attr, char *b
 	return (size_t)n;
 }
 
+unsigned gk_inventory_number(const char *cmdline, unsigned place)
+{
+	const char *s = strstr(cmdline, CONTROLLERS);
+	char *end;
+
+	if (!s)
+		return place;
+	s += sizeof(CONTROLLERS) - 1;
+	for (unsigned i = 1; i <= GK_INVENTORY_MAX; i++, s = end + 1) {
+		unsigned long v = strtoul(s, &end, 10);
+
+		if (end == s || v == 0 || v > 255)
+			return 0;
+		if (i == place)
+			return (unsigned)v;
+		if (*end != ',')
+			return 0;
+	}
+	return 0;
+}
+
+static unsigned number_at(unsigned place)
+{
+	char line[2048] = "";
+	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	line[n > 0 ? n : 0] = '\0';
+	return gk_inventory_number(line, place);
+}
+
 unsigned gk_inventory_controller_no(uint8_t devfn)
 {
 	DIR *dir = opendir(PCI_DEVICES);
@@ -225,7 +259,7 @@ unsigned gk_inventory_controller_no(uint8_t devfn)
 		found |= (slot << 3 | fn) == devfn;
 	}
 	closedir(dir);
-	return found ? no : 0;
+	return found ? number_at(no) : 0;
 }
 
 int gk_inventory_open(const struct gk_present *p)

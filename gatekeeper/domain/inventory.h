@@ -59,11 +59,18 @@ size_t gk_inventory_string(const struct gk_present *p, const char *attr, char *b
 			   size_t cap);
 
 /*
- * gk_inventory_controller_no: from 1, the place of a controller (its devfn)
- * among those of the gate, in order of devfn: the number that dom0 gives it in
- * a port's name. 0: not there.
+ * gk_inventory_controller_no: the number that dom0 gives a controller (its
+ * devfn) in a port's name. dom0 counts all controllers of the machine; those that
+ * the gate has it names on the command line, in order of devfn. 0: not there.
  */
 unsigned gk_inventory_controller_no(uint8_t devfn);
+
+/*
+ * gk_inventory_number: of `gk.controllers=NUMBER,NUMBER...` in a kernel command
+ * line the place-th number, from 1. Without that word the place itself; 0: fewer
+ * numbers than that, or no numbers.
+ */
+unsigned gk_inventory_number(const char *cmdline, unsigned place);
 
 /* gk_inventory_open: its usbdevfs node, read-write, or -1 with errno. */
 int gk_inventory_open(const struct gk_present *p);

@@ -143,13 +143,13 @@ static void candidates(struct gk_case *c, const struct gk_judgement *j)
 		k->fits = j->role[i];
 		k->in_address = itf->in.address;
 		k->in_size = itf->in.max_packet;
-		k->kind = GK_KIND_BOOT;
-		if (itf->base_class == CLASS_SMARTCARD) {
+		k->kind = GK_KIND_HID;
+		if (itf->base_class == CLASS_SMARTCARD)
 			k->kind = GK_KIND_CCID;
-		} else if (gk_policy_fits(itf) != GK_ROLE_KEYBOARD) {
-			k->kind = GK_KIND_HID;
+		else if (gk_policy_fits(itf) == GK_ROLE_KEYBOARD)
+			k->kind = GK_KIND_BOOT;
+		if (k->kind != GK_KIND_CCID && itf->hid_report_len <= GK_HID_DESC_MAX)
 			k->report_len = itf->hid_report_len;
-		}
 		c->candidates++;
 	}
 }

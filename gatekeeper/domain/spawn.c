@@ -87,6 +87,10 @@ static int set_up(const struct gk_present *at, const struct gk_case *c, int *usb
 	uint8_t sha256[GK_SHA256];
 	int n;
 
+	/* Tried before: from the beginning, with its endpoints as new. */
+	if (gk_inventory_get(at, "authorized") == 1 &&
+	    gk_inventory_set(at, "authorized", 0) < 0)
+		return GK_SPAWN_FAILED;
 	if (gk_inventory_set(at, "authorized", 1) < 0)
 		return GK_SPAWN_FAILED;
 	if (gk_inventory_get(at, "bConfigurationValue") != c->config &&

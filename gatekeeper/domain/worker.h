@@ -26,7 +26,8 @@ enum {
 
 /* What an interface is by its class, before anything is read of it. */
 enum gk_worker_kind {
-	GK_KIND_BOOT = 0,	/* 03:01:01: a keyboard, by the boot protocol */
+	GK_KIND_BOOT = 0,	/* 03:01:01: a keyboard, by the boot protocol; _HID
+				 * once it is found not to take that */
 	GK_KIND_HID = 1,	/* its report descriptor says */
 	GK_KIND_CCID = 2,
 	GK_KINDS = 3,
@@ -48,7 +49,7 @@ struct gk_worker_interface {
 	uint8_t fits;		/* enum gk_role bits it may be found to be */
 	uint8_t in_address;	/* interrupt IN endpoint */
 	uint16_t in_size;	/* its wMaxPacketSize */
-	uint16_t report_len;	/* bytes of its report descriptor, for _HID */
+	uint16_t report_len;	/* bytes of its report descriptor, 0: none to read */
 	uint8_t role;		/* granted: one bit, or 0 */
 	struct gk_hid_map map;	/* of a _HID whose descriptor parsed */
 };

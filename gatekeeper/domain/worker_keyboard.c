@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The role `keyboard`: key events and lock lights. An interface of the boot
- * subclass speaks the boot protocol (HID 1.11 appendix B), another what its
- * report descriptor says.
+ * The role `keyboard`: key events and lock lights. An interface that has taken the
+ * boot protocol speaks that (HID 1.11 appendix B), another what its report
+ * descriptor says; worker_look.c has found out which.
  */
 #include <string.h>
 
@@ -14,10 +14,10 @@
 enum {
 	HID_SET_REPORT = 0x09,		/* HID 1.11 7.2 */
 	HID_SET_IDLE = 0x0a,
-	HID_SET_PROTOCOL = 0x0b,
 	HID_TO_INTERFACE = 0x21,	/* class request, host to interface */
 	HID_OUTPUT_REPORT = 0x0200,	/* report type in wValue's high byte */
-	/* Some keyboards stall or sleep on these; they work all the same. */
+	/* Some keyboards stall or sleep on SET_IDLE, which is optional; they work
+	 * all the same. */
 	SETUP_TIMEOUT_MS = 250,
 	LED_TIMEOUT_MS = 500,
 	/* Without a good report for this long after an error the device is given
@@ -246,17 +246,8 @@ static int transfer_size(struct gk_worker *w, const struct gk_worker_interface *
 	return (int)(bytes < GK_WORKER_REPORT ? bytes : GK_WORKER_REPORT);
 }
 
-/* Unanswered or stalled is no reason to refuse: keyboards that always speak the
- * boot protocol do that, and SET_IDLE is optional. */
-static void set_protocol(struct gk_worker *w, const struct gk_worker_interface *i)
+static void set_idle(struct gk_worker *w, const struct gk_worker_interface *i)
 {
-	if (i->kind == GK_KIND_BOOT &&
-	    libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_PROTOCOL, 0,
-				    i->number, NULL, 0, SETUP_TIMEOUT_MS) ==
-		    LIBUSB_ERROR_TIMEOUT)
-		libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_PROTOCOL,
-					0, i->number, NULL, 0,
-					4 * SETUP_TIMEOUT_MS);
 	libusb_control_transfer(w->dev, HID_TO_INTERFACE, HID_SET_IDLE, 0, i->number,
 				NULL, 0, SETUP_TIMEOUT_MS);
 }
@@ -268,7 +259,7 @@ static int start_interface(struct gk_worker *w, const struct gk_worker_interface
 	itf->i = i;
 	gk_hid_boot_init(&itf->boot);
 	gk_hid_keys_init(&i->map, &itf->keys, GK_HID_FOR_GATE);
-	set_protocol(w, i);
+	set_idle(w, i);
 	for (unsigned k = 0; k < TRANSFERS; k++) {
 		struct in *in = &itf->in[k];
 

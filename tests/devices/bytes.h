@@ -49,6 +49,13 @@ enum { GK_BULK = 2, GK_INTERRUPT = 3 };
 #define GK_DESC(type, interface, array) \
 	{ type, 0, interface, array, sizeof(array) }
 
+/* The table of a device that is a boot keyboard and nothing else. */
+#define GK_KEYBOARD_DESCS(device, config, hid) \
+	GK_DESC(GK_DT_DEVICE, -1, device), \
+	GK_DESC(GK_DT_CONFIG, -1, config), \
+	GK_DESC(GK_DT_HID, 0, hid), \
+	GK_DESC(GK_DT_HID_REPORT, 0, gk_boot_keyboard_report_desc)
+
 /* As often as the name says. */
 #define GK_4(...)	__VA_ARGS__, __VA_ARGS__, __VA_ARGS__, __VA_ARGS__
 #define GK_16(...)	GK_4(GK_4(__VA_ARGS__))

@@ -185,12 +185,6 @@ static const struct gk_variant liars[] = {
 	  HID(fido_beside) },
 };
 
-static int init(struct gk_vdev *dev)
-{
-	gk_keyboard_init(dev, 0, 0x81);
-	return 0;
-}
-
 static void control(struct gk_vdev *dev, const struct gk_setup *setup,
 		    const uint8_t *out, struct gk_answer *answer)
 {
@@ -219,13 +213,9 @@ static void control(struct gk_vdev *dev, const struct gk_setup *setup,
 }
 
 static const struct gk_kind common = {
-	.speeds = GK_SPEED_BIT(GK_FULL),
-	.speed = GK_FULL,
-	.descs = descs,
-	.n_descs = sizeof(descs) / sizeof(descs[0]),
-	.raw = true,
+	GK_RAW(GK_FULL, descs),
 	.state_size = sizeof(struct gk_keyboard),
-	.init = init,
+	.init = gk_keyboard_init_alone,
 	.control = control,
 	GK_KEYBOARD_CALLBACKS,
 };

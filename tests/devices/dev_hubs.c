@@ -190,11 +190,7 @@ static void control(struct gk_vdev *dev, const struct gk_setup *setup,
 }
 
 static const struct gk_kind common = {
-	.speeds = GK_SPEED_BIT(GK_FULL),
-	.speed = GK_FULL,
-	.descs = descs,
-	.n_descs = sizeof(descs) / sizeof(descs[0]),
-	.raw = true,
+	GK_RAW(GK_FULL, descs),
 	.state_size = sizeof(struct state),
 	.init = init,
 	.done = done,

@@ -39,12 +39,6 @@ static const char *const strings[] = {
 	"USB Gatekeeper tests", "Boot keyboard", NULL,
 };
 
-static int init(struct gk_vdev *dev)
-{
-	gk_keyboard_init(dev, 0, 0x81);
-	return 0;
-}
-
 static struct gk_kind keyboard = {
 	.name = "keyboard",
 	.summary = "a plain boot keyboard",
@@ -54,7 +48,7 @@ static struct gk_kind keyboard = {
 	.n_descs = sizeof(descs) / sizeof(descs[0]),
 	.strings = strings,
 	.state_size = sizeof(struct gk_keyboard),
-	.init = init,
+	.init = gk_keyboard_init_alone,
 	.control = gk_keyboard_control,
 	GK_KEYBOARD_CALLBACKS,
 };

@@ -23,10 +23,7 @@ static const uint8_t config_desc[] = { GK_KEYBOARD_CONFIG_BYTES };
 static const uint8_t hid_desc[] = { KEYBOARD_HID };
 
 static const struct gk_desc descs[] = {
-	GK_DESC(GK_DT_DEVICE, -1, device_desc),
-	GK_DESC(GK_DT_CONFIG, -1, config_desc),
-	GK_DESC(GK_DT_HID, 0, hid_desc),
-	GK_DESC(GK_DT_HID_REPORT, 0, gk_boot_keyboard_report_desc),
+	GK_KEYBOARD_DESCS(device_desc, config_desc, hid_desc),
 };
 
 static const uint8_t zero[] = {
@@ -139,12 +136,6 @@ static const struct gk_variant liars[] = {
 	{ "liar-strings", "strings of bLength 0, 1 and 255", MODE_STRINGS, NULL, 0 },
 };
 
-static int init(struct gk_vdev *dev)
-{
-	gk_keyboard_init(dev, 0, 0x81);
-	return 0;
-}
-
 /* The data that would be sent, and then some. */
 static void overlong(struct gk_vdev *dev, const struct gk_setup *setup,
 		     struct gk_answer *answer)
@@ -210,13 +201,9 @@ static void control(struct gk_vdev *dev, const struct gk_setup *setup,
 }
 
 static const struct gk_kind common = {
-	.speeds = GK_SPEED_BIT(GK_FULL),
-	.speed = GK_FULL,
-	.descs = descs,
-	.n_descs = sizeof(descs) / sizeof(descs[0]),
-	.raw = true,
+	GK_RAW(GK_FULL, descs),
 	.state_size = sizeof(struct gk_keyboard),
-	.init = init,
+	.init = gk_keyboard_init_alone,
 	.control = control,
 	GK_KEYBOARD_CALLBACKS,
 };

@@ -66,10 +66,7 @@ static const uint8_t other_report_desc[sizeof(gk_boot_keyboard_report_desc)] = {
 };
 
 static const struct gk_desc descs[] = {
-	GK_DESC(GK_DT_DEVICE, -1, device_desc),
-	GK_DESC(GK_DT_CONFIG, -1, config_desc),
-	GK_DESC(GK_DT_HID, 0, hid_desc),
-	GK_DESC(GK_DT_HID_REPORT, 0, gk_boot_keyboard_report_desc),
+	GK_KEYBOARD_DESCS(device_desc, config_desc, hid_desc),
 };
 
 static const struct gk_desc report_descs[] = {
@@ -205,11 +202,7 @@ static enum gk_command_result command(struct gk_vdev *dev, const char *verb,
 }
 
 static const struct gk_kind common = {
-	.speeds = GK_SPEED_BIT(GK_FULL),
-	.speed = GK_FULL,
-	.descs = descs,
-	.n_descs = sizeof(descs) / sizeof(descs[0]),
-	.raw = true,
+	GK_RAW(GK_FULL, descs),
 	.state_size = sizeof(struct state),
 	.init = init,
 	.done = done,

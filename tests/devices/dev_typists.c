@@ -65,10 +65,7 @@ static const uint8_t system_config_desc[] = {
 };
 
 static const struct gk_desc descs[] = {
-	GK_DESC(GK_DT_DEVICE, -1, device_desc),
-	GK_DESC(GK_DT_CONFIG, -1, config_desc),
-	GK_DESC(GK_DT_HID, 0, hid_desc),
-	GK_DESC(GK_DT_HID_REPORT, 0, gk_boot_keyboard_report_desc),
+	GK_KEYBOARD_DESCS(device_desc, config_desc, hid_desc),
 };
 
 static const struct gk_desc system_descs[] = {
@@ -251,11 +248,7 @@ static void control(struct gk_vdev *dev, const struct gk_setup *setup,
 }
 
 static const struct gk_kind common = {
-	.speeds = GK_SPEED_BIT(GK_HIGH),
-	.speed = GK_HIGH,
-	.descs = descs,
-	.n_descs = sizeof(descs) / sizeof(descs[0]),
-	.raw = true,
+	GK_RAW(GK_HIGH, descs),
 	.unpaced = true,
 	.state_size = sizeof(struct gk_keyboard),
 	.init = init,

@@ -180,6 +180,14 @@ struct gk_kind {
 	struct gk_kind *next;
 };
 
+/* Of a struct gk_kind: the table's bytes as they stand, at one speed. */
+#define GK_RAW(at, table) \
+	.speeds = GK_SPEED_BIT(at), \
+	.speed = (at), \
+	.descs = (table), \
+	.n_descs = sizeof(table) / sizeof((table)[0]), \
+	.raw = true
+
 void gk_kind_register(struct gk_kind *kind);
 
 /* GK_KIND(x): a device file ends with this; x is its struct gk_kind. */

@@ -399,6 +399,12 @@ void gk_keyboard_plugged(struct gk_vdev *dev, bool in)
 	release_all(kbd);
 }
 
+int gk_keyboard_init_alone(struct gk_vdev *dev)
+{
+	gk_keyboard_init(dev, 0, 0x81);
+	return 0;
+}
+
 void gk_keyboard_control(struct gk_vdev *dev, const struct gk_setup *setup,
 			 const uint8_t *out, struct gk_answer *answer)
 {

@@ -82,6 +82,8 @@ extern const uint8_t gk_boot_keyboard_report_desc[65];
  * callbacks can then stand in its struct gk_kind as they are.
  */
 void gk_keyboard_init(struct gk_vdev *dev, uint8_t interface, uint8_t ep);
+/* init() of a kind whose keyboard is interface 0 with endpoint 81. */
+int gk_keyboard_init_alone(struct gk_vdev *dev);
 void gk_keyboard_control(struct gk_vdev *dev, const struct gk_setup *setup,
 			 const uint8_t *out, struct gk_answer *answer);
 void gk_keyboard_reset(struct gk_vdev *dev);

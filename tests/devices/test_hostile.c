@@ -394,6 +394,8 @@ static void reports(void **state)
 		bring_up(h);
 		command(h, "attack");
 		expect_later(h, "ok");
+		/* The answer and the last report come on two sockets. */
+		until(h, h->n_packets >= cases[i].packets);
 		assert_int_equal(h->n_packets, cases[i].packets);
 		for (n = 0; n < h->n_packets; n++) {
 			assert_int_equal(h->packets[n].len, cases[i].len[n]);
@@ -560,6 +562,26 @@ static void answers(void **state)
 	set_configuration(h, 1);
 	assert_int_equal(control(h, 0x21, 0x0b, 0, 0, 0, NULL)->status,
 			 usb_redir_stall);
+	stop(h);
+
+	h = start("stumbles");
+	until(h, h->connects == 1);
+	for (int i = 0; i < 3; i++) {
+		if (i == 2)
+			quiet(h, 1000);
+		h->answered = false;
+		usbredirparser_send_set_configuration(h->parser, ++h->id, &c);
+		assert_int_equal(wait_answer(h)->status,
+				 i < 2 ? usb_redir_stall : usb_redir_success);
+	}
+	stop(h);
+
+	h = start("other-layout");
+	until(h, h->connects == 1);
+	set_configuration(h, 1);
+	assert_int_equal(control(h, 0x21, 0x0b, 0, 0, 0, NULL)->status,
+			 usb_redir_stall);
+	assert_int_equal(control(h, 0x81, 6, 0x2200, 0, 64, NULL)->len, 47);
 	stop(h);
 
 	h = start("never-class");

@@ -262,6 +262,25 @@ stop
 gk status
 expect "after its end" 1 "does not run"
 
+# --- controllers that nobody can read of ---
+machine ""
+rm -r "$root/sys/bus/pci/devices"
+start
+gk wait --timeout 10
+expect "controllers that cannot be read" 1 "cannot be read from /sys/bus/pci/devices"
+gk wait --json
+expect "that is a failure" 1 '"state":"failed"'
+gk doctor
+expect "doctor on that" 1 "FAIL controllers: cannot be read"
+stop
+machine ""
+controller 0000:00:14.0 pciback
+echo 0xzz > "$root/sys/bus/pci/devices/0000:00:14.0/class"
+start
+gk wait --timeout 10
+expect "a class that is no number" 1 "cannot be read from /sys/bus/pci/devices"
+stop
+
 # --- a controller that something else has ---
 machine ""
 controller 0000:00:14.0 xhci_hcd
@@ -612,6 +631,29 @@ for how in violation rogue; do
     stop
 done
 
+# A reader that closes its end and stays is ended, and the gate with it, within a
+# bounded time. (One that hangs: fuzz_gatekeeperd, whose clock need not be waited for.)
+running_gate "" stays
+mkdir -p "$root/etc/gatekeeper"
+echo "restarts = 0" > "$root/etc/gatekeeper/gatekeeper.conf"
+start
+why="the link reader closed its end and did not go (0 restarts did not help)"
+for _ in $(seq 40); do
+    grep -qF "$why" "$tmp/log" && break
+    sleep 0.1
+done
+gk wait --timeout 5
+expect "a reader that stays" 1 "$why"
+[ "$(cat "$tmp/xl.log")" = "destroy gatekeeper-gate" ] || {
+    echo "FAILED: the gate was not destroyed once, and that was all"
+    failed=1
+}
+if pgrep -P "$daemon" > "$tmp/out"; then
+    echo "FAILED: a child is left, dead or alive: $(cat "$tmp/out")"
+    failed=1
+fi
+stop
+
 # A stop, while the gate is asked to let go and the virtual keyboard is given up:
 # nothing comes in between, and whoever asked first is answered.
 if [ -x /usr/bin/python3 ]; then
@@ -649,6 +691,26 @@ END
         cat "$tmp/xl.log" "$tmp/log"
         failed=1
     fi
+fi
+
+# A stop while the gate's time runs out: nobody falls back to dom0-hid.
+gate "rd.gatekeeper.timeout=1 rd.gatekeeper.fallback=dom0-hid"
+mkdir -p "$root/sys/module/usbcore/parameters"
+echo 1 > "$root/sys/module/usbcore/parameters/authorized_default"
+# shellcheck disable=SC2016 # for the script that is written
+printf '#!/bin/sh\n[ "$1" = destroy ] || exec /bin/sleep 30\n/bin/sleep 2\n' > "$root/bin/xl"
+chmod +x "$root/bin/xl"
+start
+sleep 0.5
+gk stop
+expect "a stop while the gate is late" 0 ""
+wait "$daemon"
+daemon=
+if grep -qE "not ready after|allback" "$tmp/log" ||
+    [ "$(cat "$root/sys/module/usbcore/parameters/authorized_default")" != 1 ]; then
+    echo "FAILED: something came between the stop and the end:"
+    cat "$tmp/log"
+    failed=1
 fi
 
 # The gate stays: that is what stop says. No copy of its initramfs is left behind.
@@ -765,6 +827,16 @@ grep -q "fallback: storage device on port 1-2 (0627:0001) refused" "$tmp/log" ||
     echo "FAILED: the disk is not named"
     failed=1
 }
+stop
+
+# The gate's one controller is the machine's second: it keeps its number.
+running_gate "rd.qubes.dom0_usb=00:0d.0" well
+controller 0000:00:0d.0 xhci_hcd
+start
+sleep 0.7
+gk status
+expect "a controller keeps its number" 0 "controller 2: 0000:00:14.0"
+expect "also in ports" 0 "port 2-2 (0627:0001): admitted: "
 stop
 
 # A controller that another domain has: dom0 does not take it from there.

@@ -4,7 +4,7 @@
  * session with one keyboard and one disk, as good as the real reader would
  * pass it on. The file `how` beside it says what is different:
  * "violation": it ends with that status after a moment; "rogue": it passes on
- * a frame that it must not.
+ * a frame that it must not; "stays": it closes its end and does not go.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -84,11 +84,21 @@ int main(int argc, char **argv)
 		      "decoding: value not allowed\n", stderr);
 		return GK_LINK_EXIT_VIOLATION;
 	}
+	if (!strncmp(how, "stays", 5)) {
+		close(3);
+		for (;;)
+			pause();
+	}
 	for (;;) {
 		uint8_t buf[GK_LINK_FRAME_MAX];
 
 		n = recv(3, buf, sizeof(buf), 0);
 		if (n <= 0)
 			return GK_LINK_EXIT_DONE;
+		if (gk_link_decode(buf, (size_t)n, GK_SIDE_DOM0, &f) < 0 ||
+		    f.type != GK_LINK_PING || f.u.ping.reply)
+			continue;
+		f.u.ping.reply = 1;
+		put(&f);
 	}
 }

@@ -185,8 +185,8 @@ static void controllers_left_to_dom0(void **state)
 static void xl_config_text(void **state)
 {
 	static const struct gk_controller two[] = {
-		{ "0000:00:14.0", "pciback", 0x30 },
-		{ "0001:03:00.7", "pciback", 0x20 },
+		{ "0000:00:14.0", "pciback", 0x30, 2 },
+		{ "0001:03:00.7", "pciback", 0x20, 5 },
 	};
 	static const char *const has[] = {
 		"type = \"pv\"\n", "name = \"gatekeeper-gate\"\n",
@@ -194,7 +194,7 @@ static void xl_config_text(void **state)
 		"disk = [ ]\n", "vfb = [ ]\n",
 		"pci = [ \"0000:00:14.0,permissive=0,rdm_policy=relaxed\", "
 		"\"0001:03:00.7,permissive=0,rdm_policy=relaxed\" ]\n",
-		"usbcore.authorized_default=0", "on_crash = \"destroy\"\n",
+		"usbcore.authorized_default=0", " gk.controllers=2,5\"\n", "on_crash = \"destroy\"\n",
 		"ramdisk = \"/run/x\"\n", "on_poweroff = \"destroy\"\n", "on_reboot = \"destroy\"\n",
 	};
 	char text[GK_GATE_CONFIG_MAX];
@@ -210,7 +210,7 @@ static void xl_config_text(void **state)
 	assert_null(strstr(text, "gk.debug"));
 	o.debug = 1;
 	assert_true(gk_gate_config(&o, "/run/x", two, 2, text, sizeof(text)) > 0);
-	assert_non_null(strstr(text, " gk.debug=1\"\n"));
+	assert_non_null(strstr(text, " gk.debug=1 "));
 	assert_int_equal(gk_gate_config(&o, "/run/x", two, 2, text, 100), GK_ERR_LIMIT);
 }
 

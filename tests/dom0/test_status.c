@@ -132,13 +132,13 @@ static struct gk_session_device a_device(uint32_t id, uint8_t class,
 static void status_of_a_gate_that_is_up(void **state)
 {
 	static const struct gk_controller c[] = {
-		{ "0000:00:14.0", "pciback", 0x30 },
-		{ "0000:03:00.0", "pciback", 0x30 },
+		{ "0000:00:14.0", "pciback", 0x30, 1 },
+		{ "0000:03:00.0", "pciback", 0x30, 3 },
 	};
 	static const char *const has[] = {
 		"\"state\":\"up\",\"ready\":true", "\"domid\":7",
-		"{\"number\":2,\"bdf\":\"0000:03:00.0\",\"driver\":\"pciback\"}",
-		"\"port\":\"2-3.1\",\"controller\":\"0000:03:00.0\"",
+		"{\"number\":3,\"bdf\":\"0000:03:00.0\",\"driver\":\"pciback\"}",
+		"\"port\":\"3-3.1\",\"controller\":\"0000:03:00.0\"",
 		"\"generation\":11,\"vid\":\"046d\",\"pid\":\"00ff\"",
 		"\"verdict\":\"admitted\"", "\"granted\":[\"keyboard\"]",
 		"\"verdict\":\"refused\"", "\"class\":\"storage\"",
@@ -288,9 +288,9 @@ static void xenstore_answers(void **state)
 	assert_int_equal(a.domid, 12);
 	assert_int_equal(a.maps, 1);
 	assert_int_equal(a.map[0].devfn, 0x11);
-	assert_int_equal(gk_xs_controller_no(&a, c, 1, 0x11), 1);
-	assert_int_equal(gk_xs_controller_no(&a, c, 1, 0x10), 0);
-	assert_int_equal(gk_xs_controller_no(&a, c, 0, 0x11), 0);
+	assert_ptr_equal(gk_xs_controller(&a, c, 1, 0x11), c);
+	assert_null(gk_xs_controller(&a, c, 1, 0x10));
+	assert_null(gk_xs_controller(&a, c, 0, 0x11));
 	/* More than there is room for. */
 	{
 		char many[4096] = "answered\n";
@@ -396,6 +396,9 @@ static void controllers_in_sysfs(void **state)
 	assert_int_equal(n, 2);
 	assert_string_equal(c[0].bdf, "0000:00:1b.0");
 	assert_string_equal(c[1].bdf, "0000:00:1d.0");
+	/* Numbers do not depend on who has the others. */
+	assert_int_equal(c[0].no, 3);
+	assert_int_equal(c[1].no, 4);
 	gk_root_prefix = "";
 	snprintf(command, sizeof(command), "rm -r %s", root);
 	assert_int_equal(system(command), 0);

@@ -11,6 +11,8 @@
  *    does not has none;
  *  - there is one link reader at most, one xl or probe at most;
  *  - the gate is started again at most `restarts` times in the window;
+ *  - a link reader that does not answer is ended, one that answers is left alone;
+ *  - a stop that was asked for wins: nothing but the gate's end comes after it;
  * and at the end no descriptor, timer or child is left.
  */
 #include <fcntl.h>
@@ -302,6 +304,8 @@ static void ring(int fd, uint32_t events)
 		}
 }
 
+static void reader_takes(void);
+
 /* Every timer that is due by then, in its order. */
 static void pass_time(uint64_t ms)
 {
@@ -320,6 +324,7 @@ static void pass_time(uint64_t ms)
 			clock_ms = first->at;
 		gk_timer_clear(&the_loop, first);
 		first->fn(first->ctx);
+		reader_takes();
 	}
 	if (end > clock_ms)
 		clock_ms = end;
@@ -406,9 +411,9 @@ static const uint8_t pinned[GK_SHA256] = { 2 };
 
 static const char *const modes[] = {
 	NULL, "allow\nkeyboards one\n", "allow\nkeyboards challenge\n",
-	"allow\nkeyboards pinned\npin via-port \"0-1\" hash \"02" ZEROS "\"\n",
+	"allow\nkeyboards pinned\npin via-port \"8-1\" hash \"02" ZEROS "\"\n",
 	"allow\nkeyboards { one challenge }\n", "allow\nkeyboards all of them\n",
-	"allow\nkeyboards { one pinned }\npin via-port \"0-1\" hash \"02" ZEROS
+	"allow\nkeyboards { one pinned }\npin via-port \"8-1\" hash \"02" ZEROS
 	"\"\n", "reject\n",
 };
 
@@ -418,25 +423,49 @@ static struct {
 	uint8_t down[32];
 	uint8_t nonce;
 	int client[4];
+	int deaf;		/* the reader does not answer */
 	uint64_t restart_at[256];
 	unsigned restarts;
 } f;
+
+/* What the reader is told; questions it answers. */
+static void reader_takes(void)
+{
+	uint8_t told[GK_LINK_FRAME_MAX];
+
+	for (int i = 0; i < 64; i++) {
+		struct child *reader = child_named("gatekeeper-link");
+		struct gk_frame g;
+		ssize_t n;
+
+		if (!reader || reader->pass_fd < 0)
+			return;
+		n = recv(reader->pass_fd, told, sizeof(told), MSG_DONTWAIT);
+		if (n <= 0)
+			return;
+		MUST(gk_link_decode(told, (size_t)n, GK_SIDE_DOM0, &g) == 0);
+		if (g.type != GK_LINK_PING || g.u.ping.reply || f.deaf)
+			continue;
+		g.u.ping.reply = 1;
+		n = gk_link_encode(&g, GK_SIDE_GATE, told, sizeof(told));
+		MUST(n > 0);
+		if (send(reader->pass_fd, told, (size_t)n,
+			 MSG_DONTWAIT | MSG_NOSIGNAL) == n)
+			ring(f.d.link_fd, EPOLLIN);
+	}
+}
 
 /* As the reader passes it on. */
 static void pass_on(const void *b, int n)
 {
 	struct child *reader = child_named("gatekeeper-link");
-	uint8_t told[GK_LINK_FRAME_MAX];
 
 	if (!reader || reader->pass_fd < 0)
 		return;
 	if (send(reader->pass_fd, b, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n)
 		ring(f.d.link_fd, EPOLLIN);
 	/* And what it is told in turn. */
-	reader = child_named("gatekeeper-link");
-	while (reader && reader->pass_fd >= 0 &&
-	       recv(reader->pass_fd, told, sizeof(told), MSG_DONTWAIT) > 0)
-		;
+	reader_takes();
 }
 
 static void press(const struct gk_session_device *s, unsigned code)
@@ -488,7 +517,7 @@ static void one_frame(struct input *in)
 		g.u.hello.nonce[0] = (uint8_t)a;
 		break;
 	case GK_LINK_DEVICE:
-		v->path = (struct gk_port_path){ .controller = e & 1 ? 8 : 0,
+		v->path = (struct gk_port_path){ .controller = e & 1 ? 16 : 8,
 						 .depth = 1,
 						 .port = { (uint8_t)(1 + e / 32) } };
 		v->interfaces = 1 + (e >> 4 & 1);
@@ -733,6 +762,8 @@ static void check_state(void)
 		break;
 	case GK_GATE_UP:
 		MUST(reader && !gate_works());
+		/* It is asked whether it is there, or has to go. */
+		MUST(f.d.reader_timer.at);
 		break;
 	case GK_GATE_QUIESCE:
 		MUST(f.d.handover.active || f.d.stopping);
@@ -755,6 +786,9 @@ static void check_state(void)
 		MUST(!gate_works() && !reader && !timer);
 		break;
 	}
+	/* Whatever was under way before, and whatever fails from now on. */
+	MUST(!f.d.stopping || f.d.state == GK_GATE_QUIESCE ||
+	     f.d.after_destroy == GK_AFTER_EXIT);
 	MUST(!f.d.handover.active || children_named("the handoff") ||
 	     children_named("the handoff's check") || f.d.quiesce_timer.at);
 }
@@ -904,6 +938,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				lights(&in);
 			else if (op & 16)
 				reader_closes();
+			else
+				f.deaf = op >> 5 == 7;
 			break;
 		}
 		check();
@@ -912,6 +948,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!the_loop.stop) {
 		pass_time(4000000);
 		check();
+		MUST(!f.d.stopping || the_loop.stop);
+		/* A reader that hangs was found out; one that answers was not. */
+		MUST(!f.deaf || f.d.state != GK_GATE_UP);
 	}
 	end();
 	MUST(lowest_fd() == fds);

@@ -15,6 +15,8 @@
  *   - no worker runs for a device that is refused or gone, none shares its uid,
  *     there are at most 16, and none is forgotten;
  *   - what dom0 believes admitted is what the supervisor serves;
+ *   - a device is set up at most twice, and a second time if it could not be set up
+ *     or its worker ended by itself, but not if that crashed;
  *   - with silent workers, within 20 s nothing is undecided or admitted;
  *   - at the end all sockets are closed.
  */
@@ -49,6 +51,10 @@ enum {
 struct plugged {
 	struct gk_present at;
 	uint8_t kind; /* see describe() */
+	unsigned spawns;
+	int stumbled; /* it has to be tried again */
+	int crashed;  /* it must not be */
+	int altered;  /* judged again it may be refused */
 };
 
 struct worker {
@@ -56,6 +62,7 @@ struct worker {
 	unsigned slot;
 	int sock;    /* the worker's end, -1: closed */
 	int killed;
+	ino_t ino; /* whose */
 	struct gk_case c; /* as it was told */
 	uint64_t token;	  /* of the last question */
 	uint8_t found[GK_CANDIDATES]; /* roles it told of, cut to fits */
@@ -250,6 +257,14 @@ unsigned gk_inventory_controller_no(uint8_t devfn)
 	return devfn ? 1 : 0;
 }
 
+static struct plugged *plugged_to(const struct worker *w)
+{
+	for (unsigned i = 0; i < m.devs; i++)
+		if (m.dev[i].at.ino == w->ino)
+			return &m.dev[i];
+	return NULL;
+}
+
 static struct worker *worker_of(pid_t pid)
 {
 	for (unsigned i = 0; i < WORKERS; i++)
@@ -291,6 +306,8 @@ int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid, in
 			w = &m.worker[i];
 	}
 	MUST(w);
+	MUST(++plugged_at(at)->spawns <= 2 && !plugged_at(at)->crashed);
+	plugged_at(at)->stumbled = 0;
 	if (m.fail_spawn) {
 		m.fail_spawn = 0;
 		return GK_ERR_SYSTEM;
@@ -301,6 +318,7 @@ int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid, in
 	w->pid = ++m.pid;
 	w->slot = uid - GK_WORKER_UID - 1;
 	w->sock = pair[1];
+	w->ino = at->ino;
 	w->c = *c;
 	*sock = pair[0];
 	*pid = w->pid;
@@ -530,6 +548,21 @@ static void look_and_serve(struct worker *w, uint8_t roles)
 	say_ping(w, 0, 1);
 }
 
+/* The first time that it ends by itself, without a crash. A hub's ends when it is
+ * set up. */
+static void note_stumble(const struct worker *w, int status)
+{
+	struct plugged *d = plugged_to(w);
+
+	if (d && !w->killed && status & 0x7f)
+		d->crashed = 1;
+	if (!d || w->killed || m.stopping || d->spawns > 1 || d->altered || status & 0x7f ||
+	    status == GK_SPAWN_CHANGED << 8)
+		return;
+	if (w->c.verdict != GK_VERDICT_HUB || status == GK_SPAWN_FAILED << 8)
+		d->stumbled = 1;
+}
+
 /* How a process can end, and whether its socket or its end is noticed first. */
 static void end(struct worker *w, uint8_t how)
 {
@@ -542,6 +575,8 @@ static void end(struct worker *w, uint8_t how)
 	if (!w)
 		return;
 	pid = w->pid;
+	if (!(how & 0x20))
+		note_stumble(w, status[how % 8]);
 	if (w->sock >= 0)
 		close(w->sock);
 	w->sock = -1;
@@ -642,8 +677,12 @@ static size_t step(const uint8_t *b, size_t size)
 		if (m.devs == 0)
 			return 3;
 		m.dev[x % m.devs].kind = y;
+		m.dev[x % m.devs].stumbled = 0;
+		m.dev[x % m.devs].altered = 1;
 		if (x & 0x80) {
 			m.dev[x % m.devs].at.ino = ++m.ino;
+			m.dev[x % m.devs].spawns = 0;
+			m.dev[x % m.devs].crashed = 0;
 			gk_devices_rescan();
 		}
 		return 3;
@@ -694,6 +733,9 @@ static size_t step(const uint8_t *b, size_t size)
 		gk_devices_to_worker(&f);
 		return 3;
 	case 13:
+		/* What fails may be what is tried again. */
+		for (unsigned i = 0; i < m.devs; i++)
+			m.dev[i].stumbled = 0;
 		m.fail_spawn = x & 1;
 		m.fail_watch = x >> 1 & 1;
 		m.fail_scan = x >> 2 & 1;
@@ -732,6 +774,8 @@ static void silence(void)
 		reap();
 	}
 	MUST(gk_devices_admitted() == 0 && gk_devices_workers() == 0);
+	for (unsigned i = 0; i < m.devs; i++)
+		MUST(!m.dev[i].stumbled);
 	if (m.connected)
 		for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
 			MUST(m.session.dev[i].info.granted == 0);

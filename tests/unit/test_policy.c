@@ -82,7 +82,7 @@ static const struct {
 	{ "storage", 0, 1, { DISK }, NO_ROLE, 0, 0, { 0 }, 0 },
 	{ "no interface", 0, 0, { { 0 } }, NO_ROLE, 0, 0, { 0 }, 0 },
 	{ "hub", 9, 1, { HUBI }, HUB, 0, 0, { 0 }, 0 },
-	{ "hub by its interface alone", 0, 1, { HUBI }, HUB, 0, 0, { 0 }, 0 },
+	{ "hub by its interface alone", 0, 1, { HUBI }, BROKEN, 0, 0, { 0 }, 100 },
 	{ "a hub that is a keyboard", 9, 1, { KBD }, BROKEN, 0, 0, { 0 }, 100 },
 	{ "a hub with a keyboard", 9, 2, { HUBI, KBD }, BROKEN, 0, 0, { 0 }, 101 },
 	{ "a keyboard with a hub", 9, 2, { KBD, HUBI }, BROKEN, 0, 0, { 0 }, 100 },
@@ -148,6 +148,8 @@ static void judgements(void **state)
 			if (itf->base == 0x0b && itf->in)
 				as_reader(&d.first.interface[k]);
 			d.first.interface[k].offset = (uint16_t)(100 + k);
+			if (itf->base == 9 && !d.hub_offset)
+				d.hub_offset = (uint16_t)(100 + k);
 		}
 		/* What stands behind the last interface is none. */
 		d.first.interface[cases[i].interfaces] = (struct gk_usb_interface){
@@ -321,6 +323,9 @@ static void reasons_have_texts(void **state)
 	}
 	assert_string_equal(gk_reason_text(GK_REASON_ADMITTED), "allowed");
 	assert_string_equal(gk_reason_text(GK_REASON_NO_ROLE), "no role for it");
+	/* No advice to plug it in again: that is for when it ended twice. */
+	assert_null(strstr(gk_reason_gone_text(GK_REASON_WORKER), "plug"));
+	assert_string_equal(gk_reason_gone_text(GK_REASON_UNPLUGGED), "unplugged");
 }
 
 static void classes_have_texts(void **state)

@@ -8,6 +8,8 @@
 #include "core/rules.h"
 #include "usb_samples.h"
 
+#define NOT_A_PORT "not a port: controller, dash, ports with dots between them, such as " \
+		   "\"1-3.2\""
 #define HEX8 "0123456789abcdef0123456789ABCDEF"
 #define HEX HEX8 HEX8
 #define HEX8_OTHER "0123456789abcdef0123456789abcdee"
@@ -110,8 +112,8 @@ static void modes_and_pins(void **state)
 		  GK_KEYBOARDS_ONE | GK_KEYBOARDS_CHALLENGE, 0 },
 		{ "keyboards pinned\npin via-port \"1-3\" hash \"" HEX "\"",
 		  GK_KEYBOARDS_PINNED, 1 },
-		{ "pin hash \"" HEX "\" via-port \"1\" label \"desk\" # here\n"
-		  "pin via-port \"2\" hash \"" HEX "\"\nkeyboards { one pinned }",
+		{ "pin hash \"" HEX "\" via-port \"1-1\" label \"desk\" # here\n"
+		  "pin via-port \"1-2\" hash \"" HEX "\"\nkeyboards { one pinned }",
 		  GK_KEYBOARDS_PINNED | GK_KEYBOARDS_ONE, 2 },
 	};
 
@@ -226,17 +228,34 @@ static const struct {
 	  "refused, or it is asked" },
 	{ "allow\nkeyboards pinned\n", 2, 1, "no keyboard is pinned: none would work" },
 	{ "pin", 1, 1, "a pin has one via-port and one hash" },
-	{ "pin via-port \"1\"", 1, 1, "a pin has one via-port and one hash" },
-	{ "pin via-port { \"1\" \"2\" } hash \"" HEX "\"", 1, 5,
+	{ "pin via-port \"1-1\"", 1, 1, "a pin has one via-port and one hash" },
+	{ "pin via-port { \"1-1\" \"1-2\" } hash \"" HEX "\"", 1, 5,
 	  "a pin has one via-port and one hash" },
-	{ "pin hash none-of { \"" HEX "\" } via-port \"1\"", 1, 5,
+	{ "pin hash none-of { \"" HEX "\" } via-port \"1-1\"", 1, 5,
 	  "a pin has one via-port and one hash" },
-	{ "pin 1234:5678 hash \"" HEX "\" via-port \"1\"", 1, 5,
+	{ "pin 1234:5678 hash \"" HEX "\" via-port \"1-1\"", 1, 5,
 	  "a pin has one via-port and one hash" },
-	{ "pin via-port \"1\" hash \"" BASE64 "\"", 1, 18,
+	{ "pin via-port \"1-1\" hash \"" BASE64 "\"", 1, 20,
 	  "the hash of a pin is 64 hex digits, as `gatekeeper status --json` shows it" },
-	{ "pin via-port \"1\" hash \"" HEX "\" role keyboard", 1, 90,
+	{ "pin via-port \"1-1\" hash \"" HEX "\" role keyboard", 1, 92,
 	  "only an allow rule has roles" },
+	/* ports */
+	{ "allow via-port \"usb1\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"1\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"1-\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"-1\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"1.2\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"1-2-3\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"1-2.\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"1-2..3\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"01-2\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"1-0\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"1-256\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \" 1-2\"", 1, 16, NOT_A_PORT },
+	{ "allow via-port \"1-1.2.3.4.5.6.7.8\"", 1, 16, NOT_A_PORT },
+	{ "allow\nblock via-port one-of { \"1-255\" \"1-x\" }", 2, 33, NOT_A_PORT },
+	{ "pin via-port \"3\" hash \"" HEX "\"", 1, 14, NOT_A_PORT },
 };
 /* clang-format on */
 
@@ -285,7 +304,7 @@ static void caps(void **state)
 		  "more than 32 values in a rule" },
 		{ "allow name \"", "\\x41", "\"", 378, 1, 12,
 		  "a string longer than the 378 bytes a USB string can have" },
-		{ "", "pin via-port \"1\" hash \"" HEX "\"\n", "", 16, 17, 1,
+		{ "", "pin via-port \"1-1\" hash \"" HEX "\"\n", "", 16, 17, 1,
 		  "more than 16 pinned keyboards" },
 		{ "#", "x", "", 32767, 1, 1, "the file is longer than 32768 bytes" },
 	};
@@ -650,7 +669,7 @@ static void completed(void **state)
 		{ "# nothing", 3, 0, 0, 9 },
 		{ "\n\n", 3, 0, 0, 10 },
 		{ "keyboards one\n", 3, GK_KEYBOARDS_ONE, 0, 9 },
-		{ "pin via-port \"1\" hash \"" HEX "\"\nkeyboards pinned", 3,
+		{ "pin via-port \"1-1\" hash \"" HEX "\"\nkeyboards pinned", 3,
 		  GK_KEYBOARDS_PINNED, 1, 10 },
 		{ "block\nkeyboards one\n", 1, GK_KEYBOARDS_ONE, 0, 1 },
 		{ "allow", 1, 0, 0, 1 },

@@ -30,7 +30,14 @@
 
 #include "evil.h"
 
-enum { USB = GK_WORKER_USB_FD, STORAGE = 1 };	/* tests/devices: composite */
+enum {
+	USB = GK_WORKER_USB_FD,
+	STORAGE = 1,		/* tests/devices: composite */
+	KEYS_IN = 0x81,
+	/* usbcore.usbfs_memory_mb is 2: that many are more than there is. */
+	HOGS = 160,
+	HOG = 16384,
+};
 
 /* An attempt that is one expression: a system call's result. */
 #define TRY(name, call)						\
@@ -115,6 +122,35 @@ static int own_descriptor(struct gk_worker *w)
 
 	(void)w;
 	return ioctl(USB, USBDEVFS_CONTROL, &t) < 0 ? errno : GK_OWN;
+}
+
+/*
+ * usbdevfs has one pot of memory for the transfers of all, and no share in it for each:
+ * a worker gets at most all of it, never the kernel's own. What it took it gives back
+ * here; else its end does that.
+ */
+static int usb_memory(struct gk_worker *w)
+{
+	static struct usbdevfs_urb urb[HOGS];
+	static uint8_t buf[HOG];
+	unsigned n = 0;
+	int err = 0;
+	void *done;
+
+	(void)w;
+	for (; n < HOGS && !err; n++) {
+		urb[n].type = USBDEVFS_URB_TYPE_INTERRUPT;
+		urb[n].endpoint = KEYS_IN;
+		urb[n].buffer = buf;
+		urb[n].buffer_length = HOG;
+		if (ioctl(USB, USBDEVFS_SUBMITURB, &urb[n]) < 0)
+			err = errno;
+	}
+	for (unsigned i = 0; i < n; i++)
+		ioctl(USB, USBDEVFS_DISCARDURB, &urb[i]);
+	for (unsigned i = 0; i < n; i++)
+		ioctl(USB, USBDEVFS_REAPURBNDELAY, &done);
+	return err ? err : GK_SUCCEEDED;
 }
 
 static int other_fds(struct gk_worker *w)
@@ -380,6 +416,7 @@ const struct gk_attempt gk_kernel_attempts[] = {
 	{ "control-other-interface", storage_control },
 	{ "bulk-other-interface", storage_bulk },
 	{ "widen-privileges", widen },
+	{ "usb-memory", usb_memory },
 	{ "read-other-fd", other_fds },
 	{ "usb-reset", reset },
 	{ "usb-set-configuration", set_configuration },

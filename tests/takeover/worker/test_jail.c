@@ -74,7 +74,8 @@ static int by_kernel(const char *name)
 {
 	static const char *const names[] = {
 		"own-descriptor", "claim-other-interface", "control-other-interface",
-		"bulk-other-interface", "widen-privileges", "read-other-fd",
+		"bulk-other-interface", "widen-privileges", "usb-memory",
+		"read-other-fd",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -39,6 +39,32 @@ def places(t: Test):
     t.login()
 
 
+@scenario("second-try", default=False)
+def second_try(t: Test):
+    """A keyboard that stumbles once, and a boot keyboard with a layout of its own."""
+    t.boot(devices=())
+    t.wait_prompt()
+    devices = {}
+    for port, kind in enumerate(("stumbles", "other-layout"), 2):
+        t.doing(f"{kind} is plugged in")
+        devices[kind] = VirtualDevice(t, kind)
+        devices[kind].attach(port)
+        t.screen.wait(rf"keyboard\s+on\s+port\s+1-{port}\s+\S+\s+admitted", t.left(40))
+        t.say(f"{kind} is in")
+    text = secrets.ALL_ASCII
+    devices["stumbles"].do("type " + text[:48])
+    devices["other-layout"].do("type " + text[48:])
+    devices["stumbles"].do("enter")
+    t.events.wait("unlocked", t.left(60))
+    t.wait_agent()
+    gate.require_up(t)
+    found = {d["port"]: d["verdict"] for d in gate.devices(t)}
+    t.check(found == {"1-2": "admitted", "1-3": "admitted"}, f"devices: {found}")
+    said = t.guest.output("journalctl -b --no-pager -o cat -t gatekeeperd")
+    t.check("refused" not in said, "a refusal is told of what was only tried again")
+    t.login()
+
+
 @scenario("refused")
 def refused(t: Test):
     """Storage, network and serial, from the start and hot: refused, and named."""

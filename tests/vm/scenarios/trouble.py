@@ -117,12 +117,17 @@ def fallback_dom0_hid(t: Test):
 def dom0_usb(t: Test):
     """rd.qubes.dom0_usb= leaves one controller to dom0; the gate has the other."""
     t.boot(controllers=2, args="rd.qubes.hide_all_usb rd.qubes.dom0_usb=01:00.0",
-           devices=("usb-kbd,id=kbd,bus=xhci1.0",))
+           devices=("usb-kbd,id=kbd,bus=xhci1.0,port=1",),
+           initramfs=t.initramfs_with({
+               # By its number, which it keeps: the gate and dom0 know it as 2.
+               "etc/gatekeeper/rules.conf": b'allow via-port "2-1" role keyboard\n'}))
     t.wait_prompt()
     gate.wait_keyboard(t)
     t.unlock()
     t.wait_agent()
     gate.require_up(t)
+    t.check([d["port"] for d in gate.devices(t, "admitted")] == ["2-1"],
+            f"devices: {gate.devices(t)}")
     owners = t.guest.output("for d in 0000:01:00.0 0000:02:00.0; do "
                             "basename $(readlink /sys/bus/pci/devices/$d/driver); done")
     t.check(owners.split() == ["xhci_hcd", "pciback"], f"drivers: {owners.split()}")
