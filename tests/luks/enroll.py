@@ -113,6 +113,9 @@ class Run:
         self.read(0.05)
         os.close(self.master)
         os.close(self.slave)
+        # Of either program, in `make asan`.
+        for bad in ("AddressSanitizer:", "LeakSanitizer:", "runtime error:"):
+            assert bad not in self.seen, self.seen
         if self.process.returncode != status:
             raise AssertionError(f"exit {self.process.returncode}, wanted {status}: "
                                  f"{self.seen}")
