@@ -56,8 +56,22 @@ uint32_t gk_enroll_tokens_of(const struct gk_header *h, struct gk_ekey *k, int *
 int gk_enroll_by_key(struct gk_enroll *e, struct gk_ekey *k, uint32_t tokens,
 		     uint32_t keyslots, int keep) GK_MUST_CHECK;
 
-/* gk_enroll_add_recovery: e->header is unlocked. */
-int gk_enroll_add_recovery(struct gk_enroll *e) GK_MUST_CHECK;
+/* gk_enroll_offer_recovery: adds one if that was asked for, or is now, at a terminal,
+ * and there is none; e->header is unlocked. An error only if it was asked for. */
+int gk_enroll_offer_recovery(struct gk_enroll *e) GK_MUST_CHECK;
+
+/* gk_enroll_write_keyslot: the mark, into *token, and the keyslot; the mark is taken
+ * back if there is no keyslot. mark and added: the points after them. */
+int gk_enroll_write_keyslot(struct gk_header *h, int slot, int *token,
+			    const char *secret, size_t len, enum gk_enroll_point mark,
+			    enum gk_enroll_point added) GK_MUST_CHECK;
+
+/* gk_enroll_take_back: keyslot (-1: none was added) and token; the header is as
+ * before, the secret is lost, and nothing needs it. */
+void gk_enroll_take_back(struct gk_header *h, int slot, int token);
+
+/* gk_enroll_refused: says why a change was not made; GK_ERR_VALUE. */
+int gk_enroll_refused(int err);
 
 /* gk_enroll_slot_text: what a keyslot is for, in words. */
 const char *gk_enroll_slot_text(const struct gk_header *h, int slot);

@@ -39,7 +39,8 @@ static int choose(struct gk_enroll *e, struct gk_ekey **out)
 	}
 	if (n == 0)
 		return gk_fail("no security key%s; the gate has a key only until its "
-			       "controllers are handed over", e->by_key ? " to enrol" : "");
+			       "controllers are handed over",
+			       e->by_key ? " to enrol" : "");
 	if (n == 1) {
 		*out = only;
 		return 0;
@@ -106,55 +107,11 @@ static int free_slot(struct gk_enroll *e)
 
 /* --- the changes --- */
 
-static int say_refused(int err)
-{
-	return gk_fail("the header was not changed any further: %s",
-		       err == GK_ERR_LIMIT ? "no keyslot is free" : gk_header_why());
-}
-
-/* As it was before; the secret is lost, and nothing needs it. */
-static void take_back(struct gk_header *h, int slot, int token)
-{
-	int err = 0;
-
-	if (slot >= 0) {
-		err = gk_header_drop_slot(h, slot);
-		gk_enroll_point(GK_POINT_KEYSLOT_REMOVED);
-	}
-	if (!err)
-		err = gk_header_drop_token(h, token);
-	if (err)
-		gk_fail("it was not taken back: %s; see --list", gk_header_why());
-	else
-		gk_say("The header is as it was before");
-}
-
 static int say_unknown(const struct gk_ekey *k, int err)
 {
 	return err != GK_ERR_NOT_FOUND ? err :
 	       gk_fail("the security key on port %s does not know the credential that it "
 		       "has made", k->port);
-}
-
-/* mark and added: what to say to the tests. */
-static int write_keyslot(struct gk_header *h, int slot, int *token, const char *secret,
-			 size_t len, enum gk_enroll_point mark,
-			 enum gk_enroll_point added)
-{
-	int err;
-
-	*token = gk_header_mark(h, slot);
-	if (*token < 0)
-		return say_refused(*token);
-	gk_enroll_point(mark);
-	err = gk_header_add(h, slot, secret, len);
-	if (err) {
-		say_refused(err);
-		take_back(h, -1, *token);
-		return err;
-	}
-	gk_enroll_point(added);
-	return 0;
 }
 
 static int write_key(struct gk_header *h, int slot, struct gk_token *t,
@@ -163,8 +120,8 @@ static int write_key(struct gk_header *h, int slot, struct gk_token *t,
 	char json[GK_TOKEN_TEXT];
 	int err;
 
-	err = write_keyslot(h, slot, token, secret, GK_SECRET_BASE64,
-			    GK_POINT_MARK_WRITTEN, GK_POINT_KEYSLOT_ADDED);
+	err = gk_enroll_write_keyslot(h, slot, token, secret, GK_SECRET_BASE64,
+				      GK_POINT_MARK_WRITTEN, GK_POINT_KEYSLOT_ADDED);
 	if (err)
 		return err;
 	t->keyslots = 1U << slot;
@@ -172,8 +129,8 @@ static int write_key(struct gk_header *h, int slot, struct gk_token *t,
 	if (err > 0)
 		err = gk_header_put(h, *token, json);
 	if (err) {
-		say_refused(err);
-		take_back(h, slot, *token);
+		gk_enroll_refused(err);
+		gk_enroll_take_back(h, slot, *token);
 	}
 	return err;
 }
@@ -214,8 +171,8 @@ static int make(struct gk_enroll *e, struct gk_ekey *k, struct gk_token *t,
 	if (getrandom(t->salt, sizeof(t->salt), 0) != (ssize_t)sizeof(t->salt))
 		return gk_fail("no random numbers: %s", strerror(errno));
 	if (t->pin == GK_NEED_NO)
-		gk_say("It will open the disk without a PIN: whoever has both key and disk "
-		       "can read it%s", e->no_pin ? "" : " (fido2-token -S sets a PIN)");
+		gk_say("It will open the disk without a PIN: whoever has both key and "
+		       "disk can read it%s", e->no_pin ? "" : " (fido2-token -S sets a PIN)");
 	gk_say(t->up == GK_NEED_YES ?
 	       "It will have to be touched three times: for its credential, for the "
 	       "secret, and to show that it opens the disk" :
@@ -250,113 +207,11 @@ static int enroll(struct gk_enroll *e, struct gk_ekey *k, int *slot)
 	gk_enroll_point(GK_POINT_TOKEN_WRITTEN);
 	err = test_key(e, k, *slot, token);
 	if (err) {
-		take_back(&e->header, *slot, token);
+		gk_enroll_take_back(&e->header, *slot, token);
 		return err;
 	}
 	gk_say("[4/4] The key opens %s: it is enrolled", e->header.volume.device);
 	gk_enroll_point(GK_POINT_TESTED);
-	return 0;
-}
-
-/* --- the recovery passphrase --- */
-
-/* 256 bits in letters that are on the same keys of most keyboards, as
- * systemd-cryptenroll writes them. */
-static int make_recovery(char out[GK_RECOVERY + 1])
-{
-	static const char letters[] = "cbdefghijklnrtuv";
-	uint8_t raw[32];
-	size_t n = 0;
-
-	if (getrandom(raw, sizeof(raw), 0) != (ssize_t)sizeof(raw))
-		return gk_fail("no random numbers: %s", strerror(errno));
-	for (size_t i = 0; i < sizeof(raw); i++) {
-		if (i && i % 4 == 0)
-			out[n++] = '-';
-		out[n++] = letters[raw[i] >> 4];
-		out[n++] = letters[raw[i] & 15];
-	}
-	out[n] = '\0';
-	explicit_bzero(raw, sizeof(raw));
-	return 0;
-}
-
-static int is_written_down(struct gk_enroll *e, const char *recovery)
-{
-	char last[GK_RECOVERY + 1];
-	int n, same = 0;
-
-	gk_say("\nRecovery passphrase, shown this once and kept nowhere:\n\n    %s\n\n"
-	       "Write it down, and keep it away from the machine. It is not valid yet.",
-	       recovery);
-	gk_enroll_point(GK_POINT_RECOVERY_SHOWN);
-	for (int i = 0; i < GK_ENROLL_PASSPHRASES && !same; i++) {
-		n = gk_ask(e->loop, "Its last eight letters (Enter alone: leave it out)", 1,
-			   last, sizeof(last));
-		if (n <= 0 && n != GK_ERR_LIMIT)
-			break;
-		same = n == 8 && !strcmp(last, recovery + GK_RECOVERY - 8);
-	}
-	explicit_bzero(last, sizeof(last));
-	return same;
-}
-
-static int write_recovery(struct gk_header *h, const char *recovery)
-{
-	int slot = gk_header_free_slot(h), token, err;
-	char json[96];
-
-	if (slot < 0)
-		return say_refused(slot);
-	err = write_keyslot(h, slot, &token, recovery, GK_RECOVERY,
-			    GK_POINT_RECOVERY_MARK_WRITTEN,
-			    GK_POINT_RECOVERY_KEYSLOT_ADDED);
-	if (err)
-		return err;
-	snprintf(json, sizeof(json), "{\"type\":\"" GK_RECOVERY_TYPE "\",\"keyslots\":"
-		 "[\"%d\"]}", slot);
-	err = crypt_activate_by_passphrase(h->cd, NULL, slot, recovery, GK_RECOVERY, 0)
-	      == slot ? gk_header_put(h, token, json) : GK_ERR_SYSTEM;
-	if (err) {
-		say_refused(err);
-		take_back(h, slot, token);
-		return err;
-	}
-	gk_enroll_point(GK_POINT_RECOVERY_TOKEN_WRITTEN);
-	gk_say("The recovery passphrase opens %s (keyslot %d)", h->volume.device, slot);
-	return 0;
-}
-
-int gk_enroll_add_recovery(struct gk_enroll *e)
-{
-	char recovery[GK_RECOVERY + 1];
-	int err = make_recovery(recovery);
-
-	if (err)
-		return err;
-	if (is_written_down(e, recovery))
-		err = write_recovery(&e->header, recovery);
-	else
-		err = gk_fail("no recovery passphrase was added");
-	explicit_bzero(recovery, sizeof(recovery));
-	return err;
-}
-
-/* Offered: then it is no failure of the enrolment if it comes to nothing. */
-static int offer_recovery(struct gk_enroll *e)
-{
-	char answer[16];
-
-	if (e->recovery == 0 || gk_header_kinds(&e->header, GK_SLOT_RECOVERY))
-		return 0;
-	if (e->recovery > 0)
-		return gk_enroll_add_recovery(e);
-	if (!gk_ask_is_terminal())
-		return 0;
-	if (gk_ask(e->loop, "A recovery passphrase, for when keys are lost? [y/N]", 0,
-		   answer, sizeof(answer)) > 0 &&
-	    (answer[0] == 'y' || answer[0] == 'Y') && gk_enroll_add_recovery(e))
-		gk_say("The key stays enrolled");
 	return 0;
 }
 
@@ -382,7 +237,7 @@ int gk_enroll_add(struct gk_enroll *e)
 	gk_enroll_point(GK_POINT_UNLOCKED);
 	err = enroll(e, k, &slot);
 	if (!err)
-		err = offer_recovery(e);
+		err = gk_enroll_offer_recovery(e);
 out:
 	gk_ekeys_close(&e->keys);
 	gk_header_close(&e->header);

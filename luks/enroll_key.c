@@ -2,8 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dom0/log.h"
-#include "dom0/paths.h"
 #include "luks/enroll_ask.h"
 #include "luks/enroll_key.h"
 
@@ -119,8 +117,8 @@ static int say_error(const struct gk_ekey *k, int code)
 			       k->port);
 	default:
 		if (code < 0)	/* libfido2's own: no answer, or none that it can read */
-			return gk_fail("the security key on port %s was unplugged, or does "
-				       "not answer as it should", k->port);
+			return gk_fail("the security key on port %s was unplugged, or "
+				       "does not answer as it should", k->port);
 		return gk_fail("the security key on port %s refuses (CTAP error 0x%02x)",
 			       k->port, (unsigned)code & 0xff);
 	}
@@ -154,10 +152,11 @@ int gk_ekey_open(struct gk_ekey *k, struct gk_loop *l, int quiet)
 	err = gk_key_open(l, k->socket, &ev, &k->link);
 	/* The socket of a key that was just plugged in is there a moment before
 	 * anybody listens at it. */
-	for (int i = 0; i < GK_ENROLL_OPEN_TRIES && err == GK_ERR_CLOSED && !waited; i++) {
+	for (int i = 0; i < GK_ENROLL_OPEN_TRIES && err == GK_ERR_CLOSED; i++) {
 		waited = pause_ms(k, GK_ENROLL_OPEN_MS);
-		if (!waited)
-			err = gk_key_open(l, k->socket, &ev, &k->link);
+		if (waited)
+			break;
+		err = gk_key_open(l, k->socket, &ev, &k->link);
 	}
 	if (err && !quiet)
 		gk_fail("the security key on port %s: %s", k->port, gk_strerror(err));
@@ -236,8 +235,8 @@ static int ask_pin(struct gk_ekey *k)
 	if (left < 0)
 		return left;
 	snprintf(question, sizeof(question), left == 1 ?
-		 "PIN of the security key on port %s, %d try left: a wrong one blocks it" :
-		 "PIN of the security key on port %s, %d tries left", k->port, left);
+		 "PIN of the security key on port %s, %d try left: a wrong one blocks "
+		 "it" : "PIN of the security key on port %s, %d tries left", k->port, left);
 	do {
 		n = gk_ask(k->loop, question, 1, k->pin, sizeof(k->pin));
 		if (n == 0)
@@ -386,69 +385,4 @@ int gk_ekey_secret(struct gk_ekey *k, const struct gk_token *t, int with_pin,
 	gk_base64_encode(k->reply.data, GK_FIDO_SECRET, out);
 	explicit_bzero(&k->reply, sizeof(k->reply));
 	return 0;
-}
-
-/* --- which keys are there --- */
-
-static void on_came(void *ctx, unsigned index, const char *port, const char *socket)
-{
-	struct gk_ekeys *all = ctx;
-	struct gk_ekey *k;
-
-	(void)index;
-	if (all->n == GK_KEYS)
-		return;
-	k = &all->key[all->n++];
-	snprintf(k->port, sizeof(k->port), "%s", port);
-	snprintf(k->socket, sizeof(k->socket), "%s", socket);
-	all->any = 1;
-}
-
-/* One that goes while it is talked to is seen there. */
-static void on_went(void *ctx, unsigned index)
-{
-	(void)ctx;
-	(void)index;
-}
-
-static void on_waited(void *ctx)
-{
-	struct gk_ekeys *all = ctx;
-
-	all->late = all->any = 1;
-}
-
-int gk_ekeys_find(struct gk_ekeys *all, struct gk_loop *l, unsigned wait_ms)
-{
-	char dir[GK_PATH_MAX];
-	int err = gk_run_path(dir, "fido");
-
-	if (err)
-		return err;
-	all->loop = l;
-	all->watch.came = on_came;
-	all->watch.went = on_went;
-	all->watch.ctx = all;
-	err = gk_keys_watch(&all->watch, l, dir);
-	if (err || all->any || !wait_ms)
-		return err;
-	gk_say("Plug the security key in (%u seconds)", wait_ms / 1000);
-	gk_timer_set(l, &all->wait, wait_ms, on_waited, all);
-	err = gk_loop_until(l, &all->any);
-	gk_timer_clear(l, &all->wait);
-	return err;
-}
-
-struct gk_ekey *gk_ekeys_at(struct gk_ekeys *all, const char *port)
-{
-	for (unsigned i = 0; i < all->n; i++)
-		if (!strcmp(all->key[i].port, port))
-			return &all->key[i];
-	return NULL;
-}
-
-void gk_ekeys_close(struct gk_ekeys *all)
-{
-	for (unsigned i = 0; i < all->n; i++)
-		gk_ekey_close(&all->key[i]);
 }

@@ -131,8 +131,8 @@ static void list_token(struct gk_enroll *e, int n)
 	    (t->mark >= 0 && e->header.slot[t->mark].token == n))
 		return;
 	if (!e->json) {
-		gk_say("  token %-5d without a keyslot, type %s; --remove token:%d removes "
-		       "it", n, t->type, n);
+		gk_say("  token %-5d without a keyslot, type %s; --remove token:%d "
+		       "removes it", n, t->type, n);
 		return;
 	}
 	gk_json_object(&json, NULL);

@@ -57,11 +57,11 @@ static int allow(struct gk_enroll *e, int slot)
 			       "lost (cryptsetup luksErase does that)", slot);
 	if (!is_key && !(typed(h) & others)) {
 		if (!e->force)
-			return gk_fail("keyslot %d is the last passphrase: a lost or broken "
-				       "key would then be the end; add another first, or "
-				       "--force", slot);
-		gk_say("--force: no passphrase will be left; only what --list shows opens "
-		       "the volume, as long as it works");
+			return gk_fail("keyslot %d is the last passphrase: a lost or "
+				       "broken key would then be the end; add another "
+				       "first, or --force", slot);
+		gk_say("--force: no passphrase will be left; only what --list shows "
+		       "opens the volume, as long as it works");
 		return 0;
 	}
 	if (e->force) {
@@ -91,7 +91,8 @@ static int drop_slot(struct gk_enroll *e, int slot)
 			continue;
 		err = gk_header_drop_token(h, i);
 		if (err)
-			return gk_fail("token %d was not removed: %s", i, gk_header_why());
+			return gk_fail("token %d was not removed: %s", i,
+				       gk_header_why());
 		gk_enroll_point(GK_POINT_TOKEN_REMOVED);
 		gk_say("Token %d is removed", i);
 	}
