@@ -15,7 +15,7 @@ ask_for_password() {
             {
                 flock -x 9
                 /usr/lib/gatekeeper/gatekeeper-unlock --options "$_gk_options" \
-                    "$luksname" "$device"
+                    "$luksname" "$device" 2> /dev/kmsg
             } 9> /.console_lock && return 0
         fi
         ;;

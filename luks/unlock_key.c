@@ -494,7 +494,10 @@ static void no_secret(struct gk_ukey *k, int err)
 		spent(k);
 		return;
 	case GK_KEY_ERR_PIN_REQUIRED:
-		/* Once: the key has one, and nobody gave it. */
+	case GK_KEY_ERR_UV_BLOCKED:
+	case GK_KEY_ERR_UV_INVALID:
+		/* Once: the key has one, and nobody gave it; or the fingerprint was not
+		 * recognised. */
 		if (!k->used_pin && !k->pin_asked && k->flags & GK_KEY_PIN_SET) {
 			k->pin_asked = 1;
 			k->without_pin = 0;

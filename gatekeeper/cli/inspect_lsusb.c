@@ -5,7 +5,8 @@
  * prefix says how wide the value is (USB 2.0 9.6). Descriptors that it prints
  * without their length (CDC) are left out, those of other classes are filled
  * up with zeros, and wTotalLength is that of what came out: a dump can show what
- * a device offers, not where its bytes lie.
+ * a device offers, not where its bytes lie. Those of linux-hardware.org lack
+ * bNumConfigurations: then it is how many came out.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -22,13 +23,34 @@ enum {
 	TYPE_ASSOCIATION = 0x0b,
 	TYPE_HID = 0x21,
 	COMPANION_LEN = 6,
+	LEN_CCID = 54,
+	AT_CONFIGS = 17, /* bNumConfigurations in the device descriptor */
+};
+
+/* A smartcard reader's descriptor (CCID 1.10 table 5.1-1) as lsusb spells it: some
+ * values are words, some hexadecimal without a sign of it. */
+static const struct {
+	const char *name;
+	uint8_t at, width, base;
+} ccid_fields[] = {
+	{ "nMaxSlotIndex", 4, 1, 10 },	    { "bVoltageSupport", 5, 1, 10 },
+	{ "dwProtocols", 6, 4, 10 },	    { "dwDefaultClock", 10, 4, 10 },
+	{ "dwMaxiumumClock", 14, 4, 10 },   { "bNumClockSupported", 18, 1, 10 },
+	{ "dwDataRate", 19, 4, 10 },	    { "dwMaxDataRate", 23, 4, 10 },
+	{ "bNumDataRatesSupp.", 27, 1, 10 }, { "dwMaxIFSD", 28, 4, 10 },
+	{ "dwSyncProtocols", 32, 4, 16 },   { "dwMechanical", 36, 4, 16 },
+	{ "dwFeatures", 40, 4, 16 },	    { "dwMaxCCIDMsgLen", 44, 4, 10 },
+	{ "bClassGetResponse", 48, 1, 16 }, { "bClassEnvelope", 49, 1, 16 },
+	{ "bPINSupport", 52, 1, 10 },	    { "bMaxCCIDBusySlots", 53, 1, 10 },
 };
 
 struct dump {
 	uint8_t *out;
 	size_t cap, len;
 	size_t config; /* where the last configuration began */
+	unsigned configs;
 	int hid;       /* below the header of a HID descriptor */
+	int ccid;      /* of a smartcard reader's */
 	int super_speed;
 	uint8_t desc[256]; /* the descriptor that is being read */
 	size_t used;
@@ -56,13 +78,16 @@ static void flush(struct dump *d)
 	uint8_t type = d->desc[1];
 	int known = type == TYPE_DEVICE || type == TYPE_CONFIG ||
 		    type == TYPE_INTERFACE || type == TYPE_ENDPOINT ||
-		    type == TYPE_ASSOCIATION || (type == TYPE_HID && d->hid);
+		    type == TYPE_ASSOCIATION ||
+		    (type == TYPE_HID && (d->hid || (d->ccid && len == LEN_CCID)));
 
 	if (d->used >= 2 && len >= 2) {
 		if (!known)
 			memset(d->desc + 2, 0, sizeof(d->desc) - 2);
-		if (type == TYPE_CONFIG && len >= 9)
+		if (type == TYPE_CONFIG && len >= 9) {
 			d->config = d->len;
+			d->configs++;
+		}
 		put(d, d->desc, len);
 	}
 	memset(d->desc, 0, sizeof(d->desc));
@@ -98,6 +123,31 @@ static void field(struct dump *d, const char *name, const char *value)
 	}
 	for (size_t i = 0; i < width && d->used < sizeof(d->desc); i++, v >>= 8)
 		d->desc[d->used++] = (uint8_t)v;
+}
+
+/* 1: a line of the class descriptor of a smartcard reader, behind bcdCCID. "echo" is
+ * 0xff; wLcdLayout is spelt "16 cols 2 lines", or "none". */
+static int ccid_field(struct dump *d, const char *name, const char *value)
+{
+	unsigned columns, lines;
+
+	if (!d->ccid || d->used < 4 || !islower((unsigned char)name[0]))
+		return 0;
+	if (!strcmp(name, "wlcdLayout") &&
+	    sscanf(value, "%u cols %u lines", &columns, &lines) == 2) {
+		d->desc[50] = (uint8_t)columns;
+		d->desc[51] = (uint8_t)lines;
+	}
+	for (size_t i = 0; i < sizeof(ccid_fields) / sizeof(ccid_fields[0]); i++) {
+		unsigned long v = !strncmp(value, "echo", 4) ?
+			0xff : strtoul(value, NULL, ccid_fields[i].base);
+
+		if (strcmp(name, ccid_fields[i].name) != 0)
+			continue;
+		for (size_t k = 0; k < ccid_fields[i].width; k++, v >>= 8)
+			d->desc[ccid_fields[i].at + k] = (uint8_t)v;
+	}
+	return 1;
 }
 
 /* b, w, i, id, bm or bcd, and then a capital. */
@@ -150,12 +200,15 @@ static int take(struct dump *d, char *line)
 		return 0;
 	if (!strncmp(line, mark, sizeof(mark) - 1)) {
 		unrecognised(d, line + sizeof(mark) - 1);
-	} else if (sscanf(line, "%39s %n", name, &used) == 1 && used && is_field(name) &&
-		   isdigit((unsigned char)line[used])) {
+	} else if (sscanf(line, "%39s %n", name, &used) == 1 && used &&
+		   ccid_field(d, name, line + used)) {
+		return 1;
+	} else if (used && is_field(name) && isdigit((unsigned char)line[used])) {
 		field(d, name, line + used);
 	} else if (len && line[len - 1] == ':') {
 		flush(d);
 		d->hid = !strncmp(line, "HID ", 4);
+		d->ccid = !strncmp(line, "ChipCard ", 9);
 	}
 	return 1;
 }
@@ -185,6 +238,8 @@ int gk_inspect_lsusb(char *text, void *out, size_t cap, size_t *len)
 		more = take(&d, line);
 	}
 	flush(&d);
+	if (d.len > AT_CONFIGS && d.out[AT_CONFIGS] == 0 && d.configs <= UINT8_MAX)
+		d.out[AT_CONFIGS] = (uint8_t)d.configs;
 	*len = d.len;
 	return d.err;
 }

@@ -272,7 +272,11 @@ static void put_interface(struct gk_json *o, const struct inspection *in, unsign
 	gk_json_string(o, "rule", rule_place(in, s, sizeof(s)));
 	if (a == UNDECIDED)
 		put_roles(o, "could_be", in->j.role[i]);
-	if (in->known[i].hid_reason) {
+	if (itf->odd_at) {
+		gk_json_string(o, "reason",
+			       gk_reason_text(GK_REASON_BAD_DESCRIPTOR));
+		gk_json_number(o, "offset", itf->odd_at);
+	} else if (in->known[i].hid_reason) {
 		gk_json_string(o, "reason",
 			       gk_hid_reason_text(in->known[i].hid_reason));
 		gk_json_number(o, "offset", in->known[i].hid_offset);
@@ -342,7 +346,10 @@ static void print_interface(const struct inspection *in, unsigned i)
 	switch (answer_of(in, i)) {
 	case REFUSED:
 		printf("refused");
-		if (in->known[i].hid_reason)
+		if (itf->odd_at)
+			printf(": %s at byte %u",
+			       gk_reason_text(GK_REASON_BAD_DESCRIPTOR), itf->odd_at);
+		else if (in->known[i].hid_reason)
 			printf(": its report descriptor: %s at byte %u",
 			       gk_hid_reason_text(in->known[i].hid_reason),
 			       in->known[i].hid_offset);

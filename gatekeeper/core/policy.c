@@ -49,6 +49,8 @@ uint8_t gk_policy_fits(const struct gk_usb_interface *itf)
 {
 	uint8_t asked = role_asked(itf);
 
+	if (itf->odd_at)
+		return 0;
 	if (itf->base_class == CLASS_SMARTCARD)
 		return is_ccid(itf) ? asked : 0;
 	/* The largest packet there is (USB 2.0 9.6.6). */
@@ -103,6 +105,18 @@ static int is_hub(const struct gk_usb_device *dev, uint16_t *offset)
 	return -1;
 }
 
+/* Nothing in it can have a role: if that is because an interface that could is
+ * broken, that is the reason to be told. */
+static void blame_the_odd(const struct gk_usb_config *cfg, struct gk_judgement *out)
+{
+	for (unsigned i = 0; i < GK_USB_INTERFACES && i < cfg->interfaces; i++) {
+		if (!cfg->interface[i].odd_at || !role_asked(&cfg->interface[i]))
+			continue;
+		refuse(out, GK_REASON_BAD_DESCRIPTOR, cfg->interface[i].odd_at);
+		return;
+	}
+}
+
 static enum gk_reason why_refused(const struct gk_rule_verdict *v, int served)
 {
 	if (!served || v->target == GK_RULE_ALLOW)
@@ -138,6 +152,8 @@ void gk_policy_judge(const struct gk_usb_device *dev, int parse_err,
 	/* Only what is a hub by its structure is powered as one. */
 	if (v.verdict == GK_VERDICT_REFUSED || (v.verdict == GK_VERDICT_HUB) != hub) {
 		refuse(out, why_refused(&v, hub || out->asked != 0), 0);
+		if (out->reason == GK_REASON_NO_ROLE)
+			blame_the_odd(cfg, out);
 		return;
 	}
 	out->verdict = v.verdict;

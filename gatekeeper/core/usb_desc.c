@@ -61,6 +61,7 @@ struct config_walk {
 	uint8_t endpoints_want, endpoints_have;
 	uint32_t endpoints_seen; /* bitmap: number, + 16 for IN */
 	int hid_seen, ccid_seen;
+	int again;	   /* this one was there before: nothing of it is kept */
 	size_t alt_at;
 	/* As they came; checked when all interfaces are known. */
 	struct gk_usb_association pending[GK_USB_ASSOCIATIONS];
@@ -71,6 +72,22 @@ static int fail(struct walk *w, size_t at, int err)
 {
 	w->bad = at;
 	return err;
+}
+
+/*
+ * Something wrong that ends with the interface that is being read: the interface
+ * gets no role, the others are judged as they are. Not with a hub's: which
+ * interfaces the kernel's hub driver sees must be beyond doubt.
+ */
+static int odd(struct walk *w, struct config_walk *c, size_t at, int err)
+{
+	struct gk_usb_interface *itf = &c->cfg->interface[c->index];
+
+	if (c->alt_class == CLASS_HUB || itf->base_class == CLASS_HUB)
+		return fail(w, at, err);
+	if (itf->odd_at == 0)
+		itf->odd_at = (uint16_t)at;
+	return GK_OK;
 }
 
 static int get_device(struct walk *w, struct gk_usb_device *dev)
@@ -105,11 +122,12 @@ static int get_device(struct walk *w, struct gk_usb_device *dev)
 	return GK_OK;
 }
 
-/* bNumEndpoints is a promise that the next interface, or the end, checks. */
-static int leave_alternate(struct walk *w, const struct config_walk *c)
+/* bNumEndpoints is a promise that the next interface, or the end, checks. Real
+ * devices break it: the blink(1) mk2 says 1 and has 2. */
+static int leave_alternate(struct walk *w, struct config_walk *c)
 {
 	if (c->inside && c->endpoints_have != c->endpoints_want)
-		return fail(w, c->alt_at + 4, GK_ERR_VALUE);
+		return odd(w, c, c->alt_at + 4, GK_ERR_VALUE);
 	return GK_OK;
 }
 
@@ -158,8 +176,7 @@ static int get_interface(struct walk *w, struct config_walk *c, size_t at,
 	err = interface_slot(c, number, &slot);
 	if (err)
 		return fail(w, at + 2, err);
-	if ((c->alt_seen[slot][alt >> 3] >> (alt & 7) & 1) != 0)
-		return fail(w, at + 3, GK_ERR_VALUE);
+	c->again = (c->alt_seen[slot][alt >> 3] >> (alt & 7) & 1) != 0;
 	c->alt_seen[slot][alt >> 3] |= (uint8_t)(1u << (alt & 7));
 	c->alternates++;
 	if (base == CLASS_HUB && w->hub_at == 0)
@@ -178,7 +195,10 @@ static int get_interface(struct walk *w, struct config_walk *c, size_t at,
 
 	itf = &c->cfg->interface[slot];
 	itf->alternates++;
-	if (alt == 0) {
+	/* Linux takes the first of two, and one without setting 0 as its first. */
+	if (c->again)
+		return odd(w, c, at + 3, GK_ERR_VALUE);
+	if (alt == 0 || itf->alternates == 1) {
 		itf->base_class = base;
 		itf->sub_class = sub;
 		itf->protocol = protocol;
@@ -208,25 +228,26 @@ static int get_endpoint(struct walk *w, struct config_walk *c, size_t at, uint8_
 	struct gk_usb_endpoint *kept;
 	uint32_t bit;
 
-	if (length < LEN_ENDPOINT)
-		return fail(w, at, GK_ERR_LENGTH);
 	if (!c->inside)
 		return fail(w, at + 1, GK_ERR_VALUE);
+	if (length < LEN_ENDPOINT)
+		return odd(w, c, at, GK_ERR_LENGTH);
 	ep.address = gk_get_u8(r);
 	ep.attributes = gk_get_u8(r);
 	ep.max_packet = gk_get_u16(r) & 0x07ff;
 	ep.interval = gk_get_u8(r);
 	/* Endpoint 0 has no descriptor (USB 2.0 9.6.6). */
 	if ((ep.address & ENDPOINT_RESERVED) != 0 || (ep.address & 0x0f) == 0)
-		return fail(w, at + 2, GK_ERR_VALUE);
+		return odd(w, c, at + 2, GK_ERR_VALUE);
 	bit = 1u << ((ep.address & 0x0f) + ((ep.address & ENDPOINT_IN) ? 16 : 0));
+	/* So does the sound of the Sound Devices MixPre-D. */
 	if ((c->endpoints_seen & bit) != 0)
-		return fail(w, at + 2, GK_ERR_VALUE);
+		return odd(w, c, at + 2, GK_ERR_VALUE);
 	c->endpoints_seen |= bit;
 	c->endpoints_have++;
 
 	kept = endpoint_slot(&c->cfg->interface[c->index], &ep);
-	if (c->alt == 0 && kept && kept->address == 0)
+	if (c->alt == 0 && !c->again && kept && kept->address == 0)
 		*kept = ep;
 	return GK_OK;
 }
@@ -246,9 +267,9 @@ static int get_hid(struct walk *w, struct config_walk *c, size_t at, uint8_t len
 	uint8_t country;
 
 	if (length < LEN_HID)
-		return fail(w, at, GK_ERR_LENGTH);
+		return odd(w, c, at, GK_ERR_LENGTH);
 	if (c->hid_seen)
-		return fail(w, at + 1, GK_ERR_VALUE);
+		return odd(w, c, at + 1, GK_ERR_VALUE);
 	c->hid_seen = 1;
 	gk_skip(r, 2); /* bcdHID */
 	country = gk_get_u8(r);
@@ -260,7 +281,7 @@ static int get_hid(struct walk *w, struct config_walk *c, size_t at, uint8_t len
 		if (type == DT_HID_REPORT && report_len == 0)
 			report_len = len;
 	}
-	if (c->alt == 0) {
+	if (c->alt == 0 && !c->again) {
 		itf->hid_country = country;
 		itf->hid_report_len = report_len;
 	}
@@ -270,7 +291,8 @@ static int get_hid(struct walk *w, struct config_walk *c, size_t at, uint8_t len
 /*
  * CCID 1.10 5.1. It stands between interface and endpoints; O2Micro's OZ776 and
  * its like put it behind the last endpoint, so either place will do. With two of
- * them there is no telling which one the device means.
+ * them there is no telling which one the device means. A reader that takes longer
+ * messages than there are (Precise Biometrics' 200 MC: 512 KiB) takes those there are.
  */
 static void get_ccid(struct walk *w, struct config_walk *c, uint8_t length)
 {
@@ -280,7 +302,7 @@ static void get_ccid(struct walk *w, struct config_walk *c, uint8_t length)
 	int again = c->ccid_seen;
 
 	c->ccid_seen = 1;
-	if (c->alt != 0)
+	if (c->alt != 0 || c->again)
 		return;
 	memset(kept, 0, sizeof(*kept));
 	if (again || length != LEN_CCID)
@@ -306,7 +328,9 @@ static void get_ccid(struct walk *w, struct config_walk *c, uint8_t length)
 	d.pin_support = gk_get_u8(r);
 	d.max_busy_slots = gk_get_u8(r);
 	d.present = 1;
-	if (d.max_message >= GK_CCID_MESSAGE_MIN && d.max_message <= GK_CCID_MESSAGE_MAX)
+	if (d.max_message > GK_CCID_MESSAGE_MAX)
+		d.max_message = GK_CCID_MESSAGE_MAX;
+	if (d.max_message >= GK_CCID_MESSAGE_MIN)
 		*kept = d;
 }
 
@@ -455,9 +479,15 @@ static int get_config(struct walk *w, struct gk_usb_config *cfg)
 	if (cfg->interfaces != claimed)
 		return fail(w, start + 4, GK_ERR_VALUE);
 	/* An interface starts in its alternate setting 0 (USB 2.0 9.6.5). */
-	for (unsigned i = 0; i < GK_USB_INTERFACES && i < cfg->interfaces; i++)
-		if ((c.alt_seen[i][0] & 1) == 0)
-			return fail(w, start + 4, GK_ERR_VALUE);
+	for (unsigned i = 0; i < GK_USB_INTERFACES && i < cfg->interfaces; i++) {
+		if ((c.alt_seen[i][0] & 1) != 0)
+			continue;
+		c.index = (uint8_t)i;
+		c.alt_class = cfg->interface[i].base_class;
+		err = odd(w, &c, cfg->interface[i].offset + 3u, GK_ERR_VALUE);
+		if (err)
+			return err;
+	}
 	for (unsigned i = 0; i < GK_USB_ASSOCIATIONS && i < c.pendings; i++)
 		keep_association(cfg, &c.pending[i]);
 	return GK_OK;

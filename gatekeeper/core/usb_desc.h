@@ -57,7 +57,8 @@ struct gk_usb_ccid {
 	uint32_t data_rate, max_data_rate;	/* bit/s */
 	uint32_t max_ifsd;	/* dwMaxIFSD, for T=1 */
 	uint32_t features;	/* dwFeatures; bits 16-18: level of exchange */
-	uint32_t max_message;	/* GK_CCID_MESSAGE_MIN .. _MAX, with the header */
+	uint32_t max_message;	/* GK_CCID_MESSAGE_MIN .. _MAX, with the header; more
+				 * is cut to _MAX */
 	uint8_t class_get_response, class_envelope;
 	uint16_t lcd_layout;	/* wLcdLayout: lines << 8 | columns, 0: none */
 	uint8_t pin_support;	/* bPINSupport: 1 verify, 2 modify */
@@ -69,7 +70,7 @@ struct gk_usb_interface {
 	uint8_t number;		/* bInterfaceNumber */
 	uint8_t alternates;	/* alternate settings seen, >= 1 */
 	uint8_t base_class, sub_class, protocol;
-	uint8_t endpoints;	/* bNumEndpoints, each was there */
+	uint8_t endpoints;	/* bNumEndpoints; each was there if odd_at is 0 */
 	/* The first endpoint of each kind, if any: address 0 else. in and out are
 	 * interrupt endpoints. */
 	struct gk_usb_endpoint in, out, bulk_in, bulk_out;
@@ -80,6 +81,8 @@ struct gk_usb_interface {
 	struct gk_usb_ccid ccid;
 	uint8_t association;	/* 1 + index in gk_usb_config.association, 0: none */
 	uint16_t offset;	/* of its descriptor in the raw bytes */
+	uint16_t odd_at;	/* where it breaks the standard, 0: nowhere. Such an
+				 * interface must not be relied on for anything. */
 };
 
 /* Interfaces first .. first + count - 1 are one function (IAD ECN 9.6.4). */
@@ -115,13 +118,17 @@ struct gk_usb_device {
  * gk_usb_parse: raw[0..len). Refuses (never repairs): a descriptor with
  * bLength < 2 or past the end, a device descriptor that is not 18 bytes,
  * wTotalLength past the end or not ending on a descriptor, a configuration
- * count or an interface count or endpoint count that is not what follows, the
- * same interface+alternate twice, an endpoint number 0 or the same endpoint
- * twice in an alternate setting, more than the caps. Unknown descriptor types
+ * count or an interface count that is not what follows, more than the caps.
+ * Linux passes over what is wrong inside one interface, and real devices need it:
+ * an endpoint count that is not what follows, the same interface+alternate twice,
+ * no alternate 0, an endpoint descriptor of less than 7 bytes, with the number 0 or
+ * twice in an alternate setting, a HID descriptor that is short or there twice.
+ * Here that marks the interface (odd_at), so that it hides no good one beside it; a
+ * hub's is refused for it. Unknown descriptor types
  * inside a configuration are skipped by their length (class-specific ones are
  * legal there: USB 2.0 9.5). What only one role or nobody relies on does not
  * condemn a device: a CCID descriptor that is not 54 bytes, that is there twice or
- * whose dwMaxCCIDMessageLength is out of bounds is as good as none (ccid.present
+ * whose dwMaxCCIDMessageLength is too small is as good as none (ccid.present
  * 0); so is an association of no interface, of one that is not there, or of one
  * that an earlier association has (it is left out). Returns GK_OK or
  * GK_ERR_SHORT, _LENGTH, _VALUE, _LIMIT, _TRAILING; out->error_offset says where.

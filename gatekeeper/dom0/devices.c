@@ -234,11 +234,14 @@ static void on_gone(struct gk_daemon *d, const struct gk_link_device *was,
 static void on_key(struct gk_daemon *d, int slot, const struct gk_link_key *key)
 {
 	uint8_t held[GK_KEY_BYTES];
+	int err;
 
 	if (!gk_keyboards_key(d, slot, key->code, key->value))
 		return;
 	gk_keyboards_held(d, held);
-	if (gk_keyboard_key(&d->keyboard, held, key->code) < 0 && !quiet(d))
+	err = key->value ? gk_keyboard_press(&d->keyboard, held, key->code) :
+			   gk_keyboard_key(&d->keyboard, held, key->code);
+	if (err < 0 && !quiet(d))
 		gk_log(LOG_ERR, "the virtual keyboard does not take keys");
 }
 

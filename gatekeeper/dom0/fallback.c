@@ -275,6 +275,10 @@ static void look_at_device(struct fallback *f, const char *name)
 	if (len == GK_ERR_SYSTEM)
 		return;
 	err = gk_usb_parse(raw, len < 0 ? 0 : (size_t)len, &dev);
+	/* Here dom0's own kernel drives it: nothing odd beside a keyboard either. */
+	for (unsigned i = 0; !err && i < dev.first.interfaces; i++)
+		if (dev.first.interface[i].odd_at)
+			err = GK_ERR_VALUE;
 	gk_policy_device(&facts, &dev);
 	/* Boot keyboards only: nobody here reads a report descriptor. */
 	for (unsigned i = 0; i < facts.interfaces; i++)

@@ -86,6 +86,20 @@ int gk_keyboard_key(struct gk_virtual_keyboard *k, const uint8_t *held,
 	return is == want ? 0 : emit(k, code, want);
 }
 
+int gk_keyboard_press(struct gk_virtual_keyboard *k, const uint8_t held[GK_KEY_BYTES],
+		      uint16_t code)
+{
+	uint8_t without[GK_KEY_BYTES];
+	int n;
+
+	if (code >= GK_KEYS)
+		return 0;
+	memcpy(without, held, sizeof(without));
+	without[code >> 3] &= (uint8_t)~(1u << (code & 7));
+	n = gk_keyboard_key(k, without, code);
+	return n < 0 ? n : gk_keyboard_key(k, held, code);
+}
+
 int gk_keyboard_sync(struct gk_virtual_keyboard *k, const uint8_t *held)
 {
 	int changed = 0, err = 0;

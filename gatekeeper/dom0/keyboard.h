@@ -37,6 +37,14 @@ int gk_keyboard_sync(struct gk_virtual_keyboard *k, const uint8_t *held)
 int gk_keyboard_key(struct gk_virtual_keyboard *k, const uint8_t *held,
 		    uint16_t code) GK_MUST_CHECK;
 
+/*
+ * gk_keyboard_press: the same for a key that one keyboard has just pressed. When
+ * another one holds it, it is let go first: each press counts, and a keyboard that
+ * never lets go of its keys takes them from nobody.
+ */
+int gk_keyboard_press(struct gk_virtual_keyboard *k, const uint8_t held[GK_KEY_BYTES],
+		      uint16_t code) GK_MUST_CHECK;
+
 /* gk_keyboard_read: takes what the kernel has to say; 1 when the lights
  * changed, 0, GK_ERR_SYSTEM when the device is broken. */
 int gk_keyboard_read(struct gk_virtual_keyboard *k) GK_MUST_CHECK;

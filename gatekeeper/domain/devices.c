@@ -186,9 +186,39 @@ static void worker_end(struct device *d)
 	d->lost_ms = 0;
 }
 
+static int told(const struct device *d)
+{
+	return d->stage == STANDS || d->stage == SERVING;
+}
+
+static void forget(struct device *d)
+{
+	pid_t worker = d->worker;
+
+	memset(d, 0, sizeof(*d));
+	d->sock = -1;
+	d->worker = worker;
+}
+
+static void vanish(struct device *d)
+{
+	int was_told = told(d);
+
+	worker_end(d);
+	if (was_told)
+		tell_gone(d, GK_REASON_UNPLUGGED);
+	forget(d);
+	st.full = 0;
+}
+
 /* Its device is out until it is plugged in again. */
 static void put_out(struct device *d, enum gk_reason reason)
 {
+	/* Whatever came of its going is no fault of it. */
+	if (!gk_inventory_there(&d->at)) {
+		vanish(d);
+		return;
+	}
 	worker_end(d);
 	gk_spawn_withdraw(&d->at);
 	/* The verdict on what it is may be there already. */
@@ -233,15 +263,6 @@ static int start(struct device *d)
 static int is_refused(const struct device *d)
 {
 	return d->used && d->stage == STANDS && d->c.verdict == GK_VERDICT_REFUSED;
-}
-
-static void forget(struct device *d)
-{
-	pid_t worker = d->worker;
-
-	memset(d, 0, sizeof(*d));
-	d->sock = -1;
-	d->worker = worker;
 }
 
 /* Of two things at most one is needed to type: what is refused makes room. */
@@ -307,6 +328,11 @@ static void begin(struct device *d, int storm)
 	d->stage = STANDS;
 	d->generation = ++st.generation;
 	gk_judge(&d->at, &d->c);
+	/* Gone while it was read: what was read says nothing of it. */
+	if (!gk_inventory_there(&d->at)) {
+		forget(d);
+		return;
+	}
 	if (storm)
 		why = GK_REASON_STORM;
 	else if (d->c.verdict == GK_VERDICT_HUB && d->at.path.depth > GK_HUB_DEPTH)
@@ -338,22 +364,6 @@ static void appear(const struct gk_present *p)
 	d->sock = -1;
 	d->at = *p;
 	begin(d, gk_storm(p, gk_clock_ms()));
-}
-
-static int told(const struct device *d)
-{
-	return d->stage == STANDS || d->stage == SERVING;
-}
-
-static void vanish(struct device *d)
-{
-	int was_told = told(d);
-
-	worker_end(d);
-	if (was_told)
-		tell_gone(d, GK_REASON_UNPLUGGED);
-	forget(d);
-	st.full = 0;
 }
 
 static int same(const struct gk_present *a, const struct gk_present *b)
@@ -417,8 +427,12 @@ void gk_devices_rescan(void)
 
 void gk_devices_silent(const struct gk_present *at)
 {
-	struct device *d = st.stopping ? NULL : free_slot(at);
+	struct device *d;
 
+	/* One that comes again and again is not worth a line each time. */
+	if (st.stopping || gk_storm(at, gk_clock_ms()))
+		return;
+	d = free_slot(at);
 	if (!d)
 		return;
 	memset(d, 0, sizeof(*d));

@@ -148,7 +148,12 @@ int gk_inventory_there(const struct gk_present *p)
 	struct stat st;
 
 	snprintf(path, sizeof(path), USB_DEVICES "/%s", p->name);
-	return stat(path, &st) == 0 && st.st_ino == p->ino;
+	if (stat(path, &st) < 0 || st.st_ino != p->ino)
+		return 0;
+	/* Of a device that is being removed it goes before its folder does
+	 * (drivers/usb/core/sysfs.c, usb_bus_notify). */
+	snprintf(path, sizeof(path), USB_DEVICES "/%s/descriptors", p->name);
+	return access(path, F_OK) == 0;
 }
 
 int gk_inventory_raw(const struct gk_present *p, uint8_t raw[GK_USB_RAW_MAX])

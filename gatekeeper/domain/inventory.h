@@ -35,7 +35,8 @@ int gk_inventory_scan(struct gk_present out[GK_INVENTORY_MAX]) GK_MUST_CHECK;
  * not; *out has nothing else. GK_ERR_VALUE, GK_ERR_LIMIT, GK_ERR_SYSTEM. */
 int gk_inventory_place(const char *name, struct gk_present *out) GK_MUST_CHECK;
 
-/* gk_inventory_there: 1 if it is still that device that has its name. */
+/* gk_inventory_there: 1 if it is still that device that has its name, and it is not
+ * being removed. */
 int gk_inventory_there(const struct gk_present *p);
 
 /* gk_inventory_raw: the raw descriptors; bytes read, or GK_ERR_SYSTEM, or

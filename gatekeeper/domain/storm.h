@@ -8,10 +8,13 @@
 enum {
 	/*
 	 * Appearances at one port within GK_STORM_WINDOW_MS. A cable pushed in
-	 * slowly makes two or three; a device that makes more is ignored until
-	 * it has been quiet for that long.
+	 * slowly makes two or three, and nobody plugs anything in once a second
+	 * for so long. The kernel cannot take much more: 100 ms of debouncing, two
+	 * resets of 50 ms and the descriptors are some 300 ms each, and a slow
+	 * machine takes twice that. A device that makes more is ignored until its
+	 * port has been quiet for that long.
 	 */
-	GK_STORM_LIMIT = 20,
+	GK_STORM_LIMIT = 10,
 	GK_STORM_WINDOW_MS = 10000,
 };
 

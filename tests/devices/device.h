@@ -254,6 +254,12 @@ uint32_t gk_vdev_token(struct gk_vdev *dev);
  */
 int gk_vdev_queue(struct gk_vdev *dev, uint8_t ep, const uint8_t *data,
 		  size_t len, unsigned int gap_us, uint32_t token);
+/*
+ * Packets of this endpoint that go late, by at most us, let the next ones go sooner:
+ * the rate that was asked for holds on a machine that takes the processor away for
+ * some milliseconds. 0, as at the start: only what is late by less than one gap.
+ */
+void gk_vdev_make_up(struct gk_vdev *dev, uint8_t ep, unsigned int us);
 size_t gk_vdev_queued(const struct gk_vdev *dev, uint8_t ep);
 bool gk_vdev_polled(const struct gk_vdev *dev, uint8_t ep);
 /* The least time between two packets of an endpoint, in microseconds. */

@@ -343,6 +343,8 @@ static int run(struct gk_vdev *dev)
 			perror(dev->opt->stamps_path);
 			goto out;
 		}
+		/* A scenario reads it while the device is at work. */
+		setvbuf(dev->stamps, NULL, _IOLBF, BUFSIZ);
 	}
 	if (gk_desc_init(dev) < 0 || kind_options(dev) < 0)
 		goto out;

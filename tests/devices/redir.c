@@ -268,6 +268,11 @@ bool gk_vdev_polled(const struct gk_vdev *dev, uint8_t address)
 	return dev->ep[gk_ep_index(address)].receiving;
 }
 
+void gk_vdev_make_up(struct gk_vdev *dev, uint8_t address, unsigned int us)
+{
+	dev->ep[gk_ep_index(address)].make_up_ns = us * 1000ull;
+}
+
 size_t gk_vdev_queued(const struct gk_vdev *dev, uint8_t address)
 {
 	return dev->ep[gk_ep_index(address)].queued;
@@ -380,7 +385,7 @@ void gk_redir_pump(struct gk_endpoint *ep)
 	struct gk_transfer *bulk;
 	struct gk_packet *packet;
 	struct gk_answer *answer;
-	uint64_t now, due, gap;
+	uint64_t now, due, gap, late;
 
 	while (ep->head && !ep->pace.armed && ready_for_in(ep, &bulk)) {
 		packet = ep->head;
@@ -398,7 +403,8 @@ void gk_redir_pump(struct gk_endpoint *ep)
 		if (bulk && !answer)
 			return;
 		/* Keep the average rate, but never make up for a long pause. */
-		ep->last_ns = now - due < gap ? due : now;
+		late = gap > ep->make_up_ns ? gap : ep->make_up_ns;
+		ep->last_ns = now - due < late ? due : now;
 		dev->last_sent_ns = now;
 		dev->stats.reports_sent++;
 		packet_unlink(ep);

@@ -35,6 +35,7 @@ struct gk_endpoint {
 	struct gk_packet **tail;
 	size_t queued;
 	uint64_t last_ns;	/* when the last packet was due */
+	uint64_t make_up_ns;	/* how late it may be without a loss of rate */
 	struct gk_timer pace;
 	uint32_t unflushed_token; /* written by the parser, not yet taken */
 };

@@ -145,6 +145,13 @@ expect "inspect a dump --json" 0 '"class":"08:06:50","role":null,"verdict":"refu
 grep -v bConfigurationValue "$lsusb" > "$tmp/dump"
 gk inspect --json "$tmp/dump"
 expect "inspect a dump with a line missing" 1 '"parsed":false'
+# A card reader's own descriptor, in a dump as linux-hardware.org has them.
+reader=$(dirname "$0")/lsusb-reader.txt
+gk inspect "$reader"
+expect "inspect a dump of a reader" 0 "interface 0 (0b:00:00, smartcard): admitted as smart"
+sed 's/dwMaxCCIDMsgLen       271/dwMaxCCIDMsgLen        14/' "$reader" > "$tmp/dump"
+gk inspect "$tmp/dump"
+expect "inspect a reader of no use" 1 "refused: no role for it"
 
 # --- inspect: by which rules ---
 rules=$tmp/rules.conf

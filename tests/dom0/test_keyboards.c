@@ -259,7 +259,7 @@ static void any_keyboard(void **state)
 	key(2, KEY_A, 1);
 	key(1, KEY_A, 0);
 	key(2, KEY_B, 1);
-	comes_out("30+ 48+");
+	comes_out("30+ 30- 30+ 48+");
 	pull(2);
 	comes_out("30- 48-");
 	key(1, KEY_SYSRQ, 1);
@@ -268,6 +268,40 @@ static void any_keyboard(void **state)
 	tap(1, KEY_C);
 	comes_out("46+ 46-");
 	view_is(1, GK_VERDICT_ADMITTED, GK_REASON_ADMITTED);
+}
+
+/* Keys that one keyboard never lets go of are another one's all the same. */
+static void held_by_another(void **state)
+{
+	(void)state;
+	cold();
+	begin("allow\n", 1);
+	plug(1);
+	plug(2);
+	key(1, KEY_A, 1);
+	key(1, KEY_LEFTSHIFT, 1);
+	key(1, KEY_LEFTSHIFT, 0);
+	comes_out("30+ 42+ 42-");
+	tap(2, KEY_A);
+	tap(2, KEY_A);
+	tap(2, KEY_B);
+	comes_out("30- 30+ 30- 30+ 48+ 48-");
+	pull(1);
+	comes_out("30-");
+	tap(2, KEY_A);
+	comes_out("30+ 30-");
+	/* One that was kept back, and is held: pressed by another it counts. */
+	plug(1);
+	key(1, KEY_LEFTALT, 1);
+	key(1, KEY_F2, 1);
+	key(1, KEY_LEFTALT, 0);
+	comes_out("56+ 56-");
+	tap(2, KEY_F2);
+	comes_out("60+");
+	/* And one that is down is looked at anew when it is pressed again. */
+	key(2, KEY_LEFTALT, 1);
+	tap(2, KEY_F2);
+	comes_out("56+ 60-");
 }
 
 /* `ready` says what is so now, gatekeeperd(8), not what was once. */
@@ -671,6 +705,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_keyboard),
 		cmocka_unit_test(ready_as_long_as_it_is),
+		cmocka_unit_test(held_by_another),
 		cmocka_unit_test(modifiers_of_several),
 		cmocka_unit_test(pinned),
 		cmocka_unit_test(one),

@@ -77,8 +77,9 @@ static struct {
 	struct worker worker[WORKERS];
 	pid_t pid;
 	/* What fails next, and what does from now on. */
-	unsigned fail_spawn, fail_watch, fail_scan, fail_raw;
+	unsigned fail_spawn, fail_watch, fail_scan, fail_raw, gone_raw;
 	int busy;
+	ino_t gone;	/* unplugged while it was read, and not asked for since */
 	/* dom0. */
 	struct gk_session session;
 	uint8_t nonce;
@@ -202,6 +203,14 @@ const char *gk_child_end(int status)
 	return status ? "ended" : NULL;
 }
 
+static void unplug(unsigned i)
+{
+	if (m.devs == 0)
+		return;
+	m.dev[i % m.devs] = m.dev[m.devs - 1];
+	m.devs--;
+}
+
 static struct plugged *plugged_at(const struct gk_present *p)
 {
 	for (unsigned i = 0; i < m.devs; i++)
@@ -212,6 +221,8 @@ static struct plugged *plugged_at(const struct gk_present *p)
 
 int gk_inventory_there(const struct gk_present *p)
 {
+	if (m.gone == p->ino)
+		m.gone = 0;
 	return plugged_at(p) != NULL;
 }
 
@@ -231,6 +242,12 @@ int gk_inventory_raw(const struct gk_present *p, uint8_t raw[GK_USB_RAW_MAX])
 	const struct plugged *d = plugged_at(p);
 	struct raw r;
 
+	if (d && m.gone_raw) {
+		m.gone_raw = 0;
+		m.gone = p->ino;
+		unplug((unsigned)(d - m.dev));
+		return GK_ERR_SYSTEM;
+	}
 	if (!d || m.fail_raw) {
 		m.fail_raw = 0;
 		return GK_ERR_SYSTEM;
@@ -404,8 +421,11 @@ static void send_frame(const struct gk_frame *frame)
 
 	MUST(n > 0);
 	MUST(gk_link_decode(buf, (size_t)n, GK_SIDE_GATE, &f) == GK_OK);
-	if (f.type == GK_LINK_DEVICE)
+	if (f.type == GK_LINK_DEVICE) {
+		/* What was read of it is no reason to say anything. */
+		MUST(!m.gone);
 		check_device(&f);
+	}
 	if (f.type == GK_LINK_GONE)
 		MUST(!running(f.device - 1));
 	if (f.type == GK_LINK_KEY) {
@@ -622,14 +642,6 @@ static void plug(uint8_t where, uint8_t kind)
 	m.devs++;
 }
 
-static void unplug(unsigned i)
-{
-	if (m.devs == 0)
-		return;
-	m.dev[i % m.devs] = m.dev[m.devs - 1];
-	m.devs--;
-}
-
 static void tick(unsigned ms)
 {
 	m.now += ms;
@@ -741,6 +753,7 @@ static size_t step(const uint8_t *b, size_t size)
 		m.fail_scan = x >> 2 & 1;
 		m.fail_raw = x >> 3 & 1;
 		m.busy = x >> 4 & 1;
+		m.gone_raw = x >> 5 & 1;
 		return 2;
 	case 14:
 		look_and_serve(w, x & GK_ROLE_ALL);

@@ -16,7 +16,7 @@ static void check_endpoint(const struct gk_usb_interface *itf,
 {
 	if (ep->address == 0)
 		return;
-	MUST(itf->endpoints >= 1);
+	MUST(itf->endpoints >= 1 || itf->odd_at);
 	MUST((ep->address & 0xf0u) == direction && (ep->address & 0x0f) != 0);
 	MUST((ep->attributes & 3u) == type && ep->max_packet <= 0x7ff);
 }
@@ -67,6 +67,8 @@ static void check_parsed(const struct gk_usb_device *d, size_t size)
 		MUST(itf->alternates >= 1 && itf->alternates <= GK_USB_ALTSETTINGS);
 		MUST(itf->endpoints <= GK_USB_ENDPOINTS);
 		MUST(itf->offset >= 27 && itf->offset + 9u <= size);
+		MUST(!itf->odd_at || (itf->odd_at > 27 && itf->odd_at < size));
+		MUST(!itf->odd_at || (itf->base_class != 9 && !gk_policy_fits(itf)));
 		check_endpoint(itf, &itf->in, 0x80, 3);
 		check_endpoint(itf, &itf->out, 0, 3);
 		check_endpoint(itf, &itf->bulk_in, 0x80, 2);

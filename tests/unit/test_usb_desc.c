@@ -123,6 +123,20 @@ static void truncation_at_every_byte(void **state)
 	}
 }
 
+/* Where the only interface with something wrong in it has it; 0: there is none. */
+static uint16_t odd_at(const struct gk_usb_device *d)
+{
+	uint16_t at = 0;
+
+	for (unsigned i = 0; i < d->first.interfaces; i++) {
+		if (!d->first.interface[i].odd_at)
+			continue;
+		assert_int_equal(at, 0);
+		at = d->first.interface[i].odd_at;
+	}
+	return at;
+}
+
 /* wTotalLength shortened with the bytes: it must end on a descriptor. */
 static void a_total_length_that_lies(void **state)
 {
@@ -131,22 +145,27 @@ static void a_total_length_that_lies(void **state)
 		uint8_t raw[sizeof(sample_keyboard)];
 		struct gk_usb_device d;
 		size_t at = 18 + total;
-		/* An interface that has lost its endpoint, or all of it. */
-		int whole = at == 27 || at == 36 || at == 45;
-		int want = whole && total >= 9 ? GK_ERR_VALUE : GK_ERR_LENGTH;
+		/* An interface that has lost its endpoint, and one all of it. */
+		int odd = at == 36 || at == 45;
+		int want = odd ? GK_OK : at == 27 ? GK_ERR_VALUE : GK_ERR_LENGTH;
 		int err;
 
 		memcpy(raw, sample_keyboard, sizeof(raw));
 		raw[20] = total;
 		err = parse(raw, total < 9 ? sizeof(raw) : at, &d);
 		CHECK(err == want, "total %u: %s", total, gk_strerror(err));
+		CHECK(d.first.interface[0].odd_at == (odd ? 31 : 0), "total %u", total);
 		err = parse(raw, sizeof(raw), &d);
+		if (odd)
+			want = GK_ERR_TRAILING;
 		CHECK(err == want, "total %u, all bytes: %s", total, gk_strerror(err));
 	}
 }
 
 static void bad_bytes(void **state)
 {
+	/* Parsed, and the interface is marked at that offset. */
+	enum { ODD = 1 };
 	static const struct {
 		const uint8_t *raw;
 		uint16_t at;
@@ -193,20 +212,20 @@ static void bad_bytes(void **state)
 		{ K, 28, 2, GK_ERR_VALUE, 28 },
 		{ K, 28, 5, GK_ERR_VALUE, 28 },
 		{ K, 28, 0x24, GK_ERR_VALUE, 46 },
-		{ K, 30, 1, GK_ERR_VALUE, 22 },
-		{ K, 31, 0, GK_ERR_VALUE, 31 },
-		{ K, 31, 2, GK_ERR_VALUE, 31 },
+		{ K, 30, 1, ODD, 30 },
+		{ K, 31, 0, ODD, 31 },
+		{ K, 31, 2, ODD, 31 },
 		{ K, 31, 31, GK_ERR_LIMIT, 31 },
 		{ K, 31, 255, GK_ERR_LIMIT, 31 },
-		{ M, 92, 0, GK_ERR_VALUE, 92 },
+		{ M, 92, 0, ODD, 92 },
 		{ M, 91, 0, GK_OK, 0 },
 		{ M, 91, 8, GK_ERR_VALUE, 22 },
-		{ M, 114, 0, GK_ERR_VALUE, 115 },
-		{ M, 93, 1, GK_ERR_VALUE, 93 },
-		{ M, 93, 3, GK_ERR_VALUE, 93 },
+		{ M, 114, 0, GK_ERR_VALUE, 22 },
+		{ M, 93, 1, ODD, 93 },
+		{ M, 93, 3, ODD, 93 },
 		/* HID descriptor, and its length only where it is HID's. */
-		{ K, 36, 8, GK_ERR_LENGTH, 36 },
-		{ K, 36, 2, GK_ERR_LENGTH, 36 },
+		{ K, 36, 8, GK_ERR_LENGTH, 44 },
+		{ K, 36, 2, GK_ERR_LENGTH, 38 },
 		{ K, 36, 17, GK_ERR_LENGTH, 36 },
 		{ M, 94, 3, GK_OK, 0 },
 		{ M, 117, 3, GK_OK, 0 },
@@ -215,14 +234,14 @@ static void bad_bytes(void **state)
 		{ M, 31, 7, GK_ERR_LENGTH, 31 },
 		{ M, 34, 255, GK_OK, 0 },
 		/* Endpoint descriptor. */
-		{ K, 45, 6, GK_ERR_LENGTH, 45 },
+		{ K, 45, 6, GK_ERR_LENGTH, 51 },
 		{ K, 45, 8, GK_ERR_LENGTH, 45 },
-		{ K, 46, 0x25, GK_ERR_VALUE, 31 },
-		{ K, 47, 0x80, GK_ERR_VALUE, 47 },
-		{ K, 47, 0x00, GK_ERR_VALUE, 47 },
-		{ K, 47, 0x91, GK_ERR_VALUE, 47 },
-		{ K, 47, 0xc1, GK_ERR_VALUE, 47 },
-		{ M, 107, 0x03, GK_ERR_VALUE, 107 },
+		{ K, 46, 0x25, ODD, 31 },
+		{ K, 47, 0x80, ODD, 47 },
+		{ K, 47, 0x00, ODD, 47 },
+		{ K, 47, 0x91, ODD, 47 },
+		{ K, 47, 0xc1, ODD, 47 },
+		{ M, 107, 0x03, ODD, 107 },
 		{ M, 107, 0x83, GK_OK, 0 },
 		/* An unknown descriptor's length. */
 		{ M, 28, 0, GK_ERR_LENGTH, 28 },
@@ -245,9 +264,12 @@ static void bad_bytes(void **state)
 		CHECK(raw[cases[i].at] != cases[i].value, "row %zu changes nothing", i);
 		raw[cases[i].at] = cases[i].value;
 		err = parse(raw, len, &d);
-		CHECK(err == cases[i].err && d.error_offset == cases[i].offset,
-		      "row %zu, byte %u = %#x: %s at %u", i, cases[i].at, cases[i].value,
-		      gk_strerror(err), d.error_offset);
+		CHECK(err == (cases[i].err == ODD ? GK_OK : cases[i].err),
+		      "row %zu, byte %u = %#x: %s", i, cases[i].at, cases[i].value,
+		      gk_strerror(err));
+		CHECK((err ? d.error_offset : odd_at(&d)) == cases[i].offset,
+		      "row %zu, byte %u = %#x: at %u", i, cases[i].at, cases[i].value,
+		      err ? d.error_offset : odd_at(&d));
 	}
 }
 
@@ -416,14 +438,15 @@ static void cap_endpoints(void **state)
 		assert_int_equal(parse(b.raw, b.len, &d),
 				 n <= GK_USB_ENDPOINTS ? GK_OK : GK_ERR_LIMIT);
 	}
-	/* 31 of them under a count of 30: the last must be one seen before. */
+	/* 31 of them under a count of 30: nothing of it is relied on. */
 	add_device(&b, 1);
 	add_config(&b, 1, 1);
 	add_interface(&b, 0, 0, 30);
 	for (uint8_t e = 0; e < 31; e++)
 		add_endpoint(&b, (uint8_t)(1 + e % 15 + (e >= 15 ? 0x80 : 0)));
 	end_config(&b);
-	assert_int_equal(parse(b.raw, b.len, &d), GK_ERR_VALUE);
+	assert_int_equal(parse(b.raw, b.len, &d), GK_OK);
+	assert_int_equal(d.first.interface[0].odd_at, 18 + 9 + 9 + 30 * 7 + 2);
 }
 
 static void cap_descriptors(void **state)
@@ -495,23 +518,23 @@ static void endpoints(void **state)
 	static const struct {
 		uint8_t n;
 		uint8_t ep[4][2]; /* address, attributes */
-		int err;
+		int odd;
 		uint8_t in;
 	} cases[] = {
-		{ 2, { { 0x01, 3 }, { 0x82, 3 } }, GK_OK, 0x82 },
-		{ 2, { { 0x81, 2 }, { 0x82, 3 } }, GK_OK, 0x82 },
-		{ 2, { { 0x81, 1 }, { 0x82, 0x13 } }, GK_OK, 0x82 },
-		{ 2, { { 0x83, 3 }, { 0x82, 3 } }, GK_OK, 0x83 },
-		{ 2, { { 0x01, 3 }, { 0x81, 3 } }, GK_OK, 0x81 },
-		{ 2, { { 0x8f, 3 }, { 0x0f, 3 } }, GK_OK, 0x8f },
-		{ 1, { { 0x81, 2 } }, GK_OK, 0 },
-		{ 1, { { 0x01, 3 } }, GK_OK, 0 },
-		{ 0, { { 0 } }, GK_OK, 0 },
-		{ 3, { { 0x81, 3 }, { 0x82, 3 }, { 0x81, 3 } }, GK_ERR_VALUE, 0 },
+		{ 2, { { 0x01, 3 }, { 0x82, 3 } }, 0, 0x82 },
+		{ 2, { { 0x81, 2 }, { 0x82, 3 } }, 0, 0x82 },
+		{ 2, { { 0x81, 1 }, { 0x82, 0x13 } }, 0, 0x82 },
+		{ 2, { { 0x83, 3 }, { 0x82, 3 } }, 0, 0x83 },
+		{ 2, { { 0x01, 3 }, { 0x81, 3 } }, 0, 0x81 },
+		{ 2, { { 0x8f, 3 }, { 0x0f, 3 } }, 0, 0x8f },
+		{ 1, { { 0x81, 2 } }, 0, 0 },
+		{ 1, { { 0x01, 3 } }, 0, 0 },
+		{ 0, { { 0 } }, 0, 0 },
+		{ 3, { { 0x81, 3 }, { 0x82, 3 }, { 0x81, 3 } }, 1, 0x81 },
 		{ 4,
 		  { { 0x01, 3 }, { 0x81, 3 }, { 0x02, 2 }, { 0x01, 2 } },
-		  GK_ERR_VALUE,
-		  0 },
+		  1,
+		  0x81 },
 	};
 
 	(void)state;
@@ -526,7 +549,9 @@ static void endpoints(void **state)
 			b.raw[b.len - 4] = cases[i].ep[e][1];
 		}
 		end_config(&b);
-		CHECK(parse(b.raw, b.len, &d) == cases[i].err, "row %zu", i);
+		CHECK(parse(b.raw, b.len, &d) == GK_OK, "row %zu", i);
+		CHECK(odd_at(&d) == (cases[i].odd ? b.len - 5 : 0), "row %zu: %u", i,
+		      odd_at(&d));
 		CHECK(d.first.interface[0].in.address == cases[i].in, "row %zu: %#x", i,
 		      d.first.interface[0].in.address);
 	}
@@ -544,8 +569,8 @@ static void settings_and_values(void **state)
 		for (uint8_t n = 0; n < 3; n++)
 			add_interface(&b, n, n == missing, 0);
 		end_config(&b);
-		assert_int_equal(parse(b.raw, b.len, &d),
-				 missing < 3 ? GK_ERR_VALUE : GK_OK);
+		assert_int_equal(parse(b.raw, b.len, &d), GK_OK);
+		assert_int_equal(odd_at(&d), missing < 3 ? 27 + 9 * missing + 3 : 0);
 	}
 	for (uint8_t a = 1; a <= 3; a++) {
 		for (uint8_t c = 1; c <= 3; c++) {
@@ -569,20 +594,21 @@ static void hid_descriptors(void **state)
 	static const struct {
 		uint8_t hid[24];
 		uint8_t len;
-		int err;
+		int odd;
 		uint16_t report_len;
 	} cases[] = {
-		{ { 9, 0x21, 0x11, 1, 0, 1, 0x22, 63, 0 }, 9, GK_OK, 63 },
-		{ { 9, 0x21, 0x11, 1, 0, 0, 0x22, 63, 0 }, 9, GK_OK, 63 },
-		{ { 9, 0x21, 0x11, 1, 0, 5, 0x22, 63, 0 }, 9, GK_OK, 63 },
-		{ { 9, 0x21, 0x11, 1, 0, 1, 0x23, 63, 0 }, 9, GK_OK, 0 },
-		{ { 10, 0x21, 0x11, 1, 0, 1, 0x22, 0xff, 0xff, 0 }, 10, GK_OK, 0xffff },
-		{ { 12, 0x21, 0x11, 1, 0, 2, 0x22, 1, 0, 0x22, 2, 0 }, 12, GK_OK, 1 },
+		{ { 9, 0x21, 0x11, 1, 0, 1, 0x22, 63, 0 }, 9, 0, 63 },
+		{ { 9, 0x21, 0x11, 1, 0, 0, 0x22, 63, 0 }, 9, 0, 63 },
+		{ { 9, 0x21, 0x11, 1, 0, 5, 0x22, 63, 0 }, 9, 0, 63 },
+		{ { 9, 0x21, 0x11, 1, 0, 1, 0x23, 63, 0 }, 9, 0, 0 },
+		{ { 10, 0x21, 0x11, 1, 0, 1, 0x22, 0xff, 0xff, 0 }, 10, 0, 0xffff },
+		{ { 12, 0x21, 0x11, 1, 0, 2, 0x22, 1, 0, 0x22, 2, 0 }, 12, 0, 1 },
 		{ { 9, 0x21, 0x11, 1, 0, 1, 0x22, 63, 0, 9, 0x21, 0x11, 1, 0, 1, 0x22,
 		    63, 0 },
 		  18,
-		  GK_ERR_VALUE,
-		  0 },
+		  1,
+		  63 },
+		{ { 8, 0x21, 0x11, 1, 0, 1, 0x22, 63 }, 8, 1, 0 },
 	};
 
 	(void)state;
@@ -595,9 +621,77 @@ static void hid_descriptors(void **state)
 		add(&b, itf, sizeof(itf));
 		add(&b, cases[i].hid, cases[i].len);
 		end_config(&b);
-		CHECK(parse(b.raw, b.len, &d) == cases[i].err, "row %zu", i);
+		CHECK(parse(b.raw, b.len, &d) == GK_OK, "row %zu", i);
+		CHECK((odd_at(&d) != 0) == cases[i].odd, "row %zu", i);
 		assert_int_equal(d.first.interface[0].hid_report_len,
 				 cases[i].report_len);
+	}
+}
+
+/* What is wrong in one interface stays there, whichever side of it the good one is
+ * on; in a hub it is the device's. */
+static void odd_beside_good(void **state)
+{
+	static const uint8_t good[] = { 9, 4, 0, 0, 1, 3, 1, 1, 0,
+					9, 0x21, 0x11, 1, 0, 1, 0x22, 63, 0,
+					7, 5, 0x81, 3, 8, 0, 10 };
+	static const struct {
+		uint8_t raw[24], len;
+		uint8_t at; /* of what is wrong */
+	} cases[] = {
+		/* bNumEndpoints 1 of 2, 2 of 1 */
+		{ { 9, 4, 1, 0, 1, 8, 6, 80, 0, 7, 5, 0x82, 2, 64, 0, 0,
+		    7, 5, 3, 2, 64, 0, 0 }, 23, 4 },
+		{ { 9, 4, 1, 0, 2, 8, 6, 80, 0, 7, 5, 0x82, 2, 64, 0, 0 }, 16, 4 },
+		/* the same endpoint twice, a short one, number 0 */
+		{ { 9, 4, 1, 0, 2, 8, 6, 80, 0, 7, 5, 2, 2, 64, 0, 0,
+		    7, 5, 2, 2, 64, 0, 0 }, 23, 18 },
+		{ { 9, 4, 1, 0, 1, 8, 6, 80, 0, 6, 5, 2, 2, 64, 0 }, 15, 9 },
+		{ { 9, 4, 1, 0, 1, 8, 6, 80, 0, 7, 5, 0x80, 2, 64, 0, 0 }, 16, 11 },
+		/* the same setting twice, none that is 0 */
+		{ { 9, 4, 1, 0, 0, 8, 6, 80, 0, 9, 4, 1, 0, 0, 3, 1, 1, 0 }, 18, 12 },
+		{ { 9, 4, 1, 1, 0, 8, 6, 80, 0 }, 9, 3 },
+		/* a HID descriptor of 6 bytes */
+		{ { 9, 4, 1, 0, 0, 3, 1, 1, 0, 6, 0x21, 0x11, 1, 0, 0 }, 15, 9 },
+	};
+
+	(void)state;
+	for (unsigned n = 0; n < 4 * COUNT(cases); n++) {
+		const uint8_t *raw = cases[n / 4].raw;
+		unsigned first = n & 1, hub = n >> 1 & 1;
+		const struct gk_usb_interface *i;
+		struct gk_usb_device d;
+		size_t at;
+		int err;
+
+		add_device(&b, 1);
+		add_config(&b, 1, 2);
+		if (!first)
+			add(&b, good, sizeof(good));
+		at = b.len;
+		add(&b, raw, cases[n / 4].len);
+		if (hub)
+			b.raw[at + 5] = 9;
+		if (first)
+			add(&b, good, sizeof(good));
+		end_config(&b);
+		err = parse(b.raw, b.len, &d);
+		at += cases[n / 4].at;
+		/* The last one: a hub has no HID descriptor to look at. */
+		if (hub && n / 4 + 1 < COUNT(cases)) {
+			CHECK(err < 0 && d.error_offset == at, "row %u", n);
+			continue;
+		}
+		CHECK(err == GK_OK && odd_at(&d) == (hub ? 0 : at), "row %u: %u", n,
+		      odd_at(&d));
+		i = &d.first.interface[first];
+		assert_int_equal(i->number, 0);
+		assert_int_equal(i->odd_at, 0);
+		assert_int_equal(i->in.address, 0x81);
+		assert_int_equal(i->hid_report_len, 63);
+		/* Of two that are the same, the first. */
+		i = &d.first.interface[!first];
+		CHECK(i->base_class != 3 || raw[5] == 3, "row %u", n);
 	}
 }
 
@@ -722,8 +816,7 @@ static void ccid_message_length(void **state)
 	} cases[] = {
 		{ 0, 0 },	 { 10, 0 },	{ 14, 0 },    { 15, 1 },
 		{ 263, 1 },	 { 271, 1 },	{ 3072, 1 },  { 65535, 1 },
-		{ 65554, 1 },	 { 65555, 0 },	{ 65556, 0 }, { 0x7fffffff, 0 },
-		{ 0xffffffff, 0 },
+		{ 65554, 1 },	 { 65555, 1 },	{ 524288, 1 }, { 0xffffffff, 1 },
 	};
 
 	(void)state;
@@ -738,7 +831,9 @@ static void ccid_message_length(void **state)
 				(uint8_t)(cases[i].length >> 8 * k & 0xff);
 		c = parse_ccid(&d, 0x0b, 0, raw, sizeof(raw), 1, 0);
 		CHECK(c->present == cases[i].present, "row %zu", i);
-		CHECK(c->max_message == (cases[i].present ? cases[i].length : 0),
+		CHECK(c->max_message == (!cases[i].present ? 0 :
+					 cases[i].length < GK_CCID_MESSAGE_MAX ?
+					 cases[i].length : GK_CCID_MESSAGE_MAX),
 		      "row %zu: %u", i, c->max_message);
 	}
 }
@@ -835,6 +930,7 @@ int main(void)
 		cmocka_unit_test(endpoints),
 		cmocka_unit_test(settings_and_values),
 		cmocka_unit_test(hid_descriptors),
+		cmocka_unit_test(odd_beside_good),
 		cmocka_unit_test(endpoint_kinds),
 		cmocka_unit_test(ccid_descriptor),
 		cmocka_unit_test(ccid_message_length),

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How long a key takes, and a keyboard at 1,000 reports a second; for `make bench`."""
+import os
+import pathlib
 import random
 import subprocess
 import time
@@ -7,7 +9,7 @@ from bisect import bisect_left
 
 from harness import gate, paths
 from harness.registry import scenario
-from harness.test import Test
+from harness.test import Failed, Test
 from harness.virtual import VirtualDevice
 
 BUILT = paths.TOP / "build/tests/bench-vm"
@@ -15,11 +17,18 @@ PROBE, PONG, CLOCK = BUILT / "probe", BUILT / "pong-image", BUILT / "hostclock"
 HERE = "/run/gk-bench"
 SEED = 1
 TAPS = 300
+# A key's median is at most so many times a bare round trip's: about twice was measured,
+# and a stop of 20 ms anywhere on the way is far beyond it. The p99 of both is the noise
+# of the machine, so it is shown and not judged.
+KEY_TO_PINGPONG = 5
 # Beside a key's latency: as many bare round trips, as far apart as the keys.
 PINGS, PING_GAP_MS = 600, 30
 FAST_SECONDS, FAST_RATE = 10, 1000
 # At the end of the fast typing no report may be older than this.
 BACKLOG_MS = 250
+# A try at it fails for the host's sake when QEMU's threads had to wait so many ms for a
+# processor in its 10 s; then there is another. Each failed one is in the metrics.
+FAST_TRIES, HOST_WAITED_MS = 3, 2000
 RSS_GROWTH_KIB = 128
 # Usages of the keys that the device presses: what Linux calls them.
 CODES = {0x88: 93, 0x8a: 92, 0x8b: 94, 0x92: 90, 0x93: 91, 0x94: 85}
@@ -125,10 +134,11 @@ class Recorder:
 
 
 def figures(values):
-    """p50 and p99 of some ns, in us."""
+    """p50, p99 and max of some ns, in us, and of how many; none is left out."""
     values = sorted(values)
     rank = [values[min(len(values) - 1, int(len(values) * p))] for p in (0.5, 0.99)]
-    return {"p50": round(rank[0] / 1000), "p99": round(rank[1] / 1000)}
+    return {"p50": round(rank[0] / 1000), "p99": round(rank[1] / 1000),
+            "max": round(values[-1] / 1000), "samples": len(values)}
 
 
 def on_host(found):
@@ -139,7 +149,7 @@ def on_host(found):
     keys, errors = [], []
     for tsc, code, value in found["key"]:
         at = bisect_left(times, tsc)
-        then, host, ticks = min(clocks[max(0, at - 3):at + 3], key=lambda c: c[2])
+        then, host, ticks = min(clocks[max(0, at - 1):at + 1], key=lambda c: c[2])
         keys.append((host + round((tsc - then) * ns), code, value))
         errors.append(round(ticks * ns / 2))
     return keys, errors
@@ -162,6 +172,25 @@ def under_way(sent, came):
     """For each report sent: how many are sent and have not come, this one included."""
     times = [c[0] for c in came]
     return [n + 1 - bisect_left(times, s[0]) for n, s in enumerate(sent)]
+
+
+def hardware_first(t, keyboard):
+    """A real keyboard and controller need no processor: what stands for them, the
+    device's program and QEMU's main loop (the first thread), goes before the threads
+    that are the machine's processors, which at 1,000 reports a second take all there
+    is on two cores."""
+    for pid in (t.vm.process.pid, keyboard.process.pid):
+        os.setpriority(os.PRIO_PROCESS, pid, -20)
+
+
+def host_ms(pid):
+    """ms by now of QEMU's threads together: that they ran, that they could have run and
+    had to wait for one of the host's processors."""
+    ran = waited = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        on, queued, _ = map(int, (task / "schedstat").read_text().split())
+        ran, waited = ran + on // 1000000, waited + queued // 1000000
+    return ran, waited
 
 
 def rss(t):
@@ -198,11 +227,15 @@ def pings(t):
     return [p[0] * found["ns"] for p in found["ping"]]
 
 
-def fast(t, keyboard):
+def fast(t, keyboard, name):
     before = rss(t)
-    recorder = Recorder(t, "fast")
+    recorder = Recorder(t, name)
     t.doing("typing 1,000 reports a second")
+    ran, waited = host_ms(t.vm.process.pid)
     keyboard.do(f"attack {FAST_SECONDS}", FAST_SECONDS + 30)
+    now_ran, now_waited = host_ms(t.vm.process.pid)
+    t.metrics["fast_host_ran_ms"] = now_ran - ran
+    t.metrics["fast_host_waited_ms"] = now_waited - waited
     found = recorder.wait(FAST_SECONDS * FAST_RATE, 5)
     after = rss(t)
     for name in before:
@@ -224,8 +257,11 @@ def judge_latency(t, stamps, found, round_trips):
     t.metrics["key_latency_us"] = key
     t.metrics["vchan_pingpong_us"] = bare
     t.metrics["key_latency_to_pingpong"] = {
-        p: round(key[p] / bare[p], 2) for p in key}
+        p: round(key[p] / bare[p], 2) for p in ("p50", "p99")}
     t.metrics["clock_error_us"] = figures(errors)
+    t.check(len(round_trips) == PINGS, f"{len(round_trips)} round trips")
+    t.check(key["p50"] <= KEY_TO_PINGPONG * bare["p50"],
+            f"a key takes {key['p50']} us, a bare round trip {bare['p50']} us")
 
 
 def judge_fast(t, stamps, found):
@@ -254,7 +290,27 @@ def judge_fast(t, stamps, found):
             f"the last one {took[-1] / 1e6:.0f} ms")
 
 
-@scenario("bench-latency", timeout=420, needs=(PROBE, PONG, CLOCK), default=False)
+def fast_tries(t, keyboard, stamps):
+    """Until one holds, or fails without the host having been busy."""
+    t.metrics["fast_failed_tries"] = failed = []
+    while True:
+        # What an emulated controller has lost may have left a key down.
+        keyboard.do("henkan")
+        t.sleep(1)
+        quick = fast(t, keyboard, f"fast{len(failed) + 1}")
+        gate.require_up(t)
+        t.check(len(gate.devices(t, "admitted")) == 2, "the fast keyboard was put out")
+        try:
+            return judge_fast(t, stamps, quick)
+        except Failed as error:
+            waited = t.metrics["fast_host_waited_ms"]
+            failed.append(f"{error}; QEMU waited {waited} ms for the host's processors")
+            if len(failed) == FAST_TRIES or waited < HOST_WAITED_MS:
+                raise Failed(failed[-1]) from error
+            t.say(f"once more: {failed[-1]}")
+
+
+@scenario("bench-latency", timeout=480, needs=(PROBE, PONG, CLOCK), default=False)
 def bench_latency(t: Test):
     """Key latency beside a libxenvchan ping-pong; 1,000 reports a second."""
     stamps = t.out / "stamps.txt"
@@ -272,15 +328,11 @@ def bench_latency(t: Test):
     t.wait_up()
     gate.require_up(t)
     t.check(len(gate.devices(t, "admitted")) == 2, "the fast keyboard is not admitted")
+    hardware_first(t, keyboard)
     t.sleep(5)      # what the boot still starts would be measured
     round_trips = pings(t)
     t.say("measured libxenvchan alone")
     slow = latency(t, keyboard)
-    t.say("measured keys one by one")
-    quick = fast(t, keyboard)
-    gate.require_up(t)
-    t.check(len(gate.devices(t, "admitted")) == 2, "the fast keyboard was put out")
-    keyboard.do("quit")
-    keyboard.process.wait(10)
     judge_latency(t, stamps, slow, round_trips)
-    judge_fast(t, stamps, quick)
+    t.say("measured keys one by one")
+    fast_tries(t, keyboard, stamps)
