@@ -9,6 +9,7 @@ enroll.py [--keep] [--not NAME] [NAME...]: all, or those that contain NAME."""
 
 import argparse
 import base64
+import concurrent.futures
 import json
 import os
 import pty
@@ -1184,42 +1185,49 @@ def children(parent):
     return found
 
 
+def run_one(name, f, case, keep):
+    """(name, what to print, did it pass)"""
+    begin = time.monotonic()
+    text = ""
+    try:
+        f(case)
+    except Exception:  # every one is a failure of the test
+        text = traceback.format_exc()
+    finally:
+        case.end()
+    if not text and not keep:
+        shutil.rmtree(case.dir)
+    word = "FAILED" if text else "ok"
+    return name, f"{text}{word:7} {name} ({time.monotonic() - begin:.1f} s)", not text
+
+
 def main():
     args = argparse.ArgumentParser()
     args.add_argument("--keep", action="store_true")
     args.add_argument("--not", dest="without", metavar="NAME")
     args.add_argument("names", nargs="*")
     args = args.parse_args()
-    keep, names = args.keep, args.names
     base = tempfile.mkdtemp(prefix="gk-enroll-")
+    wanted = [(name, f) for name, f in TESTS
+              if (not args.names or any(n in name for n in args.names)) and
+              not (args.without and args.without in name)]
     failed = []
-    done = 0
-    for name, f in TESTS:
-        if (names and not any(n in name for n in names)) or \
-                (args.without and args.without in name):
-            continue
-        begin = time.monotonic()
-        # A socket's path has 107 bytes (unix(7)).
-        c = Case(base, name.replace(":", "-")[:32], Terminal)
-        try:
-            f(c)
-            word = "ok"
-        except Exception:  # every one is a failure of the test
-            word = "FAILED"
-            failed.append(name)
-            traceback.print_exc()
-        finally:
-            c.end()
-        if word == "ok" and not keep:
-            shutil.rmtree(c.dir)
-        done += 1
-        print(f"{word:7} {name} ({time.monotonic() - begin:.1f} s)", flush=True)
-    print(f"{done - len(failed)} passed, {len(failed)} failed: {' '.join(failed)}")
-    if keep or failed:
+    # They mostly wait: three at a time. A socket's path has 107 bytes (unix(7)).
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(run_one, name, f, Case(base, name.replace(":", "-")[:32],
+                                                   Terminal), args.keep)
+                for name, f in wanted]
+        for job in concurrent.futures.as_completed(jobs):
+            name, text, passed = job.result()
+            print(text, flush=True)
+            if not passed:
+                failed.append(name)
+    print(f"{len(jobs) - len(failed)} passed, {len(failed)} failed: {' '.join(failed)}")
+    if args.keep or failed:
         print(base)
     else:
         shutil.rmtree(base)
-    return 1 if failed or not done else 0
+    return 1 if failed or not jobs else 0
 
 
 if __name__ == "__main__":
