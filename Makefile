@@ -172,7 +172,7 @@ include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/
 TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
 	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
-	$(FIDO_TESTS) $(LUKS_TESTS) $(B)/luks.pot
+	$(FIDO_TESTS) $(LUKS_TESTS) $(ENROLL_STOPS) $(B)/luks.pot
 
 .PHONY: deps check check-run vm-check demo asan fuzz cover bench campaign
 deps:
@@ -244,7 +244,7 @@ install: all
 		$(D)/lib/dracut/modules.d/89gatekeeper $(D)/lib/udev/rules.d \
 		$(DESTDIR)/etc/gatekeeper
 	install -m 0755 -s $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-unlock \
-		$(B)/gatekeeper-key $(D)/lib/gatekeeper/
+		$(B)/gatekeeper-key $(B)/gatekeeper-enroll $(D)/lib/gatekeeper/
 	for mo in $(LUKS_MO:$(B)/locale/%=%); do \
 		install -D -m 0644 $(B)/locale/$$mo $(D)/share/locale/$$mo || exit 1; \
 	done

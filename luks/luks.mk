@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Unlocking: gatekeeper-unlock, gatekeeper-key, and the texts in other languages.
+# Unlocking: gatekeeper-unlock, gatekeeper-enroll, gatekeeper-key, and the texts in other languages.
 
-# gatekeeper-key alone has libfido2 in it; the unlocker alone libcryptsetup.
+# gatekeeper-key alone has libfido2 in it; unlocking and enrolling libcryptsetup.
 LUKS_KEY := $(addprefix luks/,key_child.c key_fido.c key_jail.c)
 LUKS_MAIN := luks/main.c
-$(B)/libgkluks.a: $(call objs,$(filter-out $(LUKS_KEY) $(LUKS_MAIN),$(wildcard luks/*.c)))
+LUKS_ENROLL := $(wildcard luks/enroll*.c)
+$(B)/libgkluks.a: $(call objs,$(filter-out $(LUKS_KEY) $(LUKS_MAIN) $(LUKS_ENROLL),\
+	$(wildcard luks/*.c)))
 $(B)/gatekeeper-unlock: $(call objs,$(LUKS_MAIN)) $(B)/libgkluks.a $(B)/libgkdom0.a \
 	$(B)/libgkcore.a
-$(B)/gatekeeper-unlock: LIBS := -lcryptsetup -ljson-c -lcrypto
+$(B)/gatekeeper-enroll: $(call objs,$(LUKS_ENROLL)) $(B)/libgkluks.a $(B)/libgkdom0.a \
+	$(B)/libgkcore.a
+$(B)/gatekeeper-unlock $(B)/gatekeeper-enroll: LIBS := -lcryptsetup -ljson-c -lcrypto
 $(B)/gatekeeper-key: $(call objs,$(LUKS_KEY)) $(B)/obj/luks/key_msg.o $(JAIL) \
 	$(B)/libgkcore.a
 $(B)/gatekeeper-key: LIBS := -lfido2 -lcrypto
-$(B)/gatekeeper-unlock $(B)/gatekeeper-key:
+$(B)/gatekeeper-unlock $(B)/gatekeeper-enroll $(B)/gatekeeper-key:
 	$(call say,LD $@)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
@@ -28,7 +32,7 @@ $(B)/luks.pot: $(wildcard luks/*.c)
 		--keyword=dngettext:2,3 --from-code=UTF-8 --sort-output \
 		-o $@ $(sort $^)
 
-PROGRAMS += $(B)/gatekeeper-unlock $(B)/gatekeeper-key $(LUKS_MO)
+PROGRAMS += $(B)/gatekeeper-unlock $(B)/gatekeeper-enroll $(B)/gatekeeper-key $(LUKS_MO)
 
 # ---- tests -------------------------------------------------------------------
 LUKS_TESTS := $(patsubst tests/luks/%.c,$(B)/tests/luks/%,$(wildcard tests/luks/test_*.c))
@@ -44,3 +48,11 @@ $(call luks_fuzz,key_reply): luks/key_msg.c luks/key_msg.h
 $(call luks_fuzz,unit): $(addprefix luks/,unit.c volume.c token.c unit.h volume.h) \
 	gatekeeper/dom0/log.c
 $(call luks_fuzz,unit): LIBS := -lcryptsetup -ljson-c -lcrypto
+# gatekeeper-enroll with the points of luks/enroll_points.h, where tests stop it.
+ENROLL_STOPS := $(B)/tests/enroll-stops
+$(ENROLL_STOPS): tests/luks/enroll_stops.c $(LUKS_ENROLL) $(wildcard luks/*.h) $(B)/libgkluks.a \
+		$(B)/libgkdom0.a $(B)/libgkcore.a
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CFLAGS) -DGK_ENROLL_STOPS -Igatekeeper -I. -o $@ \
+		$(filter %.c %.a,$^) $(LDFLAGS) -lcryptsetup -ljson-c -lcrypto

@@ -139,7 +139,8 @@ int gk_volume_set(struct gk_volume *v, const char *name, const char *device,
 
 /* --- the header --- */
 
-static int load(const struct gk_volume *v, struct crypt_device **cd, const char **why)
+int gk_volume_header(const struct gk_volume *v, struct crypt_device **cd,
+		     const char **why)
 {
 	int err;
 
@@ -162,7 +163,7 @@ static int load(const struct gk_volume *v, struct crypt_device **cd, const char 
 int gk_volume_load(struct gk_volume *v, const char **why)
 {
 	struct crypt_device *cd = NULL;
-	int err = load(v, &cd, why), max;
+	int err = gk_volume_header(v, &cd, why), max;
 
 	if (err)
 		return err;
@@ -198,9 +199,7 @@ int gk_volume_is_active(const struct gk_volume *v)
 
 /* --- keyslots --- */
 
-/* Whoever had the disk in hand can ask for a year of work: refused by what the
- * header says, before any of it is done. */
-static int is_bounded(struct crypt_device *cd, int slot)
+int gk_volume_is_bounded(struct crypt_device *cd, int slot)
 {
 	struct crypt_pbkdf_type k = { 0 };
 
@@ -216,7 +215,7 @@ static int try_slot(struct crypt_device *cd, const struct gk_volume *v, int slot
 {
 	int err;
 
-	if (!is_bounded(cd, slot)) {
+	if (!gk_volume_is_bounded(cd, slot)) {
 		gk_log(LOG_WARNING, "%s: keyslot %d wants more work than is done here",
 		       v->name, slot);
 		return GK_ERR_LIMIT;
@@ -256,7 +255,7 @@ int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *sec
 	int ret = GK_ERR_VALUE, limit = 0, err;
 	const char *why;
 
-	err = load(v, &cd, &why);
+	err = gk_volume_header(v, &cd, &why);
 	if (err)
 		return GK_ERR_SYSTEM;
 	for (size_t o = 0; o < orders && ret == GK_ERR_VALUE; o++) {

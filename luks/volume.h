@@ -65,4 +65,17 @@ int gk_volume_is_active(const struct gk_volume *v);
 int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *secret,
 		   size_t len) GK_MUST_CHECK;
 
+/*
+ * gk_volume_header: opens it with libcryptsetup; the caller's, for crypt_free().
+ * GK_ERR_NOT_FOUND: no LUKS2 header; GK_ERR_SYSTEM. *why for a person.
+ */
+struct crypt_device;
+int gk_volume_header(const struct gk_volume *v, struct crypt_device **cd,
+		     const char **why) GK_MUST_CHECK;
+
+/* gk_volume_is_bounded: whether the keyslot's work is within the limits above.
+ * Whoever had the disk in hand can ask for a year of it: what the header says
+ * decides, before any of it is done. */
+int gk_volume_is_bounded(struct crypt_device *cd, int slot);
+
 #endif

@@ -23,6 +23,7 @@ int gk_cmd_stop(int argc, char **argv);
 int gk_cmd_inspect(int argc, char **argv);
 int gk_cmd_doctor(int argc, char **argv);
 int gk_cmd_rules(int argc, char **argv);
+int gk_cmd_enroll(int argc, char **argv);
 int gk_cmd_take_controllers(int argc, char **argv);
 int gk_cmd_prepare_xen(int argc, char **argv);
 

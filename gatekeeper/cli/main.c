@@ -37,6 +37,10 @@ static const struct {
 	{ "doctor", gk_cmd_doctor,
 	  "doctor [--json]\n"
 	  "      is this machine fit for the gate" },
+	{ "enroll", gk_cmd_enroll,
+	  "enroll [--key PORT] [--no-pin] [--no-touch] [--recovery] VOLUME\n"
+	  "enroll --list [--json] [VOLUME] | --remove ID [VOLUME] | --test [VOLUME]\n"
+	  "      let a security key open a LUKS2 volume; what opens it now" },
 	{ "switched-root", gk_cmd_switched_root,
 	  "switched-root\n"
 	  "      tell gatekeeperd that the real root is there" },

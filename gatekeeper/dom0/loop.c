@@ -154,16 +154,16 @@ void gk_loop_stop(struct gk_loop *l)
 	l->stop = 1;
 }
 
-void gk_loop_run(struct gk_loop *l)
+int gk_loop_until(struct gk_loop *l, const int *flag)
 {
-	while (!l->stop) {
+	while (!l->stop && !*flag) {
 		int wait = run_timers(l);
 		/* One at a time: a callback may remove any watch, and no
 		 * event for a removed one is left in our hands. */
 		struct epoll_event e;
 		struct gk_watch *w;
 
-		if (l->stop)
+		if (l->stop || *flag)
 			break;
 		if (epoll_wait(l->epoll_fd, &e, 1, wait) != 1)
 			continue;
@@ -171,6 +171,15 @@ void gk_loop_run(struct gk_loop *l)
 		if (w->fd >= 0)
 			w->fn(w->ctx, e.events);
 	}
+	return *flag ? GK_OK : GK_ERR_CLOSED;
+}
+
+void gk_loop_run(struct gk_loop *l)
+{
+	static const int never;
+
+	while (gk_loop_until(l, &never) == GK_OK)
+		;
 }
 
 /* --- children --- */

@@ -68,6 +68,9 @@ int gk_loop_open(struct gk_loop **out) GK_MUST_CHECK;
 /* gk_loop_run: until gk_loop_stop() or SIGTERM. */
 void gk_loop_run(struct gk_loop *l);
 void gk_loop_stop(struct gk_loop *l);
+/* gk_loop_until: until a callback has set *flag; GK_ERR_CLOSED: stopped, or told
+ * to end, before that, and at once every time after it. */
+int gk_loop_until(struct gk_loop *l, const int *flag) GK_MUST_CHECK;
 
 int gk_loop_add(struct gk_loop *l, int fd, uint32_t events,
 		void (*fn)(void *ctx, uint32_t events), void *ctx)
