@@ -342,3 +342,41 @@ def fido_cryptenroll(t: Test):
         t.say(f"{name}: open")
     t.wait_agent()
     by_key(t, fido.measure(t))
+
+
+@scenario("fido-enroll", timeout=420, needs=(PROGRAM, fido.BRIDGE))
+def fido_enroll(t: Test):
+    """`gatekeeper enroll` on the running system; systemd's own program opens it at boot."""
+    key = VirtualDevice(t, "fido", "--state", str(t.out / "key.state"), "--pin", fido.PIN,
+                        "--touch", "now", port=2)
+    t.boot(devices=KEYBOARD, extra=key.qemu())
+    t.wait_prompt()
+    gate.wait_keyboard(t)
+    t.unlock()
+    t.wait_agent()
+    volume = f"/dev/disk/by-uuid/{secrets.LUKS_UUID}"
+    said = t.guest.output(f"printf '%s\\n' {secrets.SIMPLE} {fido.PIN} | gatekeeper enroll "
+                          f"--key 1-2 --no-recovery {volume} 2>&1", 120)
+    (t.out / "enroll.txt").write_text(said)
+    listed = t.guest.json(f"gatekeeper enroll --list --json {volume}", 60)
+    found = [e for e in listed[0]["entries"] if e["kind"] == "fido2"]
+    t.check(len(found) == 1 and found[0]["pin"] and found[0]["touch"]
+            and found[0]["port"] == "1-2", f"--list: {listed}")
+    t.check(fido.stats(key)["retries"] == 8, f"PIN tries: {fido.stats(key)}")
+    t.say("enrolled, tested, listed")
+    t.reboot()
+    disk = fido.keep_disk(t)
+    # Not ours at this boot: systemd-cryptsetup with fido2-device=, as crypttab has it.
+    image = t.initramfs_with({"etc/gatekeeper/gatekeeper.conf": b"uhid = always\n"})
+    t.boot(disk=disk, initramfs=image, devices=KEYBOARD, extra=key.qemu(),
+           args="rd.systemd.mask=gatekeeper-unlock.service "
+                "rd.luks.options=timeout=0,fido2-device=auto,token-timeout=0")
+    t.wait_initramfs()
+    see(t, "Please enter security token PIN", 120)
+    gate.wait_keyboard(t)
+    t.sleep(1)
+    t.type(fido.PIN + "\n")
+    opened(t, 120)
+    t.wait_agent()
+    gate.require_up(t)
+    t.say("opened by systemd-cryptsetup")
