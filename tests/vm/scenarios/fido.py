@@ -177,7 +177,7 @@ def fido_no_touch(t: Test):
 
 @scenario("fido-passphrase", timeout=300, needs=(PROGRAM, fido.BRIDGE))
 def fido_passphrase(t: Test):
-    """A key nobody touches: a message, Enter tries again, the passphrase opens at once."""
+    """A key nobody touches: a message, Enter tries again, a passphrase opens at once."""
     disk = fido.KeyDisk(t)
     key = fido.plug_in(t, disk.enroll("key"), "--touch", "never", "--touch-timeout",
                        "3000", port=2)
@@ -254,7 +254,7 @@ EVIL = ("init-nonce", "wrong-cid", "length-max", "fragments-reordered", "keepali
 
 @scenario("fido-hostile", timeout=420, needs=(PROGRAM, fido.BRIDGE))
 def fido_hostile(t: Test):
-    """The enrolled key gone bad, in ten ways: the prompt goes on; then it is good again."""
+    """The enrolled key gone bad, in ten ways: the prompt goes on; then good again."""
     disk = fido.KeyDisk(t)
     key = fido.plug_in(t, disk.enroll("key"), "--touch", "now", port=2)
     key.do("evil " + EVIL[0])
@@ -299,7 +299,7 @@ done
 
 @scenario("fido-cryptenroll", timeout=600, needs=(PROGRAM, fido.BRIDGE))
 def fido_cryptenroll(t: Test):
-    """systemd-cryptenroll enrols three keys on the running system; each opens the disk."""
+    """systemd-cryptenroll enrols three keys in the running system; all open the disk."""
     ways = (("pin", ("--pin", fido.PIN), "yes", "yes"),
             ("touch", (), "no", "yes"),
             ("alone", ("--secret-without-touch",), "no", "no"))
@@ -346,7 +346,7 @@ def fido_cryptenroll(t: Test):
 
 @scenario("fido-enroll", timeout=420, needs=(PROGRAM, fido.BRIDGE))
 def fido_enroll(t: Test):
-    """`gatekeeper enroll` on the running system; systemd's own program opens it at boot."""
+    """`gatekeeper enroll` on the running system; systemd's own program opens the disk."""
     key = VirtualDevice(t, "fido", "--state", str(t.out / "key.state"), "--pin", fido.PIN,
                         "--touch", "now", port=2)
     t.boot(devices=KEYBOARD, extra=key.qemu())
@@ -355,8 +355,8 @@ def fido_enroll(t: Test):
     t.unlock()
     t.wait_agent()
     volume = f"/dev/disk/by-uuid/{secrets.LUKS_UUID}"
-    said = t.guest.output(f"printf '%s\\n' {secrets.SIMPLE} {fido.PIN} | gatekeeper enroll "
-                          f"--key 1-2 --no-recovery {volume} 2>&1", 120)
+    said = t.guest.output(f"printf '%s\\n' {secrets.SIMPLE} {fido.PIN} | "
+                          f"gatekeeper enroll --key 1-2 --no-recovery {volume} 2>&1", 120)
     (t.out / "enroll.txt").write_text(said)
     listed = t.guest.json(f"gatekeeper enroll --list --json {volume}", 60)
     found = [e for e in listed[0]["entries"] if e["kind"] == "fido2"]
@@ -372,7 +372,7 @@ def fido_enroll(t: Test):
            args="rd.systemd.mask=gatekeeper-unlock.service "
                 "rd.luks.options=timeout=0,fido2-device=auto,token-timeout=0")
     t.wait_initramfs()
-    see(t, "Please enter security token PIN", 120)
+    see(t, "Please enter (security|LUKS2) token PIN", 120)
     gate.wait_keyboard(t)
     t.sleep(1)
     t.type(fido.PIN + "\n")
