@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dom0/clock.h"
+#include "dom0/paths.h"
 #include "luks/prompt.h"
 
 int gk_prompt_open(struct gk_prompt *p, struct gk_loop *l, enum gk_prompt_kind kind,
@@ -73,6 +75,15 @@ int gk_prompt_typing(const struct gk_prompt *p)
 	if (p->kind != GK_PROMPT_CONSOLE || p->len == 0)
 		return -1;
 	return since > 1000000 ? 1000000 : (int)since;
+}
+
+int gk_prompt_stays(const struct gk_prompt *p)
+{
+	char pid[GK_PATH_MAX];
+
+	if (p->kind != GK_PROMPT_SYSTEMD)
+		return p->kind == GK_PROMPT_PLYMOUTH;
+	return !gk_path(pid, "/run/plymouth/pid") && access(pid, F_OK) == 0;
 }
 
 void gk_prompt_tell(struct gk_prompt *p, const char *text)

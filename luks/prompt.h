@@ -58,6 +58,10 @@ int gk_prompt_open(struct gk_prompt *p, struct gk_loop *l, enum gk_prompt_kind k
 void gk_prompt_ask(struct gk_prompt *p, const char *id, const char *question);
 void gk_prompt_withdraw(struct gk_prompt *p);
 
+/* gk_prompt_stays: whether a question that is withdrawn stays. plymouth has no way to
+ * take one back: it goes on showing it, and what is typed next is for nobody. */
+int gk_prompt_stays(const struct gk_prompt *p);
+
 /* gk_prompt_typing: ms since the last key of a text that is not finished; -1 when
  * nothing was typed, or when that cannot be known. */
 int gk_prompt_typing(const struct gk_prompt *p);

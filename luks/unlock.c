@@ -174,6 +174,9 @@ void gk_unlock_question(struct gk_unlock *u)
 
 	if (q == u->asked && (q != ASK_PIN || key == u->asked_key))
 		return;
+	/* Its answer is still to come, and counts for what is wanted by then. */
+	if (u->asked != ASK_NOTHING && gk_prompt_stays(u->prompt))
+		return;
 	if (q == ASK_NOTHING) {
 		u->asked = q;
 		gk_prompt_withdraw(u->prompt);
@@ -189,6 +192,7 @@ void gk_unlock_question(struct gk_unlock *u)
 	u->asked_over_passphrase = q == ASK_PIN && u->asked == ASK_PASSPHRASE;
 	u->asked = q;
 	u->asked_key = key;
+	memcpy(u->asked_port, u->key[key].port, sizeof(u->asked_port));
 	u->asked_at = gk_now_ms();
 	if (q == ASK_PIN)
 		pin_text(&u->key[key], text);
@@ -340,7 +344,8 @@ void gk_unlock_close(struct gk_unlock *u)
 	for (unsigned i = 0; i < GK_VOLUMES; i++)
 		u->volume[i].state = VOLUME_FREE;
 	rest(u);
-	gk_unlock_question(u);
+	u->asked = ASK_NOTHING;
+	gk_prompt_withdraw(u->prompt);
 	explicit_bzero(u->cache, sizeof(u->cache));
 	explicit_bzero(u->running, sizeof(u->running));
 }

@@ -396,6 +396,17 @@ static void pin_blocked(struct gk_ukey *k)
 	spent(k);
 }
 
+/* Another question is there, and cannot be taken away for this key's PIN. */
+static int question_stays(const struct gk_ukey *k)
+{
+	const struct gk_unlock *u = k->u;
+
+	if (u->asked == ASK_NOTHING || !gk_prompt_stays(u->prompt))
+		return 0;
+	return u->asked != ASK_PIN || &u->key[u->asked_key] != k ||
+	       strcmp(u->asked_port, k->port) != 0;
+}
+
 static void replied_retries(struct gk_ukey *k, const struct gk_key_reply *r)
 {
 	if (r->err == GK_KEY_ERR_BUSY && busy(k))
@@ -409,7 +420,7 @@ static void replied_retries(struct gk_ukey *k, const struct gk_key_reply *r)
 	k->retries = r->retries;
 	if (r->retries == 0) {
 		pin_blocked(k);
-	} else if (k->u->flaps >= GK_UNLOCK_FLAPS) {
+	} else if (k->u->flaps >= GK_UNLOCK_FLAPS || question_stays(k)) {
 		gk_unlock_tell(k->u, "Enter alone: the PIN of the security key on port "
 			       "%s", k->port);
 		k->state = KEY_PAUSED;

@@ -102,6 +102,7 @@ struct gk_unlock {
 
 	enum gk_uquestion asked;
 	unsigned asked_key;
+	char asked_port[GK_KEYS_PORT];	/* that the question names */
 	int asked_over_passphrase;	/* the PIN question took its place */
 	uint64_t asked_at;
 	int questions_failed;

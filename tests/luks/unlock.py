@@ -258,6 +258,70 @@ def pulled_at_the_pin(c):
     c.opened("key")
 
 
+# --- plymouth, which cannot take a question back -----------------------------------
+
+def plymouth(c):
+    os.makedirs(os.path.join(c.root, "run/plymouth"))
+    open(os.path.join(c.root, "run/plymouth/pid"), "w").close()
+
+
+@test()
+def plymouth_late(c):
+    """The question stays for a key that comes late; Enter alone asks for its PIN."""
+    plymouth(c)
+    disk, key = c.disk(), c.key("key", "--pin", PIN)
+    key.enroll(disk, pin=PIN)
+    c.unlock(disk)
+    c.asked("Passphrase for disk")
+    key.at("1-3")
+    c.told("Enter alone: the PIN of the security key on port 1-3")
+    c.asked("Passphrase for disk")
+    c.person.answer("")
+    c.asked("PIN of the security key on port 1-3, 8 tries left")
+    c.person.answer(PIN)
+    c.opened("key")
+
+
+@test()
+def plymouth_late_passphrase(c):
+    """What is typed into the question that stayed is the passphrase, and no PIN."""
+    plymouth(c)
+    disk, key = c.disk(), c.key("key", "--pin", PIN)
+    key.enroll(disk, pin=PIN)
+    c.unlock(disk)
+    c.asked("Passphrase for disk")
+    key.at("1-3")
+    c.told("Enter alone: the PIN")
+    c.person.answer(PASSPHRASE)
+    c.opened("passphrase")
+    equal(key.stats()["retries"], 8, "PIN tries")
+
+
+@test()
+def plymouth_pulled(c):
+    """The PIN question stays when its key has gone; another port's key is not given
+    what is typed into it."""
+    plymouth(c)
+    disk, key = c.disk(), c.key("key", "--pin", PIN)
+    key.enroll(disk, pin=PIN)
+    key.at("1-3")
+    c.unlock(disk)
+    c.asked("PIN of the security key on port 1-3")
+    key.pull()
+    c.told("on port 1-3 was unplugged")
+    key.at("1-4")
+    c.told("Enter alone: the PIN of the security key on port 1-4")
+    c.asked("PIN of the security key on port 1-3")
+    c.person.answer("654321")
+    c.told("Wrong passphrase")
+    equal(key.stats()["retries"], 8, "PIN tries")
+    c.asked("Passphrase for disk")
+    c.person.answer("")
+    c.asked("PIN of the security key on port 1-4")
+    c.person.answer(PIN)
+    c.opened("key")
+
+
 # --- the PIN -----------------------------------------------------------------------
 
 @test(*BOTH)

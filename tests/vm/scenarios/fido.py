@@ -117,12 +117,22 @@ def fido_unlock(t: Test):
 
 @scenario("fido-plymouth", timeout=300, needs=(PROGRAM, fido.BRIDGE))
 def fido_plymouth(t: Test):
-    """plymouth, a key that is there from the start: no PIN, a touch."""
+    """plymouth, which takes no question back: a late key, Enter for its PIN, touch."""
     disk = fido.KeyDisk(t)
-    key = fido.plug_in(t, disk.enroll("key"), "--touch", "never", port=2)
-    t.boot(disk=disk.write(), variant="plymouth", args="splash", devices=KEYBOARD,
-           extra=key.qemu())
-    see(t, "Touch the security key on port 1-2 now", 120)
+    key = fido.plug_in(t, disk.enroll("key", pin=fido.PIN), "--touch", "never")
+    t.boot(disk=disk.write(), variant="plymouth", args="splash", devices=KEYBOARD)
+    t.wait_prompt()
+    gate.wait_keyboard(t)
+    key.attach(2)
+    see(t, "Enter alone: the PIN of the security key on port 1-2")
+    t.qmp.screenshot(t.out / "late.png")
+    mark = t.vm.side.mark()
+    t.type("\n")
+    t.events.wait("prompt", t.left(40), mark)
+    see(t, "PIN of the security key on port 1-2, 8 tries left")
+    t.sleep(1.5)
+    t.type(fido.PIN + "\n")
+    see(t, "Touch the security key on port 1-2 now", 60)
     t.sleep(1)
     t.qmp.screenshot(t.out / "touch.png")
     require_closed(t)
