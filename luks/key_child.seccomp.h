@@ -23,6 +23,8 @@ GK_ALLOW(brk)
 GK_ALLOW_ARG(mmap, 2, PROT_READ | PROT_WRITE)
 GK_ALLOW(munmap)
 GK_ALLOW(madvise)
+/* libcrypto's pthread_once(): it wakes those who waited, of which there are none. */
+GK_ALLOW_ARG(futex, 1, FUTEX_WAKE | FUTEX_PRIVATE_FLAG)
 /* The last line on stderr. */
 GK_ALLOW_ARG(write, 0, 2)
 /* libcrypto asks who it is before it draws random numbers, to see a fork. */
