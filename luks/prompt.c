@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "dom0/clock.h"
-#include "dom0/paths.h"
 #include "luks/prompt.h"
 
 int gk_prompt_open(struct gk_prompt *p, struct gk_loop *l, enum gk_prompt_kind kind,
@@ -46,6 +45,9 @@ void gk_prompt_ask(struct gk_prompt *p, const char *id, const char *question)
 	snprintf(p->question, sizeof(p->question), "%s", question);
 	snprintf(p->id, sizeof(p->id), "%s", id);
 	p->asked_at = gk_now_ms();
+	p->by = p->kind;
+	if (p->kind == GK_PROMPT_SYSTEMD && access("/run/plymouth/pid", F_OK) == 0)
+		p->by = GK_PROMPT_PLYMOUTH;
 	p->len = 0;
 	err = p->kind == GK_PROMPT_CONSOLE ? gk_prompt_console_ask(p)
 					   : gk_prompt_agent_ask(p);
@@ -79,11 +81,7 @@ int gk_prompt_typing(const struct gk_prompt *p)
 
 int gk_prompt_stays(const struct gk_prompt *p)
 {
-	char pid[GK_PATH_MAX];
-
-	if (p->kind != GK_PROMPT_SYSTEMD)
-		return p->kind == GK_PROMPT_PLYMOUTH;
-	return !gk_path(pid, "/run/plymouth/pid") && access(pid, F_OK) == 0;
+	return p->question[0] && p->by == GK_PROMPT_PLYMOUTH;
 }
 
 void gk_prompt_tell(struct gk_prompt *p, const char *text)

@@ -13,7 +13,9 @@
 #include "luks/volume.h"
 
 enum gk_prompt_kind {
-	GK_PROMPT_SYSTEMD,	/* systemd-ask-password */
+	/* systemd-ask-password; while plymouth runs, as the next one: systemd's agent for
+	 * plymouth asks again when the answer is empty. */
+	GK_PROMPT_SYSTEMD,
 	GK_PROMPT_PLYMOUTH,	/* plymouth ask-for-password */
 	GK_PROMPT_CONSOLE,
 };
@@ -40,6 +42,7 @@ struct gk_prompt {
 	/* The rest belongs to the ends. */
 	char question[GK_PROMPT_TEXT];	/* "": none */
 	char id[GK_VOLUME_NAME + 16];
+	enum gk_prompt_kind by;		/* who asks what is asked now */
 	uint64_t asked_at;
 	int fd;				/* what was typed comes from there, -1 */
 	int pidfd;			/* the program that asks, -1 */
@@ -58,7 +61,7 @@ int gk_prompt_open(struct gk_prompt *p, struct gk_loop *l, enum gk_prompt_kind k
 void gk_prompt_ask(struct gk_prompt *p, const char *id, const char *question);
 void gk_prompt_withdraw(struct gk_prompt *p);
 
-/* gk_prompt_stays: whether a question that is withdrawn stays. plymouth has no way to
+/* gk_prompt_stays: whether what is asked now stays when it is withdrawn. plymouth has no way to
  * take one back: it goes on showing it, and what is typed next is for nobody. */
 int gk_prompt_stays(const struct gk_prompt *p);
 

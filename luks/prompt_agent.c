@@ -76,7 +76,7 @@ static void finished(struct gk_prompt *p)
 
 	close_pipe(p);
 	end_program(p);
-	if (p->kind == GK_PROMPT_SYSTEMD) {
+	if (p->by == GK_PROMPT_SYSTEMD) {
 		/* An empty answer is an empty line; no answer is nothing. */
 		answered = len > 0 && p->text[len - 1] == '\n';
 		len -= (size_t)answered;
@@ -136,7 +136,7 @@ static void child_main(struct gk_prompt *p, int out, pid_t parent)
 	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0)
 		_exit(126);
 	close_range(3, ~0U, 0);
-	if (p->kind == GK_PROMPT_SYSTEMD) {
+	if (p->by == GK_PROMPT_SYSTEMD) {
 		while (systemd[n]) {
 			argv[n] = systemd[n];
 			n++;
