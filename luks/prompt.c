@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "dom0/clock.h"
+#include "dom0/paths.h"
 #include "luks/prompt.h"
 
 int gk_prompt_open(struct gk_prompt *p, struct gk_loop *l, enum gk_prompt_kind kind,
@@ -37,6 +39,21 @@ void gk_prompt_withdraw(struct gk_prompt *p)
 	p->len = 0;
 }
 
+/* systemd's agents have a file for each question, by which gatekeeperd knows that
+ * somebody looks at the screen; plymouth has none. */
+static void show_daemon(void)
+{
+	char path[GK_PATH_MAX];
+	int fd;
+
+	if (gk_run_path(path, GK_QUESTION_FILE))
+		return;
+	unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		close(fd);
+}
+
 void gk_prompt_ask(struct gk_prompt *p, const char *id, const char *question)
 {
 	int err;
@@ -48,6 +65,8 @@ void gk_prompt_ask(struct gk_prompt *p, const char *id, const char *question)
 	p->by = p->kind;
 	if (p->kind == GK_PROMPT_SYSTEMD && access("/run/plymouth/pid", F_OK) == 0)
 		p->by = GK_PROMPT_PLYMOUTH;
+	if (p->by == GK_PROMPT_PLYMOUTH)
+		show_daemon();
 	p->len = 0;
 	err = p->kind == GK_PROMPT_CONSOLE ? gk_prompt_console_ask(p)
 					   : gk_prompt_agent_ask(p);

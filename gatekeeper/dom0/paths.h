@@ -23,6 +23,8 @@
 #define GK_CONF		"/etc/gatekeeper/gatekeeper.conf"
 #define GK_RULES_CONF	"/etc/gatekeeper/rules.conf"
 #define GK_GATE_NAME	"gatekeeper-gate"
+/* In the run directory: made anew by gatekeeper-unlock for each question by plymouth. */
+#define GK_QUESTION_FILE "question"
 
 extern const char *gk_root_prefix;	/* "" */
 extern const char *gk_run_dir;		/* "/run/gatekeeper" */

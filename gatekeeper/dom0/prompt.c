@@ -25,7 +25,8 @@ enum {
 };
 
 /* The newest question of systemd's password agents (systemd.io,
- * PASSWORD_AGENTS): its inode, 0 when there is none. */
+ * PASSWORD_AGENTS), or that gatekeeper-unlock had plymouth ask: its inode, 0 when
+ * there is none. Both are in /run. */
 static ino_t question(void)
 {
 	char path[GK_PATH_MAX];
@@ -34,11 +35,13 @@ static ino_t question(void)
 	ino_t newest = 0;
 	DIR *dir;
 
+	if (!gk_run_path(path, GK_QUESTION_FILE) && stat(path, &st) == 0)
+		newest = st.st_ino;
 	if (gk_path(path, "/run/systemd/ask-password"))
-		return 0;
+		return newest;
 	dir = opendir(path);
 	if (!dir)
-		return 0;
+		return newest;
 	while ((e = readdir(dir)))
 		if (!strncmp(e->d_name, "ask.", 4) &&
 		    fstatat(dirfd(dir), e->d_name, &st, 0) == 0 &&
