@@ -126,6 +126,22 @@ def _tell(progress, result):
         progress.line(f"  logs: {os.path.relpath(BUILD / result.name)}/")
 
 
+def _measure_again(bound, known, progress, opts):
+    """The scenarios that a bound compares, and the bound as it is then."""
+    results = []
+    for name in bound.compares:
+        progress.line(f"{name}: once more, for {bound.name}: {bound.reason}")
+        with locked("run", progress.line):
+            results.append(run_one(known[name], progress, opts))
+        _tell(progress, results[-1])
+        if results[-1].status != "passed":
+            return results[-1]
+    for again in bounds.judge(results):
+        again.metrics["measured_again"] = 1
+        return again
+    return bound
+
+
 def run(opts):
     known = registry.load()
     if opts.list:
@@ -150,6 +166,8 @@ def run(opts):
             _tell(progress, result)
             report.write(BUILD / "report.json", results)
         for result in bounds.judge(results):
+            if result.compares:
+                result = _measure_again(result, known, progress, opts)
             results.append(result)
             _tell(progress, result)
         report.write(BUILD / "report.json", results)
