@@ -122,7 +122,6 @@ REPLAYS := $(patsubst tests/fuzz/fuzz_%.c,$(T)/replay/%,$(wildcard tests/fuzz/fu
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 
 $(UNIT): $(T)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libgkcore.a
-$(T)/unit/test_storm: $(B)/obj/gatekeeper/domain/storm.o
 $(DOM0_TESTS): $(T)/dom0/%: $(B)/obj/tests/dom0/%.o $(B)/libgkdom0.a $(B)/libgkcore.a
 $(T)/domain/test_worker_look: $(call domain_objs,worker_keyboard clock)
 $(DOMAIN_TESTS): $(T)/domain/test_%: $(B)/obj/tests/domain/test_%.o \

@@ -198,6 +198,8 @@ static int get_interface(struct walk *w, struct config_walk *c, size_t at,
 	/* Linux takes the first of two, and one without setting 0 as its first. */
 	if (c->again)
 		return odd(w, c, at + 3, GK_ERR_VALUE);
+	if (base == CLASS_HUB && itf->odd_at != 0)
+		return fail(w, itf->odd_at, GK_ERR_VALUE);
 	if (alt == 0 || itf->alternates == 1) {
 		itf->base_class = base;
 		itf->sub_class = sub;

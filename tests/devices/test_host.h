@@ -16,7 +16,7 @@
 #include <cmocka.h>
 #include <usbredirparser.h>
 
-#define WAIT_MS		5000
+#define WAIT_MS		30000	/* nothing takes a second, on a machine that is not busy */
 #define QUIET_MS	150
 #define PACKETS		512
 

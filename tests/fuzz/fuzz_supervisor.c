@@ -603,6 +603,9 @@ static void note_stumble(const struct worker *w, int status)
 
 	if (d && !w->killed && status & 0x7f)
 		d->crashed = 1;
+	/* What is to fail next may be the second look at it. */
+	if (m.fail_raw || m.gone_raw)
+		return;
 	if (!d || w->killed || m.stopping || d->spawns > 1 || d->altered || status & 0x7f ||
 	    status == GK_SPAWN_CHANGED << 8)
 		return;

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Bounds between the figures of different scenarios of one run."""
+"""Bounds between the figures of different scenarios of one run.
+
+One boot on a busy machine can be fast or slow by a third. A bound that does not hold is
+therefore measured once more, with the scenarios that it compares, before it is called
+failed; the report says so (measured_again).
+"""
 from .report import Result
 
 # A usable keyboard through the gate takes at most so many times as long as a keyboard
@@ -9,20 +14,22 @@ KEYBOARD_READY_TIMES = 8
 
 def keyboard_ready(results):
     """The slowest scenario against `direct`; None when one of them did not run."""
-    direct = [r.metrics["direct_keyboard_ready_ms"] for r in results
+    direct = [(r.name, r.metrics["direct_keyboard_ready_ms"]) for r in results
               if "direct_keyboard_ready_ms" in r.metrics]
     gate = {r.name: r.metrics["keyboard_ready_ms"] for r in results
             if "keyboard_ready_ms" in r.metrics}
     if not direct or not gate:
         return None
     slowest = max(gate, key=gate.get)
-    ratio = round(gate[slowest] / direct[0], 2)
+    floor, floor_ms = direct[0]
+    ratio = round(gate[slowest] / floor_ms, 2)
     result = Result("bound-keyboard-ready", "passed", metrics={
         "keyboard_ready_ratio": ratio, "keyboard_ready_ratio_bound": KEYBOARD_READY_TIMES})
     if ratio > KEYBOARD_READY_TIMES:
         result.status = "failed"
         result.reason = (f"{slowest}: {gate[slowest]} ms are {ratio} times the "
-                         f"{direct[0]} ms of dom0 itself")
+                         f"{floor_ms} ms of dom0 itself")
+        result.compares = (floor, slowest)
     return result
 
 

@@ -59,10 +59,18 @@ def _new_dir(path):
 EMULATOR_CRASH = r"systemd\[1\]: (Caught <(ABRT|SEGV)>|Freezing execution)"
 
 
+def _ended_in_kernel(vm):
+    """The VM is gone without a word, while dom0's kernel looked at its hardware: seen
+    once in some sixty boots. Nothing of the initramfs had been started."""
+    return (vm.process.poll() is not None and vm.side.find("GKTEST start") is None
+            and vm.console.find(r"Linux version") is not None
+            and vm.console.find(r"(?i)panic|Run /init as init") is None)
+
+
 def run_one(scenario, progress, opts):
     result = _run_once(scenario, progress, opts)
     if result.status == "failed" and result.emulator_crash:
-        progress.line(f"  {scenario.name}: PID 1 crashed in the emulator; once more")
+        progress.line(f"  {scenario.name}: a crash of the emulator; once more")
         result = _run_once(scenario, progress, opts)
         result.metrics["emulator_retries"] = 1
     return result
@@ -95,7 +103,8 @@ def _run_once(scenario, progress, opts):
         test.agent_up = test.agent_up or test.vm.side.find("GKAGENT") is not None
         test.collect()
         result.emulator_crash = bool(test.vm.console.find(EMULATOR_CRASH)
-                                     or test.vm.side.find(EMULATOR_CRASH))
+                                     or test.vm.side.find(EMULATOR_CRASH)
+                                     or _ended_in_kernel(test.vm))
     test.close()
     result.seconds = time.monotonic() - start
     return result
@@ -126,6 +135,22 @@ def _tell(progress, result):
         progress.line(f"  logs: {os.path.relpath(BUILD / result.name)}/")
 
 
+def _measure_again(bound, known, progress, opts):
+    """The scenarios that a bound compares, and the bound as it is then."""
+    results = []
+    for name in bound.compares:
+        progress.line(f"{name}: once more, for {bound.name}: {bound.reason}")
+        with locked("run", progress.line):
+            results.append(run_one(known[name], progress, opts))
+        _tell(progress, results[-1])
+        if results[-1].status != "passed":
+            return results[-1]
+    for again in bounds.judge(results):
+        again.metrics["measured_again"] = 1
+        return again
+    return bound
+
+
 def run(opts):
     known = registry.load()
     if opts.list:
@@ -150,6 +175,8 @@ def run(opts):
             _tell(progress, result)
             report.write(BUILD / "report.json", results)
         for result in bounds.judge(results):
+            if result.compares:
+                result = _measure_again(result, known, progress, opts)
             results.append(result)
             _tell(progress, result)
         report.write(BUILD / "report.json", results)

@@ -38,14 +38,14 @@ REFUSED, ADMITTED = "refused", "admitted"
 class Prompt:
     """The prompt, the good keyboard that types at it, and what the gate says."""
 
-    def __init__(self, t, pieces, **machine):
+    def __init__(self, t, pieces, extra=(), **machine):
         self.t = t
         self.count = 0
         self.said = []          # when lines were caused, for the screen's bound
         # Not before the firmware is done: SeaBIOS leaves the controller running, and
         # a keyboard that it had found makes it read what the IOMMU does not allow.
         self.good = VirtualDevice(t, "keyboard", "--unplugged", port=1, name="good")
-        t.boot(devices=(), extra=self.good.qemu(), **machine)
+        t.boot(devices=(), extra=self.good.qemu() + extra, **machine)
         t.wait_initramfs()
         self.good.do("plug")
         t.wait_prompt()

@@ -29,6 +29,7 @@ GONE = 20
 PIECE = 2.0
 UNPUNISHED = "nothing was done about it"
 KILLED = "killed by the system-call filter"
+AGAIN = "it is tried once more"     # what a gate says that takes it for a stumble
 FOLLOW = ("journalctl -b -f -n all -o cat -t gatekeeperd >/dev/ttyS1 2>&1 </dev/null & "
           "echo $! >/run/gktest-follow")
 
@@ -44,14 +45,29 @@ class Port:
         self.left = []          # attempts of this life that have not begun
         self.begun = None
         self.end = ""           # what the gate says of its worker's end
+        self.again = False      # its worker is started a second time
         self.since = 0.0
 
     def plug(self, attempts):
-        self.left, self.begun, self.end = attempts, None, ""
+        self.left, self.begun, self.end, self.again = attempts, None, "", False
         # What is typed before its worker listens waits in the device.
-        for line in ("plug", f"type {attempts[0]} {len(attempts)}", "key enter down"):
+        self.device.tell("plug")
+        self.command()
+        self.state = "in"
+
+    def command(self):
+        """Its worker is told what to try."""
+        for line in (f"type {self.left[0]} {len(self.left)}", "key enter down"):
             self.device.tell(line)
-        self.state, self.since = "in", time.monotonic()
+        self.since = time.monotonic()
+
+    def second_life(self):
+        self.again = False
+        if self.left:
+            self.device.tell("key enter up")
+            self.command()
+        else:
+            self.unplug()
 
     def unplug(self):
         if self.state == "in":
@@ -126,6 +142,11 @@ class Attempts:
         if match[2] == "refused":
             self.ends(port, port.end or f"device refused: {match[3]}")
             port.unplug()
+        elif match[2] == "gone" and AGAIN in match[3] and port.state == "in":
+            self.ends(port, "worker ended, tried once more")
+            port.again = True
+        elif match[2] == "admitted" and port.again:
+            port.second_life()
         elif match[2] == "gone":
             self.t.check(port.state == "leaving", f"{port.name} went by itself: {line}")
             # Those that it did not get to are another's.
@@ -200,7 +221,8 @@ def report(t, attempts):
     results = list(attempts.results.values())
     t.metrics["takeover_attempts"] = len(results)
     for name, what in (("killed", "filter"), ("refused", "refused ("),
-                       ("put_out", "device refused"), ("unheard", "sent"),
+                       ("put_out", "device refused"), ("again", "tried once more"),
+                       ("unheard", "sent"),
                        ("crashed", "crashed"), ("own", "done to its own"),
                        ("succeeded", "SUCCEEDED")):
         t.metrics[f"takeover_{name}"] = sum(what in r for r in results)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What comes again and again at a port: gatekeeper/domain/storm.c. */
-#include "test.h"
+#include "../unit/test.h"
 
 #include "domain/storm.h"
 
