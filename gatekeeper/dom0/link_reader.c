@@ -36,6 +36,9 @@ enum {
 	STALL_MS = 5000,	/* gatekeeperd takes a frame */
 	DRAIN_MS = 1000,
 	DRAIN_BYTES = 4 << 20,	/* four times the largest vchan ring */
+	/* Not run for so long beyond what we meant to sleep: the machine was stopped,
+	 * or has no time for us. That is nobody's silence. */
+	AWAY_MS = 500,
 	QUEUE = 16,		/* frames that wait for room in the ring */
 	BATCH = 64,		/* frames between two looks at the clock */
 	/* Rings of the bell in a second; GK_SESSION_FRAMES, with room for
@@ -70,6 +73,8 @@ struct reader {
 	uint64_t ping_at;	/* when it was, or the next one is, asked */
 	int ping_open;
 	uint64_t hello_at;
+	uint64_t turn_at;	/* the last turn of the loop, and the wait */
+	uint64_t turn_wait;	/* that it meant to make */
 	uint64_t wake_window;
 	unsigned wakeups;
 };
@@ -385,6 +390,19 @@ static int clockwork(struct reader *r)
 	return next > r->now ? (int)(next - r->now) : 1;
 }
 
+/* After a turn in which we were away all bounds begin anew: the gate and gatekeeperd
+ * may have stood still as well. */
+static void forgive(struct reader *r)
+{
+	if (r->now - r->turn_at >= r->turn_wait + AWAY_MS) {
+		r->up_since = r->now;
+		r->hello_at = r->now;
+		if (r->ping_open)
+			r->ping_at = r->now;
+	}
+	r->turn_at = r->now;
+}
+
 static void count_wakeup(struct reader *r)
 {
 	if (r->now - r->wake_window >= GK_SESSION_WINDOW_MS) {
@@ -400,11 +418,13 @@ static void run(struct reader *r)
 {
 	int more = 1;
 
+	r->turn_at = gk_now_ms();
 	for (;;) {
 		struct pollfd p[2];
 		int wait;
 
 		r->now = gk_now_ms();
+		forgive(r);
 		wait = clockwork(r);
 		flush_to_gate(r);
 		p[0] = (struct pollfd){ .fd = PARENT_FD, .events = POLLIN };
@@ -420,6 +440,7 @@ static void run(struct reader *r)
 			wait = 20;
 		if (more && !r->up.len)
 			wait = 0;
+		r->turn_wait = (uint64_t)wait;
 		if (poll(p, 2, wait) < 0 && errno != EINTR) {
 			say("poll: %s", strerror(errno));
 			leave(GK_LINK_EXIT_SETUP);

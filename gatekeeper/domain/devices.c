@@ -2,6 +2,7 @@
 #include "devices.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -615,16 +616,36 @@ void gk_devices_tick(void)
 	}
 }
 
+/* A worker that did what its jail forbids, or crashed: the sign of an attack, so a
+ * line in dom0's log says it, beside the verdict on the device. */
+static void tell_end(const struct device *d, const char *how)
+{
+	struct gk_frame f = { .type = GK_LINK_LOG };
+	char port[GK_PORT_TEXT];
+	int n;
+
+	gk_port_text(gk_inventory_controller_no(d->at.path.controller), &d->at.path,
+		     port);
+	f.u.log.level = 4;
+	n = snprintf(f.u.log.text, sizeof(f.u.log.text), "the worker of port %s %s",
+		     port, how);
+	f.u.log.len = (uint8_t)n;
+	st.ops->send(&f);
+}
+
 static void child_of(struct device *d, int status)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	const char *how = WIFSIGNALED(status) ? gk_child_end(status) : NULL;
 
 	d->worker = 0;
 	if (!d->used || st.stopping)
 		return;
-	if (code != GK_WORKER_DONE)
-		gk_kmsg(4, "%s: its process %s (status %d)", d->at.name,
-			gk_child_end(status) ? gk_child_end(status) : "ended", code);
+	/* Not those that were ended here. */
+	if (how && (WTERMSIG(status) != SIGKILL || d->stage != STANDS))
+		tell_end(d, how);
+	else if (code != GK_WORKER_DONE && code >= 0)
+		gk_kmsg(4, "%s: its process ended (status %d)", d->at.name, code);
 	if (code == GK_SPAWN_CHANGED)
 		put_out(d, GK_REASON_CHANGED);
 	else if (code == GK_SPAWN_FAILED)

@@ -219,8 +219,8 @@ static void reap(int fd)
 			sv.unbinder = 0;
 			if (sv.quiesce == UNBINDING)
 				quiesce_end();
-		} else if (!gk_devices_child_ended(pid, status)) {
-			gk_kmsg(5, "child %d ended", (int)pid);
+		} else if (!gk_devices_child_ended(pid, status) && status) {
+			gk_kmsg(4, "child %d failed", (int)pid);
 		}
 	}
 }

@@ -792,6 +792,39 @@ static void ends_with_the_gate(void **state)
 	said(&r, "closed the link");
 }
 
+static struct run stopped;	/* a reader that is not run for a while */
+static struct gk_frame question;	/* that it had asked before */
+static uint64_t stopped_at;
+
+static void a_stopped_reader_begins(void **state)
+{
+	(void)state;
+	start(&stopped, NULL, 0);
+	open_session(&stopped);
+	assert_true(gate_reads(&stopped, &question, PATIENCE_MS));
+	assert_int_equal(question.type, GK_LINK_PING);
+	assert_int_equal(kill(stopped.pid, SIGSTOP), 0);
+	stopped_at = gk_now_ms();
+}
+
+/* The gate may have stood still as well: it has all its time again. */
+static void a_stopped_reader_goes_on(void **state)
+{
+	struct gk_frame f;
+
+	(void)state;
+	while (gk_now_ms() < stopped_at + 7000)
+		poll(NULL, 0, 100);
+	assert_int_equal(kill(stopped.pid, SIGCONT), 0);
+	assert_false(gate_reads(&stopped, &f, 300));
+	question.u.ping.reply = 1;
+	gate_sends(&stopped, &question);
+	/* The next question. */
+	assert_true(gate_reads(&stopped, &f, PATIENCE_MS));
+	assert_int_equal(f.type, GK_LINK_PING);
+	stop(&stopped);
+}
+
 static void refuses_wrong_usage(void **state)
 {
 	static const char *const args[][3] = {
@@ -824,6 +857,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_mute_gate_begins),
+		cmocka_unit_test(a_stopped_reader_begins),
 		cmocka_unit_test(refuses_wrong_usage),
 		cmocka_unit_test(passes_keys),
 		cmocka_unit_test(takes_frames_in_pieces),
@@ -841,6 +875,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(ends_with_the_gate),
 		cmocka_unit_test(ends_without_a_pong),
 		cmocka_unit_test(ends_when_the_daemon_stalls),
+		cmocka_unit_test(a_stopped_reader_goes_on),
 		cmocka_unit_test(a_mute_gate_was_given_up),
 	};
 

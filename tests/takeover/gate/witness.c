@@ -18,12 +18,21 @@
 
 #define KEYBOARD "USB Gatekeeper keyboard"
 
-enum { POLL_MS = 5, LOOK_EVERY = 40, PROCESSES = 64, CODES = KEY_CNT };
+enum {
+	POLL_MS = 5,
+	LOOK_EVERY = 40,
+	PROCESSES = 64,
+	CODES = KEY_CNT,
+	/* Looks at a process until it is taken to have started up: a reader is
+	 * there some seconds before the gate answers it. */
+	SETTLED = 20,
+};
 
 struct process {
 	int pid;
 	char name[24];
-	long first, last, most;	/* KiB */
+	long first, last, most;	/* KiB; first: when it had started up */
+	unsigned looks;
 };
 
 static struct {
@@ -107,8 +116,9 @@ static void look_at(int pid, const char *name)
 		p = &w.process[w.processes++];
 		p->pid = pid;
 		snprintf(p->name, sizeof(p->name), "%s", name);
-		p->first = kib;
 	}
+	if (p->looks++ < SETTLED)
+		p->first = kib;
 	p->last = kib;
 	if (kib > p->most)
 		p->most = kib;
@@ -172,9 +182,9 @@ static void put(const char *path)
 	fputs(",\"processes\":[", f);
 	for (unsigned i = 0; i < w.processes; i++)
 		fprintf(f, "%s{\"name\":\"%s\",\"pid\":%d,\"first\":%ld,"
-			"\"last\":%ld,\"most\":%ld}", i ? "," : "",
+			"\"last\":%ld,\"most\":%ld,\"looks\":%u}", i ? "," : "",
 			w.process[i].name, w.process[i].pid, w.process[i].first,
-			w.process[i].last, w.process[i].most);
+			w.process[i].last, w.process[i].most, w.process[i].looks);
 	fputs("]}\n", f);
 	if (fclose(f) == 0)
 		rename(part, path);

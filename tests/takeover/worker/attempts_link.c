@@ -8,7 +8,10 @@
 
 #include "evil.h"
 
-enum { FLOOD = 20000 };
+enum {
+	FLOOD = 20000,
+	LOG_TEXT = 4,	/* where a LOG's text begins (gatekeeper-link(7)) */
+};
 
 /* Bytes as they are, past the worker's own encoder; waits while it is full. */
 static int raw(const void *bytes, size_t len)
@@ -128,7 +131,7 @@ static int log_control(struct gk_worker *w)
 	(void)w;
 	buf[GK_LINK_HEADER] = 5;
 	buf[GK_LINK_HEADER + 1] = sizeof(text) - 1;
-	memcpy(buf + GK_LINK_HEADER + 2, text, sizeof(text) - 1);
+	memcpy(buf + GK_LINK_HEADER + LOG_TEXT, text, sizeof(text) - 1);
 	return raw(buf, len);
 }
 
@@ -146,14 +149,14 @@ static int flood(uint8_t type, uint8_t first, uint8_t second)
 			buf[GK_LINK_HEADER + 2] = !(i % 2);
 		}
 		if (type == GK_LINK_LOG)
-			buf[GK_LINK_HEADER + 2] = 'x';
+			buf[GK_LINK_HEADER + LOG_TEXT] = 'x';
 		r = raw(buf, len);
 	}
 	return r;
 }
 
-/* A key that a passphrase prompt does not show. */
-SAY(key_flood, flood(GK_LINK_KEY, KEY_LEFTSHIFT, 0))
+/* A key that types nothing and changes nothing of what another keyboard types. */
+SAY(key_flood, flood(GK_LINK_KEY, KEY_MUHENKAN, 0))
 SAY(log_flood, flood(GK_LINK_LOG, 5, 1))
 SAY(ping_flood, flood(GK_LINK_PING, 1, 0))
 

@@ -3,10 +3,9 @@
  * The hooks in a worker that has been taken over. All objects of the real worker
  * are linked as they are; ld's --wrap puts these functions before two of them.
  *
- * The device commands its worker by what it types: a number and Enter runs the
- * attempts from that number on, until one ends the worker or BATCH are done.
- * The keys go no further, so all that dom0 may get of them is what an attempt
- * makes it believe.
+ * The device commands its worker by what it types: "FIRST COUNT" and Enter runs so
+ * many attempts from that number on, or as many as it lives through. The keys go no
+ * further, so all that dom0 may get of them is what an attempt makes it believe.
  */
 #include <linux/input-event-codes.h>
 #include <stdio.h>
@@ -14,9 +13,6 @@
 
 #include "domain/sandbox.h"
 #include "evil.h"
-
-/* Two LOG frames an attempt: within what the supervisor lets a device say. */
-enum { BATCH = 8 };
 
 int __real_gk_sandbox_seal(void);
 int __wrap_gk_sandbox_seal(void);
@@ -40,51 +36,58 @@ static const struct gk_attempt *attempt(unsigned n)
 	return n < gk_link_attempts_n ? &gk_link_attempts[n] : NULL;
 }
 
-static void try(struct gk_worker *w, unsigned n, const struct gk_attempt *a)
+static unsigned total(void)
 {
-	char line[GK_LINK_TEXT];
-	int r;
-
-	snprintf(line, sizeof(line), "takeover %u %s: trying", n, a->name);
-	say(w, line);
-	r = a->run(w);
-	if (r == GK_SUCCEEDED)
-		snprintf(line, sizeof(line), "takeover %u %s: SUCCEEDED", n, a->name);
-	else if (r == GK_OWN)
-		snprintf(line, sizeof(line), "takeover %u %s: done to its own device",
-			 n, a->name);
-	else if (r == GK_SENT)
-		snprintf(line, sizeof(line), "takeover %u %s: sent", n, a->name);
-	else
-		snprintf(line, sizeof(line), "takeover %u %s: refused (%s)", n, a->name,
-			 strerrorname_np(r) ? strerrorname_np(r) : "?");
-	say(w, line);
+	return gk_kernel_attempts_n + gk_link_attempts_n;
 }
 
-static void run_from(struct gk_worker *w, unsigned first)
+static void result(char *text, size_t cap, int r)
 {
-	char line[GK_LINK_TEXT];
+	if (r == GK_SUCCEEDED)
+		snprintf(text, cap, "SUCCEEDED");
+	else if (r == GK_OWN)
+		snprintf(text, cap, "done to its own device");
+	else if (r == GK_SENT)
+		snprintf(text, cap, "sent");
+	else
+		snprintf(text, cap, "refused (%s)",
+			 strerrorname_np(r) ? strerrorname_np(r) : "?");
+}
+
+/* One line an attempt, before it: the supervisor passes on a few lines of a device
+ * only. What became of the one before it is at its end. */
+static void run(struct gk_worker *w, unsigned first, unsigned count)
+{
+	char line[GK_LINK_TEXT + 1], was[40] = "";
 	unsigned n = first;
 
-	for (; n < first + BATCH && attempt(n); n++)
-		try(w, n, attempt(n));
-	snprintf(line, sizeof(line), "takeover %u %s", n, attempt(n) ? "next" : "end");
+	for (; n < first + count && attempt(n); n++) {
+		const struct gk_attempt *a = attempt(n);
+
+		snprintf(line, sizeof(line), "takeover %u/%u %s%s%s", n, total(),
+			 a->name, *was ? " after " : "", was);
+		say(w, line);
+		result(was, sizeof(was), a->run(w));
+	}
+	snprintf(line, sizeof(line), "takeover %u/%u done after %s", n, total(), was);
 	say(w, line);
 }
 
 /* Linux's codes: KEY_1 to KEY_9, then KEY_0, are in a row. */
 static void on_key(struct gk_worker *w, const struct gk_link_key *key)
 {
-	static unsigned number;
+	static unsigned number[2], which;
 
 	if (!key->value)
 		return;
 	if (key->code >= KEY_1 && key->code <= KEY_0)
-		number = number * 10 + (unsigned)(key->code - KEY_1 + 1) % 10;
+		number[which] = number[which] * 10 + (unsigned)(key->code - KEY_1 + 1) % 10;
+	if (key->code == KEY_SPACE)
+		which = 1;
 	if (key->code != KEY_ENTER)
 		return;
-	run_from(w, number);
-	number = 0;
+	run(w, number[0], number[1]);
+	number[0] = number[1] = which = 0;
 }
 
 /* The image has one worker for all devices; only the composite one of

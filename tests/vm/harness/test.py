@@ -242,8 +242,9 @@ class Test:
             self.progress.line(f"  (dom0's logs could not be read: {error})")
 
     def collect_early(self):
-        """The same from the initramfs, into side.log, if its watcher still runs."""
-        if self.events.first("switch-root") or not self.events.first("start"):
+        """The same from the initramfs, into side.log, if its watcher still runs: once
+        the disk is open it may end at any moment."""
+        if self.events.first("unlocked") or not self.events.first("start"):
             return
         try:
             mark = self.vm.side.mark()
