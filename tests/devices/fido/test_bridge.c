@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "test_bridge.h"
 
+#include <errno.h>
 #include <fido/es256.h>
 #include <poll.h>
 #include <signal.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -59,6 +61,8 @@ void start_with(struct bridge *b, const char *const *options)
 		assert_non_null(mkdtemp(b->dir));
 		snprintf(b->sock, sizeof(b->sock), "%s/key", b->dir);
 		snprintf(b->state, sizeof(b->state), "%s/state", b->dir);
+	} else if (mkdir(b->dir, 0700) < 0) {
+		assert_int_equal(errno, EEXIST);
 	}
 	for (; *options; options++) {
 		assert_true(n < ARGS_MAX - 1);
@@ -104,6 +108,9 @@ void stop(struct bridge *b)
 	close(b->out_fd);
 	assert_int_equal(status, 0);
 	assert_int_equal(access(b->sock, F_OK), -1);
+	/* stays while there is a state file in it */
+	if (rmdir(b->dir) < 0)
+		assert_int_equal(errno, ENOTEMPTY);
 }
 
 static void exchange(struct bridge *b, const char *line, char *answer,

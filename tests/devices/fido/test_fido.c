@@ -287,7 +287,8 @@ static void kept(void **state)
 			 FIDO_ERR_NO_CREDENTIALS);
 	close_dev(dev);
 	stop(&b);
-	unlink(b.state);
+	assert_int_equal(unlink(b.state), 0);
+	assert_int_equal(rmdir(b.dir), 0);
 }
 
 /* Which of several keys is it? No touch, no PIN, nothing spent. */
