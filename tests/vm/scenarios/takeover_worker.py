@@ -251,7 +251,7 @@ def taken_over(t, image):
     (t.out / "gatekeeperd.txt").write_text(said + "\n")
     believed(t, prompt, attempts, said)
     t.say(f"{len(attempts.results)} attempts, none succeeded")
-    prompt.end()
+    prompt.end(stars=False)
     return attempts
 
 
