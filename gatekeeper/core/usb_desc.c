@@ -242,7 +242,7 @@ static int get_endpoint(struct walk *w, struct config_walk *c, size_t at, uint8_
 	if ((ep.address & ENDPOINT_RESERVED) != 0 || (ep.address & 0x0f) == 0)
 		return odd(w, c, at + 2, GK_ERR_VALUE);
 	bit = 1u << ((ep.address & 0x0f) + ((ep.address & ENDPOINT_IN) ? 16 : 0));
-	/* So does the sound of the Sound Devices MixPre-D. */
+	/* The sound part of the Sound Devices MixPre-D has one twice. */
 	if ((c->endpoints_seen & bit) != 0)
 		return odd(w, c, at + 2, GK_ERR_VALUE);
 	c->endpoints_seen |= bit;

@@ -64,8 +64,9 @@ enum {
 	BLAME_MS = 300,
 	/* The watchdog: a question each WATCH_MS, to be answered within HANG_MS,
 	 * which is longer than a request that its device does not answer (5 s).
-	 * Not when the supervisor itself was away for PAUSE_MS. And a worker that uses the processor almost alone for BUSY_MAX
-	 * such times is spinning. One at 1,000 reports a second is far below. */
+	 * Not when the supervisor itself was away for PAUSE_MS. And a worker that
+	 * uses the processor almost alone for BUSY_MAX such times is spinning. One at
+	 * 1,000 reports a second is far below. */
 	WATCH_MS = 2000,
 	HANG_MS = 6500,
 	PAUSE_MS = 1000,

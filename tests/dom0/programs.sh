@@ -7,7 +7,7 @@
 set -u
 
 bin=$(cd "${1:?usage: programs.sh DIR STUB-LINK}" && pwd)
-stub=${2:?usage: programs.sh DIR STUB-LINK}
+played=${2:?usage: programs.sh DIR PLAYED-LINK}
 tmp=$(mktemp -d /tmp/gk-programs-XXXXXX)
 root=$tmp/root
 daemon=
@@ -546,7 +546,7 @@ else
     failed=1
 fi
 
-# --- a gate that runs already, with a stub for the link reader ---
+# --- a gate that runs already, the link reader is played: there is no Xen here ---
 # xl destroy takes the domain out of the store.
 running_gate() {
     gate "$1"
@@ -557,7 +557,7 @@ running_gate() {
     echo "echo answered > $root/xenstore" >> "$root/bin/xl"
     chmod +x "$root/bin/xl"
     : > "$tmp/xl.log"
-    cp "$stub" "$root/usr/lib/gatekeeper/gatekeeper-link"
+    cp "$played" "$root/usr/lib/gatekeeper/gatekeeper-link"
     echo "$2" > "$root/usr/lib/gatekeeper/how"
 }
 

@@ -124,6 +124,14 @@ class Vm:
     def stderr(self):
         return self.stderr_path.read_text(errors="replace")
 
+    def last_lines(self, count=12):
+        """The end of the console, and of QEMU itself if it ended."""
+        lines = self.console.text().splitlines()[-count:]
+        if self.process.poll() is not None:
+            lines.append(f"QEMU ended with {self.process.returncode} "
+                         + self.stderr().strip()[-500:])
+        return tuple(lines)
+
     def wait_exit(self, timeout):
         """True when QEMU ended by itself (-no-reboot: the VM rebooted)."""
         try:

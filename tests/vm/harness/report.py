@@ -12,6 +12,7 @@ class Result:
     metrics: dict = field(default_factory=dict)
     reason: str = ""
     emulator_crash: bool = False
+    last_lines: tuple = ()      # of a failure: the end of the VM's console
     compares: tuple = ()        # of a bound that does not hold: whose figures
 
 

@@ -57,22 +57,27 @@ def _new_dir(path):
 # now and then (about one boot in thirty). Nothing of the scenario is known then, so it
 # is run once more, visibly, and the report counts it (emulator_retries).
 EMULATOR_CRASH = r"systemd\[1\]: (Caught <(ABRT|SEGV)>|Freezing execution)"
+EMULATOR_TRIES = 3
 
 
 def _ended_in_kernel(vm):
-    """The VM is gone without a word, while dom0's kernel looked at its hardware: seen
-    once in some sixty boots. Nothing of the initramfs had been started."""
-    return (vm.process.poll() is not None and vm.side.find("GKTEST start") is None
-            and vm.console.find(r"Linux version") is not None
-            and vm.console.find(r"(?i)panic|Run /init as init") is None)
+    """The VM is gone before dom0's kernel ran /init, so before anything of the project
+    was started: seen once in some sixty boots."""
+    return (vm.console.find(r"Xen version") is not None
+            and vm.side.find("GKTEST start") is None
+            and vm.console.find(r"Run /\S*init as init") is None
+            and vm.wait_exit(5))
 
 
 def run_one(scenario, progress, opts):
-    result = _run_once(scenario, progress, opts)
-    if result.status == "failed" and result.emulator_crash:
-        progress.line(f"  {scenario.name}: a crash of the emulator; once more")
+    for tries in range(EMULATOR_TRIES):
         result = _run_once(scenario, progress, opts)
-        result.metrics["emulator_retries"] = 1
+        if tries:
+            result.metrics["emulator_retries"] = tries
+        if result.status != "failed" or not result.emulator_crash:
+            break
+        progress.line(f"  {scenario.name}: {result.reason}: the emulator "
+                      "broke before the project ran")
     return result
 
 
@@ -102,6 +107,7 @@ def _run_once(scenario, progress, opts):
         _keep(test, progress, opts)
         test.agent_up = test.agent_up or test.vm.side.find("GKAGENT") is not None
         test.collect()
+        result.last_lines = test.vm.last_lines()
         result.emulator_crash = bool(test.vm.console.find(EMULATOR_CRASH)
                                      or test.vm.side.find(EMULATOR_CRASH)
                                      or _ended_in_kernel(test.vm))
@@ -132,6 +138,8 @@ def _tell(progress, result):
     why = f": {result.reason}" if result.reason else ""
     progress.line(f"  {mark[result.status]} {result.name} ({result.seconds:.0f} s){why}")
     if result.status == "failed":
+        for line in result.last_lines:
+            progress.line(f"  | {line}")
         progress.line(f"  logs: {os.path.relpath(BUILD / result.name)}/")
 
 
