@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,7 +36,8 @@ static struct {
 	char key_path[108];	/* the bridge's socket */
 	int key;		/* connected to it, -1: it is unplugged */
 	int link;		/* the gate's end */
-	int put_out;
+	/* The socket of one that was put out: it stays so until it is another. */
+	struct stat put_out;
 	uint32_t generation;
 	struct gk_timer look;
 	int out;		/* what the bridge says */
@@ -69,10 +71,11 @@ static void pump(void)
 			      .generation = g.generation };
 	uint8_t p[GK_CTAPHID_PACKET];
 
-	for (int i = 0; i < 2; i++) {
+	/* A worker that has gone says nothing more. */
+	for (int i = 0; i < 2 && g.key >= 0; i++) {
 		while (gk_ctaphid_to_client(&g.mux, LINK, f.u.fido.packet))
 			to_dom0(&f);
-		while (g.key >= 0 && gk_ctaphid_to_device(&g.mux, gk_now_ms(), p))
+		while (gk_ctaphid_to_device(&g.mux, gk_now_ms(), p))
 			if (send(g.key, p, sizeof(p), MSG_NOSIGNAL) < 0)
 				break;
 	}
@@ -91,7 +94,7 @@ static void on_key(void *ctx, uint32_t events)
 		gone();
 	} else if (gk_ctaphid_from_device(&g.mux, p, gk_now_ms()) < 0) {
 		/* As the supervisor does. */
-		g.put_out = 1;
+		stat(g.key_path, &g.put_out);
 		gone();
 	} else {
 		pump();
@@ -103,15 +106,17 @@ static void on_look(void *ctx)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	struct gk_frame f = { .type = GK_LINK_DEVICE, .device = ID };
+	struct stat st;
 	int fd;
 
 	(void)ctx;
 	gk_timer_set(g.loop, &g.look, LOOK_MS, on_look, NULL);
 	gk_ctaphid_tick(&g.mux, gk_now_ms());
 	pump();
-	if (access(g.key_path, F_OK) < 0)
-		g.put_out = 0;
-	if (g.key >= 0 || g.put_out)
+	if (g.key >= 0 || stat(g.key_path, &st) < 0 ||
+	    (st.st_ino == g.put_out.st_ino &&
+	     st.st_ctim.tv_sec == g.put_out.st_ctim.tv_sec &&
+	     st.st_ctim.tv_nsec == g.put_out.st_ctim.tv_nsec))
 		return;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	strcpy(a.sun_path, g.key_path);

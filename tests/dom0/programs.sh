@@ -606,6 +606,70 @@ expect "a reader that was killed" 0 "gate: up (domain 5), restarted 1 times"
 }
 stop
 
+# --- a program is at a security key, and goes, or the link does ---
+running_gate "" well
+start
+if [ -x /usr/bin/python3 ]; then
+    /usr/bin/python3 - "$tmp/run/fido/1-4" "$daemon" "$tmp/log" > "$tmp/out" 2>&1 << 'END'
+import os, signal, socket, subprocess, sys, time
+path, daemon, log = sys.argv[1:]
+def until(what, check, seconds=15):
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+def says(s, cid, cmd, data):
+    s.send((cid + bytes([0x80 | cmd, 0, len(data)]) + data).ljust(64, b"\0"))
+def opened():
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.settimeout(10)
+    until("the socket", lambda: os.path.exists(path))
+    s.connect(path)
+    says(s, b"\xff" * 4, 0x06, b"nonce123")
+    answer = s.recv(64)
+    assert answer[4] == 0x86 and answer[7:15] == b"nonce123", answer
+    return s, answer[15:19]
+def count(what):
+    return open(log).read().count("played key: " + what)
+def asks(s, cid):
+    before = count("asked")
+    says(s, cid, 0x10, b"\x02")
+    until("a request at the key", lambda: count("asked") > before)
+def ends(why, end):
+    before = count("cancelled")
+    end()
+    until(f"CANCEL after {why}", lambda: count("cancelled") > before)
+s, cid = opened()
+asks(s, cid)
+ends("close", s.close)
+# Killed in the middle.
+before, pid = count("asked"), os.fork()
+if pid == 0:
+    held = opened()
+    asks(*held)
+    time.sleep(60)
+until("a request of the other", lambda: count("asked") > before)
+ends("kill -9", lambda: os.kill(pid, signal.SIGKILL))
+os.waitpid(pid, 0)
+# The link reader goes, in the middle of a request; then there is a new one.
+s, cid = opened()
+asks(s, cid)
+old = os.stat(path).st_ino, os.stat(path).st_ctime_ns
+for reader in subprocess.run(["pgrep", "-P", daemon], stdout=subprocess.PIPE,
+                             check=True).stdout.split():
+    os.kill(int(reader), signal.SIGKILL)
+assert s.recv(64) == b"", "not closed"
+until("the next socket", lambda: os.path.exists(path) and
+      (os.stat(path).st_ino, os.stat(path).st_ctime_ns) != old)
+s, cid = opened()
+asks(s, cid)
+ends("the last one", s.close)
+END
+    status=$?
+    expect "programs at a key" 0 ""
+fi
+stop
+
 for how in violation rogue; do
     case $how in
         violation) why="the gate broke the protocol: KEY, decoding: value not allowed" ;;

@@ -14,7 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 2000, LONGEST_MS = 10000, SHARES = 4 };
+/* TIMEOUT_MS where the outcome is that nothing came; else an answer is waited for. */
+enum { TIMEOUT_MS = 2000, PATIENCE_MS = 8000, LONGEST_MS = 10000, SHARES = 4 };
 
 /* The rows that this process tries: most of the time is waiting. */
 static size_t share;
@@ -193,6 +194,29 @@ static const struct {
 	{ "unplug-at:answer", { ASSERT, FIDO_ERR_RX } },
 };
 
+/* What else becomes of it behind gatekeeper's FIDO channel, which is told to this
+ * test by GK_STRICT: 256 packets that nobody asked for are too many, and there are
+ * two keep-alives (core/ctaphid.h). */
+static const struct {
+	const char *evil;
+	struct outcome outcome;
+} strict[] = {
+	{ "foreign", { OPEN, FIDO_ERR_RX } },
+	{ "keepalive-odd", { OPEN, FIDO_ERR_RX } },
+	{ "keepalive-odd:assert", { ASSERT, FIDO_ERR_RX } },
+};
+
+static const struct outcome *wanted(size_t row)
+{
+	const struct outcome *o = &table[row].outcome;
+	size_t i;
+
+	for (i = 0; getenv("GK_STRICT") && i < sizeof(strict) / sizeof(strict[0]); i++)
+		if (!strcmp(strict[i].evil, table[row].evil))
+			o = &strict[i].outcome;
+	return o;
+}
+
 struct known {
 	struct id id;
 	uint8_t secret[SECRET_MAX];
@@ -276,24 +300,24 @@ static void variants(void **state)
 
 	(void)state;
 	start(&b, "--pin", PIN);
-	dev_timeout_ms = 3000;
+	dev_timeout_ms = PATIENCE_MS;
 	learn(&b, &known);
 	for (i = share; i < sizeof(table) / sizeof(table[0]); i += SHARES) {
 		snprintf(line, sizeof(line), "evil %s", table[i].evil);
 		tell(&b, line, "ok");
 		took = now_ms();
-		dev_timeout_ms = TIMEOUT_MS;
+		dev_timeout_ms = wanted(i)->r == FIDO_ERR_RX ? TIMEOUT_MS : PATIENCE_MS;
 		o = try(&b, &known);
 		took = now_ms() - took;
-		if (o.stage != table[i].outcome.stage ||
-		    o.r != table[i].outcome.r || took > LONGEST_MS) {
+		if (o.stage != wanted(i)->stage || o.r != wanted(i)->r ||
+		    took > LONGEST_MS) {
 			print_message("\t{ \"%s\", { %s, %d } }, /* %s %ld ms */\n",
 				      table[i].evil, stages[o.stage], o.r,
 				      fido_strerr(o.r), took);
 			bad++;
 		}
 		make_good(&b);
-		dev_timeout_ms = 3000;
+		dev_timeout_ms = PATIENCE_MS;
 		o = try(&b, &known);
 		if (o.stage != ALL) {
 			print_message("after %s: %s %d\n", table[i].evil,
