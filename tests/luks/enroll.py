@@ -30,8 +30,8 @@ from fido2.ctap2 import Ctap2  # noqa: E402
 from fido2.hid import CtapHidDevice  # noqa: E402
 from fido2.hid.base import HidDescriptor  # noqa: E402
 
-from rig import (BUILD, FAST, PASSPHRASE, Case, Connection, Terminal,  # noqa: E402
-                 until)
+from rig import (BRIDGE, BUILD, CHANNEL, FAST, PASSPHRASE, Case,  # noqa: E402
+                 Connection, Terminal, until)
 
 TESTS = []
 PIN = "123456"
@@ -615,6 +615,29 @@ def told_to_end(c):
     os.kill(r.process.pid, signal.SIGINT)
     text = r.end(1)
     assert "as it was before" in text, text
+    same(disk, before)
+
+
+@test
+def ended_at_the_touch(c):
+    """Ctrl-C and kill -9: the key stops blinking, directly and through the channel."""
+    disk = c.disk()
+    before = disk.dump()
+    for n, program in enumerate((BRIDGE, CHANNEL)):
+        key = c.key(f"key{n}", program=program)
+        key.at("1-3", "--touch", "never")
+        for end in (signal.SIGINT, signal.SIGKILL):
+            r = Run(c, "--unlock-key-file", key_file(c), "--no-recovery", disk.path)
+            r.expect("Touch the security key on port 1-3 now")
+            until("a touch is wanted", lambda: key.stats()["state"] == "touch")
+            cancels = key.stats()["cancels"]
+            # Of the terminal it goes to all that is in the foreground.
+            (os.killpg if end == signal.SIGINT else os.kill)(r.process.pid, end)
+            until("it blinks no more", lambda: key.stats()["state"] == "idle", 5)
+            equal(key.stats()["cancels"], cancels + 1)
+            text = r.end(1 if end == signal.SIGINT else -end)
+            assert "does not answer" not in text, text
+        key.pull()
     same(disk, before)
 
 

@@ -21,6 +21,8 @@ from fido2.hid.base import CtapHidConnection, HidDescriptor
 
 BUILD = os.path.abspath(os.environ.get("GK_BUILD", "build"))
 BRIDGE = os.environ.get("FIDO_BRIDGE") or os.path.join(BUILD, "tests/fido-bridge")
+# The same key with the whole of the FIDO channel before it (tests/dom0/).
+CHANNEL = os.path.join(BUILD, "tests/dom0/fido_channel")
 RP = "io.systemd.cryptsetup"
 PASSPHRASE = "correct horse battery"
 FAST = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
@@ -69,8 +71,9 @@ class Connection(CtapHidConnection):
 class Key:
     """One authenticator; its credentials and counters outlive being unplugged."""
 
-    def __init__(self, case, name, *options):
+    def __init__(self, case, name, *options, program=BRIDGE):
         self.case, self.name, self.options = case, name, list(options)
+        self.program = program
         self.state = os.path.join(case.dir, name + ".state")
         self.process = None
         self.path = None
@@ -79,9 +82,11 @@ class Key:
         self.path = path
         self.log = open(os.path.join(self.case.dir, self.name + ".log"), "ab")
         self.process = subprocess.Popen(
-            [BRIDGE, "--socket", path, "--state",
+            [self.program, "--socket", path, "--state",
              self.state, *self.options, *more],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
+            env={"GK_FIDO_BRIDGE": os.path.join(BUILD, "tests/fido-bridge"),
+                 **os.environ})
         line = self.process.stdout.readline().decode()
         if "ready" not in line:
             raise AssertionError(f"{self.name}: {line!r}")
@@ -336,8 +341,8 @@ class Case:
         self.keys = []
         self.processes = []
 
-    def key(self, name="key", *options):
-        k = Key(self, name, *options)
+    def key(self, name="key", *options, **more):
+        k = Key(self, name, *options, **more)
         self.keys.append(k)
         return k
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,7 +22,7 @@ import traceback
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from rig import PASSPHRASE, Agent, Case, Terminal, until  # noqa: E402
+from rig import CHANNEL, PASSPHRASE, Agent, Case, Terminal, until  # noqa: E402
 
 TESTS = []
 PIN = "123456"
@@ -239,6 +240,21 @@ def pulled_mid_touch(c):
     key.pull()
     c.told("on port 1-3 was unplugged")
     key.at("1-3")
+    c.opened("key")
+
+
+@test()
+def gate_anew(c):
+    """The gate dies while the touch is awaited: the key is awaited from the next one."""
+    disk, key = c.disk(), c.key("key", program=CHANNEL)
+    key.enroll(disk)
+    key.at("1-3", "--touch", "never")
+    c.unlock(disk)
+    c.told("Touch the security key")
+    key.process.send_signal(signal.SIGUSR1)
+    c.told("on port 1-3 was unplugged")
+    c.told("Touch the security key", times=2)
+    key.tell("touch now")
     c.opened("key")
 
 
