@@ -309,7 +309,8 @@ static int verify(fido_assert_t *a, const struct ask *ask)
 
 	assert_int_equal(es256_pk_from_ptr(pk, ask->id->key, 64), FIDO_OK);
 	/* now it is what the answer has to say */
-	fido_assert_set_uv(a, ask->pin ? FIDO_OPT_TRUE : FIDO_OPT_FALSE);
+	fido_assert_set_uv(a, ask->pin || ask->uv == FIDO_OPT_TRUE ? FIDO_OPT_TRUE :
+								     FIDO_OPT_FALSE);
 	r = fido_assert_verify(a, 0, COSE_ES256, pk);
 	es256_pk_free(&pk);
 	return r;
@@ -339,6 +340,7 @@ int assert_secret(fido_dev_t *dev, const struct ask *ask, uint8_t *secret,
 			ask->two_salts ? 64 : 32), FIDO_OK);
 	}
 	assert_int_equal(fido_assert_set_up(a, ask->up), FIDO_OK);
+	assert_int_equal(fido_assert_set_uv(a, ask->uv), FIDO_OK);
 	r = fido_dev_get_assert(dev, a, ask->pin);
 	if (len)
 		*len = 0;

@@ -72,7 +72,7 @@ struct ask {
 	const struct id *id;
 	const char *rp_id;	/* NULL: RP_ID */
 	const char *pin;
-	fido_opt_t up;
+	fido_opt_t up, uv;
 	uint8_t salt;		/* 0: no hmac-secret; else 32 bytes of it */
 	bool two_salts;
 	int *verified;		/* what libfido2 says of the signature, with id */

@@ -115,6 +115,53 @@ static void secrets(void **state)
 	secrets_of((const char *const[]){ "--pin", PIN, "--ctap20", NULL });
 }
 
+/* A fingerprint verifies as the PIN does: the same secret, with one touch. */
+static void fingerprint_of(const char *const *options)
+{
+	struct bridge b = { .pid = 0 };
+	uint8_t plain[SECRET_MAX], by_pin[SECRET_MAX], by_finger[SECRET_MAX];
+	int verified = -1;
+	struct ask ask = { .up = FIDO_OPT_TRUE, .salt = 7, .verified = &verified };
+	fido_dev_t *dev;
+	struct id id;
+	size_t len;
+	long n;
+
+	start_with(&b, options);
+	dev = open_dev(&b);
+	assert_true(fido_dev_has_uv(dev));
+	make_id(dev, PIN, &id);
+	ask.id = &id;
+	assert_int_equal(assert_secret(dev, &ask, plain, &len), FIDO_OK);
+	ask.pin = PIN;
+	assert_int_equal(assert_secret(dev, &ask, by_pin, &len), FIDO_OK);
+	ask.pin = NULL;
+	ask.uv = FIDO_OPT_TRUE;
+	n = number_of(&b, "touches");
+	assert_int_equal(assert_secret(dev, &ask, by_finger, &len), FIDO_OK);
+	assert_int_equal(verified, FIDO_OK);
+	assert_int_equal(number_of(&b, "touches") - n, 1);
+	assert_memory_equal(by_pin, by_finger, 32);
+	assert_memory_not_equal(plain, by_finger, 32);
+	tell(&b, "finger wrong", "ok");
+	assert_int_equal(assert_secret(dev, &ask, by_finger, &len), FIDO_ERR_UV_INVALID);
+	assert_int_equal(assert_secret(dev, &ask, by_finger, &len), FIDO_ERR_UV_INVALID);
+	assert_int_equal(assert_secret(dev, &ask, by_finger, &len), FIDO_ERR_UV_BLOCKED);
+	tell(&b, "finger right", "ok");
+	assert_int_equal(assert_secret(dev, &ask, by_finger, &len), FIDO_ERR_UV_BLOCKED);
+	close_dev(dev);
+	stop(&b);
+}
+
+static void fingerprint(void **state)
+{
+	(void)state;
+	fingerprint_of((const char *const[]){ "--pin", PIN, "--uv", NULL });
+	fingerprint_of((const char *const[]){ "--pin", PIN, "--uv", "--ctap20", NULL });
+	fingerprint_of((const char *const[]){ "--pin", PIN, "--uv", "--protocol", "1",
+					      NULL });
+}
+
 /* libfido2 verifies the signature of an assertion with the credential's key. */
 static void check_assertion(fido_dev_t *dev, const fido_cred_t *cred, int alg,
 			    const char *pin)
@@ -604,6 +651,7 @@ int main(void)
 		cmocka_unit_test(info),
 		cmocka_unit_test(set_pin),
 		cmocka_unit_test(secrets),
+		cmocka_unit_test(fingerprint),
 		cmocka_unit_test(signatures),
 		cmocka_unit_test(wrong_pin),
 		cmocka_unit_test(kept),
