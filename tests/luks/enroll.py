@@ -316,6 +316,65 @@ def always_uv(c):
 
 
 @test
+def fingerprint(c):
+    """In place of the PIN; another finger, and it is the PIN after all."""
+    for n, more in enumerate(((), ("--always-uv-strict",), ("--ctap20",))):
+        disk, key = c.disk(f"disk{n}"), c.key(f"key{n}", "--pin", PIN, "--uv", *more)
+        key.at("1-3")
+        text = enroll(c, disk, "--fingerprint")
+        assert "with the finger that it knows" in text, text
+        assert "without a PIN" not in text, text
+        t = disk.dump()["tokens"]["0"]
+        equal([t[f"fido2-{what}-required"] for what in ("clientPin", "up", "uv")],
+              [False, True, True])
+        assert "security key, touch, fingerprint" in Run(c, "--list", disk.path).end()
+        equal(entries(c, disk)[1]["fingerprint"], True)
+        c.unlock(disk)
+        c.opened("key")
+        Run(c, "--test", disk.path).end()
+        equal(key.stats()["requests"]["token"], 0, "PINs sent")
+        key.tell("finger wrong")
+        c.unlock(disk)
+        unlocked(c, "PIN of the security key on port 1-3, 8 tries left")
+        c.told("does not know this finger: it asks for its PIN", times=n + 1)
+        r = Run(c, "--test", disk.path)
+        r.answer("PIN of the security key on port 1-3", PIN)
+        r.end()
+        key.pull()
+
+
+@test
+def fingerprint_not_wanted(c):
+    """A key that has one, enrolled by its PIN, or without anything."""
+    disk, key = c.disk(), c.key("key", "--pin", PIN, "--uv")
+    key.at("1-3")
+    key.tell("finger wrong")
+    enroll(c, disk, pin=PIN)
+    token_opens(key, disk, PIN)
+    c.unlock(disk)
+    unlocked(c, "PIN of the security key")
+    Run(c, "--remove", "1", "--unlock-key-file", key_file(c), disk.path).end()
+    enroll(c, disk, "--no-pin")
+    equal(token_opens(key, disk)["fido2-uv-required"], False)
+    c.unlock(disk)
+    c.opened("key")
+
+
+@test
+def fingerprint_missing(c):
+    disk, key, other = c.disk(), c.key("key", "--pin", PIN), c.key("other", "--uv")
+    before = disk.dump()
+    key.at("1-3")
+    assert "it knows no fingerprint" in enroll(c, disk, "--fingerprint", status=1)
+    key.pull()
+    other.at("1-3")
+    other.tell("finger wrong")
+    text = enroll(c, disk, "--fingerprint", status=1)
+    assert "looks at no finger any more" in text, text
+    same(disk, before)
+
+
+@test
 def old_key(c):
     """FIDO 2.0, with the older PIN protocol."""
     disk, key = c.disk(), c.key("key", "--pin", PIN, "--ctap20", "--protocol", "1")
@@ -1117,6 +1176,7 @@ def wrong_use(c):
                  ("--list", "--no-pin", disk.path), ("--wait", "x", disk.path),
                  ("--remove", "x", disk.path), ("--remove", "32", disk.path),
                  ("--remove", "", disk.path), ("--remove", "token:32", disk.path),
+                 ("--fingerprint", "--no-pin", disk.path),
                  ("--key", "1-3", "--unlock-by-key", "1-3", disk.path)):
         Run(c, *args).end(2)
 
