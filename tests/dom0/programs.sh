@@ -110,6 +110,54 @@ doctor "a mode alone" "lets hubs and plain keyboards in" 'keyboards one\n'
 rm "$root/etc/gatekeeper/rules.conf"
 gk doctor
 expect "doctor without rules" 1 "ok   rules: the built-in ones"
+
+# What unlocking needs, one after the other; then the volumes of crypttab.
+lib=$root/usr/lib/gatekeeper
+expect "doctor without the unlocker" 1 "/gatekeeper-unlock is missing: install it again"
+mkdir -p "$lib" "$root/usr/lib/systemd/system" "$root/usr/lib/dracut/modules.d/89gatekeeper"
+cp "$bin/gatekeeper-unlock" "$bin/gatekeeper-enroll" "$lib/"
+printf '#!/bin/sh\nexit 127\n' > "$lib/gatekeeper-key"
+gk doctor
+expect "doctor without the key's program" 1 "/gatekeeper-key is missing: install it again"
+chmod +x "$lib/gatekeeper-key"
+gk doctor
+expect "doctor, a library is missing" 1 "/gatekeeper-key does not start: ldd shows"
+cp "$bin/gatekeeper-key" "$lib/"
+gk doctor
+expect "doctor without the unit" 1 "/gatekeeper-unlock.service is missing: install it"
+: > "$root/usr/lib/systemd/system/gatekeeper-unlock.service"
+for file in cryptsetup-20-gatekeeper.conf ask.sh; do
+    gk doctor
+    expect "doctor without $file" 1 "gatekeeper/$file is missing: install it"
+    : > "$root/usr/lib/dracut/modules.d/89gatekeeper/$file"
+done
+gk doctor
+expect "doctor on the unlocker" 1 "ok   unlocking: its programs start"
+expect "doctor without uhid" 1 "WARN uhid: this kernel has none"
+expect "doctor without volumes" 1 "WARN security keys: which volumes have one"
+# volume TOKEN...: one in crypttab, with these tokens.
+volume() {
+    truncate -s 20M "$tmp/disk"
+    printf secret | cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 \
+        --pbkdf-force-iterations 1000 "$tmp/disk" -
+    for token; do
+        printf '%s' "$token" | cryptsetup token import --disable-external-tokens "$tmp/disk"
+    done
+    echo "root $tmp/disk none luks" > "$root/etc/crypttab"
+}
+volume
+gk doctor
+expect "doctor, no key is enrolled" 1 "ok   security keys: keyslots that one opens: 0"
+volume '{"type":"systemd-fido2","keyslots":["0"],"fido2-credential":"AAAA","fido2-salt":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}'
+gk doctor
+expect "doctor, one is" 1 "ok   security keys: keyslots that one opens: 1"
+volume '{"type":"systemd-fido2","keyslots":["0"],"fido2-credential":"AAAA","fido2-salt":"AAAA"}'
+gk doctor
+expect "doctor, a token that cannot be read" 1 "tokens of 1 of 1 keyslots cannot be read: see"
+volume '{"type":"gatekeeper-enrolling","keyslots":[],"keyslot":1}'
+gk doctor
+expect "doctor, an enrolment was broken off" 1 "something is left over in a header: see"
+rm "$root/etc/crypttab"
 expect "doctor on a shell" 1 "WARN rd.shell: "
 machine "rd.shell rd.shell=0"
 gk doctor
