@@ -134,12 +134,11 @@ static void check_tokens(struct gk_doctor *d)
 			 keys);
 	else if (left)
 		gk_check(d, "security keys", GK_WARN, "see gatekeeper enroll --list",
-			 "keyslots that one opens: %u; "
-			 "something is left over in a header",
-			 keys);
+			 "keyslots that one opens: %u; something is left over in a "
+			 "header", keys);
 	else
-		gk_check(d, "security keys", GK_FINE, NULL, "%u keyslots have one",
-			 keys);
+		gk_check(d, "security keys", GK_FINE, NULL,
+			 "keyslots that one opens: %u", keys);
 }
 
 void gk_doctor_keys(struct gk_doctor *d, const struct gk_options *o)
