@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 5000, ARGS_MAX = 32, PACKET = 64,
+enum { WAIT_MS = 20000, ARGS_MAX = 32, PACKET = 64,
        KEEPALIVE = 0xbb };
 
 struct io_log io_log;
@@ -52,7 +52,7 @@ void start_with(struct bridge *b, const char *const *options)
 {
 	const char *program = getenv("FIDO_BRIDGE");
 	const char *args[ARGS_MAX] = { "fido-bridge", "--socket", b->sock,
-				       "--max-seconds", "120" };
+				       "--max-seconds", "280" };
 	int in[2], out[2], n = 5;
 	char line[64];
 
