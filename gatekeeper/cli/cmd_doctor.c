@@ -72,6 +72,18 @@ int gk_is_there(const char *rel, int mode)
 	return gk_path(path, "%s", rel) == 0 && access(path, mode) == 0;
 }
 
+int gk_has_module(const char *name)
+{
+	struct utsname u;
+	char file[64];
+
+	if (uname(&u) < 0)
+		return 0;
+	snprintf(file, sizeof(file), "/%s.ko", name);
+	return gk_file_has(file, "/lib/modules/%s/modules.dep", u.release) ||
+	       gk_file_has(file, "/lib/modules/%s/modules.builtin", u.release);
+}
+
 static void check_xen(struct gk_doctor *d)
 {
 	static const char *const xl[] = { "xl", "info", NULL };
@@ -85,8 +97,7 @@ static void check_xen(struct gk_doctor *d)
 		return;
 	if (!gk_file_has("control_d", "/proc/xen/capabilities")) {
 		gk_check(d, "dom0", GK_FAIL,
-			 "run this in dom0 (is xenfs mounted on "
-			 "/proc/xen?)",
+			 "run this in dom0 (is xenfs mounted on /proc/xen?)",
 			 "this is not dom0");
 		return;
 	}
@@ -94,13 +105,11 @@ static void check_xen(struct gk_doctor *d)
 	status = gk_cli_capture(xl, out, sizeof(out), XL_S);
 	if (status != 0)
 		gk_check(d, "xl", GK_FAIL,
-			 "install the Xen tools; does xenstored "
-			 "run?",
+			 "install the Xen tools; does xenstored run?",
 			 "xl info does not work");
 	else if (strstr(out, "pv_directio"))
 		gk_check(d, "IOMMU", GK_FINE, NULL,
-			 "Xen can pass PCI devices to PV "
-			 "domains safely");
+			 "Xen can pass PCI devices to PV domains safely");
 	else
 		gk_check(d, "IOMMU", GK_FAIL,
 			 "switch VT-d or AMD-Vi on in the "
@@ -121,10 +130,7 @@ static void check_modules(struct gk_doctor *d)
 	if (uname(&u) < 0)
 		return;
 	pciback = gk_is_there("/sys/bus/pci/drivers/pciback", F_OK) ||
-		  gk_file_has("xen-pciback.ko", "/lib/modules/%s/modules.dep",
-			      u.release) ||
-		  gk_file_has("xen-pciback.ko", "/lib/modules/%s/modules.builtin",
-			      u.release);
+		  gk_has_module("xen-pciback");
 	gk_check(d, "xen-pciback", pciback ? GK_FINE : GK_FAIL,
 		 "use a kernel with CONFIG_XEN_PCIDEV_BACKEND",
 		 pciback ? "there" : "this kernel has none");
@@ -143,16 +149,12 @@ static void check_modules(struct gk_doctor *d)
 			 "built into the kernel:%s", built_in);
 	else
 		gk_check(d, "host drivers", GK_FINE, NULL,
-			 "none is built into the "
-			 "kernel");
-	if (gk_is_there("/dev/uinput", F_OK) ||
-	    gk_file_has("uinput.ko", "/lib/modules/%s/modules.dep", u.release) ||
-	    gk_file_has("uinput.ko", "/lib/modules/%s/modules.builtin", u.release))
+			 "none is built into the kernel");
+	if (gk_is_there("/dev/uinput", F_OK) || gk_has_module("uinput"))
 		gk_check(d, "uinput", GK_FINE, NULL, "there");
 	else
 		gk_check(d, "uinput", GK_FAIL,
-			 "use a kernel with "
-			 "CONFIG_INPUT_UINPUT",
+			 "use a kernel with CONFIG_INPUT_UINPUT",
 			 "this kernel has none");
 }
 
@@ -221,13 +223,11 @@ static void check_rules(struct gk_doctor *d)
 	if (gk_rules_complete(text, len < 0 ? GK_RULES_TEXT_MAX + 1 : (size_t)len,
 			      sizeof(text), &r, &at) < 0)
 		gk_check(d, "rules", GK_WARN,
-			 "correct it; until then the built-in rules "
-			 "are in force",
+			 "correct it; until then the built-in rules are in force",
 			 "%s line %u, column %u: %s", path, at.line, at.column, at.text);
 	else if (!lets_in(&r, 3, 1, 1, GK_ROLE_KEYBOARD))
 		gk_check(d, "rules", GK_WARN,
-			 "make sure that yours is, or that there is "
-			 "a PS/2 one",
+			 "make sure that yours is, or that there is a PS/2 one",
 			 "%s does not let every plain keyboard in", path);
 	else if (!lets_in(&r, 9, 0, 0, 0))
 		gk_check(d, "rules", GK_WARN,
@@ -340,8 +340,7 @@ int gk_cmd_doctor(int argc, char **argv)
 		check_controller(&d, &o, &c[i]);
 	if (gk_cli_request("status", STATUS_MS, note_state, state))
 		gk_check(&d, "gatekeeperd", GK_WARN,
-			 "it starts in the initramfs; "
-			 "see journalctl -b -u gatekeeperd",
+			 "it starts in the initramfs; see journalctl -b -u gatekeeperd",
 			 "does not run");
 	else
 		gk_check(&d, "gatekeeperd", strcmp(state, "failed") ? GK_FINE : GK_WARN,

@@ -25,6 +25,9 @@ void gk_check(struct gk_doctor *d, const char *name, enum gk_doctor_level level,
 int gk_file_has(const char *what, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* gk_has_module: this kernel has it, built in or not. */
+int gk_has_module(const char *name);
+
 /* gk_is_there: access(2). */
 int gk_is_there(const char *rel, int mode);
 

@@ -2,7 +2,6 @@
 #include <glob.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "cli/doctor.h"
@@ -82,20 +81,14 @@ static int check_hooks(struct gk_doctor *d)
 
 static void check_uhid(struct gk_doctor *d, const struct gk_options *o)
 {
-	struct utsname u;
-
-	if (o->uhid == GK_UHID_NO || uname(&u) < 0)
+	if (o->uhid == GK_UHID_NO)
 		return;
-	if (gk_is_there("/dev/uhid", F_OK) ||
-	    gk_file_has("uhid.ko", "/lib/modules/%s/modules.dep", u.release) ||
-	    gk_file_has("uhid.ko", "/lib/modules/%s/modules.builtin", u.release))
+	if (gk_is_there("/dev/uhid", F_OK) || gk_has_module("uhid"))
 		gk_check(d, "uhid", GK_FINE, NULL, "there");
 	else
-		gk_check(d, "uhid", GK_WARN,
-			 "use a kernel with CONFIG_UHID, "
-			 "or set uhid = no",
-			 "this kernel has none: browsers and "
-			 "fido2-token do not see security keys; unlocking does");
+		gk_check(d, "uhid", GK_WARN, "use a kernel with CONFIG_UHID, or set "
+			 "uhid = no", "this kernel has none: browsers and fido2-token do "
+			 "not see security keys; unlocking does");
 }
 
 static unsigned count(const char *what)

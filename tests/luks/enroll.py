@@ -7,9 +7,7 @@ python3-fido2.
 
 enroll.py [--keep] [--not NAME] [NAME...]: all, or those that contain NAME."""
 
-import argparse
 import base64
-import concurrent.futures
 import json
 import os
 import pty
@@ -19,10 +17,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import termios
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -30,8 +26,8 @@ from fido2.ctap2 import Ctap2  # noqa: E402
 from fido2.hid import CtapHidDevice  # noqa: E402
 from fido2.hid.base import HidDescriptor  # noqa: E402
 
-from rig import (BRIDGE, BUILD, CHANNEL, FAST, PASSPHRASE, Case,  # noqa: E402
-                 Connection, Terminal, until)
+from rig import (BRIDGE, BUILD, CHANNEL, FAST, PASSPHRASE,  # noqa: E402
+                 Connection, Terminal, run_tests, until)
 
 TESTS = []
 PIN = "123456"
@@ -665,12 +661,12 @@ def told_to_end(c):
     r.expect("valid now: $")
     os.kill(r.process.pid, signal.SIGINT)
     r.end(1)
-    r = Run(c, "--unlock-key-file", key_file(c), "--no-recovery", disk.path)
-    r.expect(r"\[2/4\]")
+    r = Run(c, "--unlock-key-file", key_file(c), "--no-recovery", disk.path,
+            program=STOPS, env={"GK_ENROLL_HOLD_AT": "token-written"})
+    until("held", lambda: stopped(r.process.pid))
     key.tell("touch never")
-    r.expect(r"\[3/4\]")
-    # The touch was quicker, or it is awaited now: either way it ends, cleanly.
-    time.sleep(0.3)
+    os.kill(r.process.pid, signal.SIGCONT)
+    until("a touch is wanted", lambda: key.stats()["state"] == "touch")
     os.kill(r.process.pid, signal.SIGINT)
     text = r.end(1)
     assert "as it was before" in text, text
@@ -1270,50 +1266,5 @@ def children(parent):
     return found
 
 
-def run_one(name, f, case, keep):
-    """(name, what to print, did it pass)"""
-    begin = time.monotonic()
-    text = ""
-    try:
-        f(case)
-    except Exception:  # every one is a failure of the test
-        text = traceback.format_exc()
-    finally:
-        case.end()
-    if not text and not keep:
-        shutil.rmtree(case.dir)
-    word = "FAILED" if text else "ok"
-    return name, f"{text}{word:7} {name} ({time.monotonic() - begin:.1f} s)", not text
-
-
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--keep", action="store_true")
-    args.add_argument("--not", dest="without", metavar="NAME")
-    args.add_argument("names", nargs="*")
-    args = args.parse_args()
-    base = tempfile.mkdtemp(prefix="gk-enroll-")
-    wanted = [(name, f) for name, f in TESTS
-              if (not args.names or any(n in name for n in args.names)) and
-              not (args.without and args.without in name)]
-    failed = []
-    # They mostly wait: three at a time. A socket's path has 107 bytes (unix(7)).
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        jobs = [pool.submit(run_one, name, f, Case(base, name.replace(":", "-")[:32],
-                                                   Terminal), args.keep)
-                for name, f in wanted]
-        for job in concurrent.futures.as_completed(jobs):
-            name, text, passed = job.result()
-            print(text, flush=True)
-            if not passed:
-                failed.append(name)
-    print(f"{len(jobs) - len(failed)} passed, {len(failed)} failed: {' '.join(failed)}")
-    if args.keep or failed:
-        print(base)
-    else:
-        shutil.rmtree(base)
-    return 1 if failed or not jobs else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests("gk-enroll-", [(name, f, Terminal) for name, f in TESTS]))

@@ -355,3 +355,11 @@ int assert_secret(fido_dev_t *dev, const struct ask *ask, uint8_t *secret,
 	fido_assert_free(&a);
 	return r;
 }
+
+void *wait_for_touch(void *waiting)
+{
+	struct waiting *w = waiting;
+
+	w->r = assert_secret(w->dev, w->ask, NULL, NULL);
+	return NULL;
+}

@@ -85,4 +85,13 @@ enum { SECRET_MAX = 128 };
 int assert_secret(fido_dev_t *dev, const struct ask *ask, uint8_t *secret,
 		  size_t *len);
 
+/* For a thread: a struct waiting, whose r is assert_secret()'s. */
+struct waiting {
+	fido_dev_t *dev;
+	const struct ask *ask;
+	int r;
+};
+
+void *wait_for_touch(void *waiting);
+
 #endif

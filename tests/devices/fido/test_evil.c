@@ -338,20 +338,6 @@ static void variants(void **state)
 	stop(&b);
 }
 
-struct waiting {
-	fido_dev_t *dev;
-	const struct ask *ask;
-	int r;
-};
-
-static void *wait_for_touch(void *arg)
-{
-	struct waiting *w = arg;
-
-	w->r = assert_secret(w->dev, w->ask, NULL, NULL);
-	return NULL;
-}
-
 /* A cancel that is answered with what was not to be asked for any more. */
 static void late_answer(void **state)
 {

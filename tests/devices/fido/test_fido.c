@@ -538,20 +538,6 @@ static void touch(void **state)
 	stop(&b);
 }
 
-struct waiting {
-	fido_dev_t *dev;
-	const struct ask *ask;
-	int r;
-};
-
-static void *wait_for_touch(void *arg)
-{
-	struct waiting *w = arg;
-
-	w->r = assert_secret(w->dev, w->ask, NULL, NULL);
-	return NULL;
-}
-
 static void until_asked(struct bridge *b)
 {
 	long end = now_ms() + 3000;
