@@ -129,6 +129,15 @@ static void on_report(const struct libusb_transfer *t)
 		pump();
 }
 
+static int in_halted(void)
+{
+	int halted = 0;
+
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		halted |= fido.in[k].halted;
+	return halted;
+}
+
 static void cancel_in(void)
 {
 	for (unsigned k = 0; k < TRANSFERS; k++)
@@ -144,7 +153,8 @@ static void on_in(struct libusb_transfer *t)
 	switch (t->status) {
 	case LIBUSB_TRANSFER_COMPLETED:
 		on_report(t);
-		if (!fido.w->done)
+		/* Behind a halt it would wait, and keep it from being cleared. */
+		if (!fido.w->done && !in_halted())
 			submit_in(in);
 		return;
 	case LIBUSB_TRANSFER_CANCELLED:
@@ -165,15 +175,24 @@ static void on_in(struct libusb_transfer *t)
 	on_error();
 }
 
+/* 1: not all that should be in flight is. Looked at itself, not at the errors that
+ * led to it: a packet that went well the other way since has ended those. */
+static int is_short(void)
+{
+	int missing = fido.out_waits;
+
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		missing |= !fido.in[k].in_flight;
+	return missing;
+}
+
 /* A halt is cleared when nothing is in flight on that endpoint. */
 static void again(void)
 {
-	int flying = 0, halted = 0;
+	int flying = 0, halted = in_halted();
 
-	for (unsigned k = 0; k < TRANSFERS; k++) {
+	for (unsigned k = 0; k < TRANSFERS; k++)
 		flying |= fido.in[k].in_flight;
-		halted |= fido.in[k].halted;
-	}
 	if (halted && !flying) {
 		libusb_clear_halt(fido.w->dev, fido.i->in_address);
 		for (unsigned k = 0; k < TRANSFERS; k++)
@@ -195,10 +214,14 @@ static void fido_tick(struct gk_worker *w)
 
 	gk_ctaphid_tick(&fido.mux, now);
 	pump();
+	if (is_short() && !w->done) {
+		again();
+		if (is_short())
+			w->retry = 1;
+	}
 	if (!fido.error_since)
 		return;
 	w->retry = 1;
-	again();
 	/* Submitted, and quiet for some time: it is well again. */
 	if (!fido.out_waits && now - fido.error_last >= PATIENCE_MS)
 		fido.error_since = 0;

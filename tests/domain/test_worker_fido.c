@@ -240,6 +240,52 @@ static void in_errors(void **state)
 	assert_true(m.now - since < 10000);
 }
 
+static unsigned hears(void)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < m.allocated; i++)
+		n += m.flying[i] && m.transfer[i].endpoint == IN;
+	return n;
+}
+
+/* A packet goes out in the same turn in which nothing comes in any more: that it went
+ * well says nothing of the other way. */
+static void out_is_not_in(void **state)
+{
+	uint32_t cid = channel(7);
+
+	(void)state;
+	from_dom0(cid, 0x90, 1);
+	complete(flying(IN), LIBUSB_TRANSFER_ERROR, 0);
+	complete(flying(IN), LIBUSB_TRANSFER_ERROR, 0);
+	out_done();
+	tick(role, 30);
+	assert_int_equal(hears(), 2);
+	report(7, 0x90, 1, 0);
+
+	/* A halt; the other transfer is back only after a turn. */
+	from_dom0(cid, 0x90, 1);
+	complete(flying(IN), LIBUSB_TRANSFER_STALL, 0);
+	tick(role, 30);
+	assert_int_equal(m.cleared[IN], 0);
+	libusb_handle_events_timeout_completed(NULL, NULL, NULL);
+	out_done();
+	tick(role, 30);
+	assert_int_equal(m.cleared[IN], 1);
+	assert_int_equal(hears(), 2);
+	report(7, 0x90, 1, 0);
+
+	/* A halt; the other had a packet before it was taken back. */
+	complete(flying(IN), LIBUSB_TRANSFER_STALL, 0);
+	report(7, 0x90, 1, 0);
+	assert_int_equal(hears(), 0);
+	tick(role, 30);
+	assert_int_equal(m.cleared[IN], 2);
+	assert_int_equal(hears(), 2);
+	assert_false(m.w.done);
+}
+
 static void a_single_error_is_forgotten(void **state)
 {
 	(void)state;
@@ -319,6 +365,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(says_so_when_it_is_late, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(out_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(in_errors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(out_is_not_in, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_single_error_is_forgotten, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(bad_lengths, set_up, tear_down),
