@@ -18,6 +18,9 @@ enum {
 	OUT_MS = 2000,
 	/* Nothing but errors for this long: the device is given up. */
 	PATIENCE_MS = 4000,
+	/* Between two halts that are cleared: each waits for the device, up to
+	 * 5 s, and the supervisor's question is answered in between. */
+	CLEAR_MS = 300,
 	/* Reports in a row that are no packets. */
 	BAD_REPORTS = 16,
 	/* The largest wMaxPacketSize; whole packets are asked for (USB 2.0
@@ -44,6 +47,7 @@ static struct {
 	uint8_t out_buf[GK_CTAPHID_PACKET];
 	uint64_t error_since;	/* 0: none since the last packet */
 	uint64_t error_last;
+	uint64_t clear_ms;	/* no halt is cleared before */
 	unsigned bad_reports;
 } fido;
 
@@ -186,25 +190,35 @@ static int is_short(void)
 	return missing;
 }
 
-/* A halt is cleared when nothing is in flight on that endpoint. */
-static void again(void)
+/* The halt of one endpoint, when nothing is in flight on it. */
+static void clear_one(int flying)
 {
-	int flying = 0, halted = in_halted();
-
-	for (unsigned k = 0; k < TRANSFERS; k++)
-		flying |= fido.in[k].in_flight;
-	if (halted && !flying) {
+	if (gk_clock_ms() < fido.clear_ms)
+		return;
+	if (in_halted() && !flying) {
 		libusb_clear_halt(fido.w->dev, fido.i->in_address);
 		for (unsigned k = 0; k < TRANSFERS; k++)
 			fido.in[k].halted = 0;
-	}
-	if (fido.out_halted)
+	} else if (fido.out_halted) {
 		libusb_clear_halt(fido.w->dev, fido.i->out_address);
-	fido.out_halted = 0;
+		fido.out_halted = 0;
+	} else {
+		return;
+	}
+	fido.clear_ms = gk_clock_ms() + CLEAR_MS;
+}
+
+static void again(void)
+{
+	int flying = 0;
+
 	for (unsigned k = 0; k < TRANSFERS; k++)
-		if (!fido.in[k].in_flight && !(halted && flying))
+		flying |= fido.in[k].in_flight;
+	clear_one(flying);
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		if (!fido.in[k].in_flight && !in_halted())
 			submit_in(&fido.in[k]);
-	if (fido.out_waits)
+	if (fido.out_waits && !fido.out_halted)
 		submit_out();
 }
 

@@ -68,6 +68,7 @@ int libusb_clear_halt(libusb_device_handle *dev, unsigned char endpoint)
 	for (int i = 0; i < m.allocated; i++)
 		assert_false(m.flying[i] && m.transfer[i].endpoint == endpoint);
 	m.cleared[endpoint]++;
+	m.now += m.clear_takes;
 	return 0;
 }
 

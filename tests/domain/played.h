@@ -20,6 +20,7 @@ struct played {
 	int flying[PLAYED_TRANSFERS], cancelled[PLAYED_TRANSFERS];
 	int fail_submit;
 	int cleared[256];	/* halts, by endpoint */
+	unsigned clear_takes;	/* ms, each */
 	struct gk_frame sent[PLAYED_SENT];	/* to the supervisor */
 	unsigned sents;
 };

@@ -280,10 +280,34 @@ static void out_is_not_in(void **state)
 	complete(flying(IN), LIBUSB_TRANSFER_STALL, 0);
 	report(7, 0x90, 1, 0);
 	assert_int_equal(hears(), 0);
-	tick(role, 30);
+	for (int i = 0; i < 12; i++)
+		tick(role, 30);
 	assert_int_equal(m.cleared[IN], 2);
 	assert_int_equal(hears(), 2);
 	assert_false(m.w.done);
+}
+
+/* A device that does not answer, each request of which takes 5 s: between two of
+ * them the worker has time for the supervisor, which waits for 6.5 s. */
+static void one_halt_at_a_time(void **state)
+{
+	uint32_t cid = channel(7);
+	uint64_t since;
+
+	(void)state;
+	from_dom0(cid, 0x90, 1);
+	complete(flying(OUT), LIBUSB_TRANSFER_STALL, 0);
+	complete(flying(IN), LIBUSB_TRANSFER_STALL, 0);
+	libusb_handle_events_timeout_completed(NULL, NULL, NULL);
+	m.clear_takes = 5000;
+	tick(role, 30);
+	assert_int_equal(m.cleared[IN] + m.cleared[OUT], 1);
+	since = m.now;
+	while (m.cleared[IN] + m.cleared[OUT] < 2 && m.now - since < 2000)
+		tick(role, 30);
+	assert_int_equal(m.cleared[IN], 1);
+	assert_int_equal(m.cleared[OUT], 1);
+	assert_true(m.now - since >= 5000 + 250);
 }
 
 static void a_single_error_is_forgotten(void **state)
@@ -366,6 +390,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(out_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(in_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(out_is_not_in, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_halt_at_a_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_single_error_is_forgotten, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(bad_lengths, set_up, tear_down),
