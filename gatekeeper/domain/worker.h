@@ -73,6 +73,17 @@ void gk_worker_send(struct gk_worker *w, const struct gk_frame *f);
 /* gk_worker_end: leave the loop with this status; the first one counts. */
 void gk_worker_end(struct gk_worker *w, enum gk_worker_exit status);
 
+/* gk_worker_packet: the bytes of a packet of an interrupt endpoint that says it has
+ * `size`: the kernel cuts what is above the speed's bound (USB 2.0 5.7.3). */
+static inline unsigned gk_worker_packet(const struct gk_worker *w, unsigned size)
+{
+	int speed = libusb_get_device_speed(libusb_get_device(w->dev));
+
+	if (speed == LIBUSB_SPEED_LOW && size > 8)
+		return 8;
+	return speed == LIBUSB_SPEED_FULL && size > 64 ? 64 : size;
+}
+
 /* worker_look.c: reads what there is to read of each interface and tells the
  * supervisor. */
 void gk_worker_look(struct gk_worker *w);

@@ -244,9 +244,10 @@ static void fido_tick(struct gk_worker *w)
 		gk_worker_end(w, GK_WORKER_DEVICE);
 }
 
-static int in_size(const struct gk_worker_interface *i)
+static int in_size(const struct gk_worker *w, const struct gk_worker_interface *i)
 {
-	unsigned packet = i->in_size && i->in_size <= IN_MAX ? i->in_size : 64;
+	unsigned size = i->in_size && i->in_size <= IN_MAX ? i->in_size : 64;
+	unsigned packet = gk_worker_packet(w, size);
 
 	return (int)((GK_CTAPHID_PACKET + packet - 1) / packet * packet);
 }
@@ -283,7 +284,7 @@ static int fido_start(struct gk_worker *w)
 			return GK_ERR_SYSTEM;
 		libusb_fill_interrupt_transfer(in->transfer, w->dev,
 					       fido.i->in_address, in->buf,
-					       in_size(fido.i), on_in, in, 0);
+					       in_size(w, fido.i), on_in, in, 0);
 		submit_in(in);
 		if (!in->in_flight)
 			return GK_ERR_SYSTEM;

@@ -27,6 +27,7 @@ static int set_up(void **state)
 	(void)state;
 	memset(&m, 0, sizeof(m));
 	m.now = 5000;
+	m.speed = LIBUSB_SPEED_FULL;
 	m.w.interfaces = 3;
 	i[0] = (struct gk_worker_interface){ .number = 0, .role = GK_ROLE_KEYBOARD,
 					     .in_address = 0x83 };
@@ -120,6 +121,36 @@ static void starts(void **state)
 	assert_int_equal(m.allocated, TRANSFERS);
 	assert_true(flying(IN) >= 0 && flying(OUT) < 0 && flying(0x84) < 0);
 	assert_false(m.w.retry);
+}
+
+/* A transfer ends with each of its packets, whatever size the descriptor tells: the
+ * bus's bound is what counts. */
+static void sizes(void **state)
+{
+	static const struct {
+		int speed;
+		uint16_t size;
+		int asked;
+	} want[] = {
+		{ LIBUSB_SPEED_FULL, 1024, 64 }, { LIBUSB_SPEED_FULL, 100, 64 },
+		{ LIBUSB_SPEED_FULL, 64, 64 },	 { LIBUSB_SPEED_FULL, 48, 96 },
+		{ LIBUSB_SPEED_LOW, 64, 64 },	 { LIBUSB_SPEED_LOW, 48, 64 },
+		{ LIBUSB_SPEED_HIGH, 1024, 1024 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		struct gk_worker_interface itf = m.w.interface[1];
+
+		itf.in_size = want[i].size;
+		role->stop(&m.w);
+		memset(&m, 0, sizeof(m));
+		m.speed = want[i].speed;
+		m.w.interfaces = 1;
+		m.w.interface[0] = m.w.interface[1] = itf;
+		assert_int_equal(role->start(&m.w), GK_OK);
+		assert_int_equal(m.transfer[flying(IN)].length, want[i].asked);
+	}
 }
 
 static void no_out_endpoint(void **state)
@@ -384,6 +415,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(starts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sizes, set_up, tear_down),
 		cmocka_unit_test_setup(no_out_endpoint, set_up),
 		cmocka_unit_test_setup_teardown(one_at_a_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(says_so_when_it_is_late, set_up, tear_down),
