@@ -771,6 +771,15 @@ int gk_devices_child_ended(pid_t pid, int status)
 	return 0;
 }
 
+static void begin_anew(struct device *d)
+{
+	struct gk_frame f = { .type = GK_LINK_PING };
+
+	f.u.ping.reply = 1;
+	if (d->stage == SERVING && d->c.info.granted & GK_ROLE_FIDO)
+		to_worker(d, f);
+}
+
 void gk_devices_announce(void)
 {
 	uint32_t last = 0;
@@ -788,6 +797,7 @@ void gk_devices_announce(void)
 		if (!next)
 			return;
 		last = next->generation;
+		begin_anew(next);
 		tell(next);
 	}
 }

@@ -90,8 +90,9 @@ void gk_worker_look(struct gk_worker *w);
 
 /*
  * A role, for all interfaces that have it: start() when they are granted,
- * frame() for each frame of the supervisor's that is the role's, stop() before
- * the interfaces are released: it must leave no transfer in flight.
+ * frame() for each frame of the supervisor's that is the role's (of FIDO also the
+ * answer PING that says that dom0 has begun a new session), stop() before the
+ * interfaces are released: it must leave no transfer in flight.
  */
 struct gk_worker_role {
 	uint8_t role;		/* enum gk_role */

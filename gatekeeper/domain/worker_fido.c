@@ -292,12 +292,26 @@ static int fido_start(struct gk_worker *w)
 	return GK_OK;
 }
 
+/* dom0 has begun a new session, and knows nothing of what it asked before: a key that
+ * waits for a touch must not keep it from being used. */
+static void anew(void)
+{
+	gk_ctaphid_detach(&fido.mux, LINK, gk_clock_ms());
+	gk_ctaphid_attach(&fido.mux, LINK, GK_CTAPHID_CHANNELS);
+}
+
 static void fido_frame(struct gk_worker *w, const struct gk_frame *f)
 {
 	(void)w;
-	if (f->type != GK_LINK_FIDO || !fido.i)
+	if (!fido.i)
 		return;
-	gk_ctaphid_from_client(&fido.mux, LINK, f->u.fido.packet, gk_clock_ms());
+	if (f->type == GK_LINK_PING)
+		anew();
+	else if (f->type != GK_LINK_FIDO)
+		return;
+	else
+		gk_ctaphid_from_client(&fido.mux, LINK, f->u.fido.packet,
+				       gk_clock_ms());
 	pump();
 }
 

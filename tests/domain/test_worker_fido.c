@@ -210,6 +210,39 @@ static void says_so_when_it_is_late(void **state)
 	assert_false(m.w.done);
 }
 
+/* In the middle of a touch another session begins: the key hears CANCEL, what it still
+ * says is for nobody, and the new session is served at once. */
+static void another_session(void **state)
+{
+	struct gk_frame f = { .type = GK_LINK_PING };
+	uint32_t cid = channel(7), other;
+
+	(void)state;
+	f.u.ping.reply = 1;
+	from_dom0(cid, 0x90, 1);
+	out_done();
+	report(7, 0xbb, 1, 0x02000000);
+	m.sents = 0;
+	role->frame(&m.w, &f);
+	assert_memory_equal(out_packet(), "\0\0\0\7\x91", 5);
+	out_done();
+	other = channel(8);
+	assert_int_not_equal(other, cid);
+	from_dom0(other, 0x90, 1);
+	/* The answer to CANCEL, CTAP2_ERR_KEEPALIVE_CANCEL. */
+	report(7, 0x90, 1, 0);
+	assert_int_equal(m.sents, 0);
+	assert_memory_equal(out_packet(), "\0\0\0\x8\x90", 5);
+	out_done();
+	report(8, 0x90, 1, 0);
+	assert_int_equal(m.sents, 1);
+	assert_int_equal(m.sent[0].u.fido.packet[4], 0x90);
+	m.sents = 0;
+	from_dom0(cid, 0x90, 1);
+	assert_int_equal(m.sents, 1);
+	assert_int_equal(m.sent[0].u.fido.packet[7], GK_CTAPHID_INVALID_CHANNEL);
+}
+
 static void out_errors(void **state)
 {
 	static const enum libusb_transfer_status bad[] = {
@@ -419,6 +452,7 @@ int main(void)
 		cmocka_unit_test_setup(no_out_endpoint, set_up),
 		cmocka_unit_test_setup_teardown(one_at_a_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(says_so_when_it_is_late, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(another_session, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(out_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(in_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(out_is_not_in, set_up, tear_down),

@@ -20,6 +20,7 @@
  *   - a device is set up at most twice, and a second time if it could not be set up
  *     or its worker ended by itself, but not if that crashed;
  *   - with silent workers, within 20 s nothing is undecided or admitted;
+ *   - a FIDO key's worker hears of each new session;
  *   - at the end all sockets are closed.
  */
 #include <errno.h>
@@ -67,6 +68,7 @@ struct worker {
 	ino_t ino; /* whose */
 	struct gk_case c; /* as it was told */
 	uint64_t token;	  /* of the last question */
+	unsigned answers; /* PING with reply */
 	uint8_t found[GK_CANDIDATES]; /* roles it told of, cut to fits */
 	uint8_t told[GK_CANDIDATES];
 };
@@ -454,24 +456,6 @@ static void send_frame(const struct gk_frame *frame)
 	MUST(ret == 0 || (ret == 1 && f.type == GK_LINK_KEY));
 }
 
-static void hello(void)
-{
-	uint8_t nonce[GK_LINK_NONCE] = { ++m.nonce };
-	struct gk_frame f;
-
-	memset(&f, 0, sizeof(f));
-	f.type = GK_LINK_HELLO;
-	f.u.hello.version_min = GK_LINK_VERSION;
-	f.u.hello.version_max = GK_LINK_VERSION;
-	memcpy(f.u.hello.nonce, nonce, sizeof(nonce));
-	gk_session_init(&m.session, nonce);
-	m.connected = 1;
-	send_frame(&f);
-	m.announcing = 1;
-	gk_devices_announce();
-	m.announcing = 0;
-}
-
 /* --- workers --- */
 
 /* What the supervisor says to it: nothing but what it may. */
@@ -486,6 +470,7 @@ static void listen_to_supervisor(struct worker *w)
 		MUST(gk_link_decode(buf, (size_t)n, GK_SIDE_SUPERVISOR, &f) == GK_OK);
 		if (f.type == GK_LINK_PING && !f.u.ping.reply)
 			w->token = f.u.ping.token;
+		w->answers += f.type == GK_LINK_PING && f.u.ping.reply;
 		MUST(f.type != GK_LINK_FIDO || has_found(w, GK_ROLE_FIDO));
 		if (f.type != GK_LINK_GRANT)
 			continue;
@@ -498,6 +483,43 @@ static void listen_to_supervisor(struct worker *w)
 		MUST(f.u.grant.role == 0);
 	}
 }
+
+/* A worker of a FIDO key hears that a session begins, once; no other does. */
+static void is_told_of_it(const struct gk_session_device *d)
+{
+	struct worker *w = d->id ? running(d->id - 1) : NULL;
+
+	if (!w || w->sock < 0)
+		return;
+	listen_to_supervisor(w);
+	MUST(w->answers == ((d->info.granted & GK_ROLE_FIDO) != 0));
+}
+
+static void hello(void)
+{
+	uint8_t nonce[GK_LINK_NONCE] = { ++m.nonce };
+	struct gk_frame f;
+
+	memset(&f, 0, sizeof(f));
+	f.type = GK_LINK_HELLO;
+	f.u.hello.version_min = GK_LINK_VERSION;
+	f.u.hello.version_max = GK_LINK_VERSION;
+	memcpy(f.u.hello.nonce, nonce, sizeof(nonce));
+	gk_session_init(&m.session, nonce);
+	m.connected = 1;
+	send_frame(&f);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		if (m.worker[i].pid)
+			listen_to_supervisor(&m.worker[i]);
+		m.worker[i].answers = 0;
+	}
+	m.announcing = 1;
+	gk_devices_announce();
+	m.announcing = 0;
+	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
+		is_told_of_it(&m.session.dev[i]);
+}
+
 
 static void hear(unsigned slot)
 {
