@@ -20,6 +20,7 @@
  *   - a device is set up at most twice, and a second time if it could not be set up
  *     or its worker ended by itself, but not if that crashed;
  *   - with silent workers, within 20 s nothing is undecided or admitted;
+ *   - who says little is not put out for what others say;
  *   - a FIDO key's worker hears of each new session;
  *   - at the end all sockets are closed.
  */
@@ -47,6 +48,7 @@ enum {
 	STEPS = 400, /* of an input */
 	BURST = 16,  /* key events of a burst, times its byte */
 	BLAME_MS = 300, /* for so long a worker that ended is not yet missed */
+	FEW = 48,	/* frames; whoever says no more floods nobody */
 	SILENCE_MS = 45000, /* longer than a device may take to be set up */
 	TICK_MS = 200,
 };
@@ -69,6 +71,7 @@ struct worker {
 	struct gk_case c; /* as it was told */
 	uint64_t token;	  /* of the last question */
 	unsigned answers; /* PING with reply */
+	unsigned said;	  /* frames, in its life */
 	uint8_t found[GK_CANDIDATES]; /* roles it told of, cut to fits */
 	uint8_t told[GK_CANDIDATES];
 };
@@ -377,6 +380,18 @@ static int watch(int fd, unsigned slot)
 
 /* --- dom0 --- */
 
+/* The last worker of a slot, ended or not. */
+static const struct worker *last(unsigned slot)
+{
+	const struct worker *w = NULL;
+
+	for (unsigned i = 0; i < WORKERS; i++)
+		if (m.worker[i].pid && m.worker[i].slot == slot &&
+		    (!w || m.worker[i].pid > w->pid))
+			w = &m.worker[i];
+	return w;
+}
+
 static void check_device(const struct gk_frame *f)
 {
 	const struct gk_link_device *d = &f->u.dev;
@@ -385,6 +400,8 @@ static void check_device(const struct gk_frame *f)
 
 	if (d->verdict == GK_VERDICT_REFUSED) {
 		MUST(!running(f->device - 1));
+		w = m.announcing ? NULL : last(f->device - 1);
+		MUST(d->reason != GK_REASON_FLOOD || !w || w->said > FEW);
 		return;
 	}
 	if (d->verdict == GK_VERDICT_HUB)
@@ -534,6 +551,7 @@ static void say_bytes(struct worker *w, const void *bytes, size_t len)
 		return;
 	/* A worker that is killed may have spoken just before. */
 	(void)!send(w->sock, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	w->said++;
 	hear(w->slot);
 	listen_to_supervisor(w);
 }
