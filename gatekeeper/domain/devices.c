@@ -63,6 +63,8 @@ enum {
 	/* A device that could not be set up, or whose worker ended, is tried once
 	 * more after this long: a moment's stall is over then. */
 	RETRY_MS = 1000,
+	/* One that has served for so long since is tried once more again. */
+	FORGIVE_MS = 600000,
 	/* An unplugged device ends its worker before sysfs shows it gone: wait
 	 * this long before the worker is blamed. */
 	BLAME_MS = 300,
@@ -97,6 +99,7 @@ struct device {
 	uint64_t start_ms;	/* LOOKING since then */
 	uint64_t retry_ms;	/* PAUSED until then */
 	int retried;		/* the one time that there is */
+	uint64_t served_ms;	/* SERVING since then */
 	uint64_t lost_ms;	/* when its socket closed, 0: it has not */
 	uint64_t window_ms;	/* of the rates */
 	unsigned keys, fido, frames, logs;
@@ -245,15 +248,16 @@ static void put_out(struct device *d, enum gk_reason reason)
 static void stumble(struct device *d, enum gk_reason reason)
 {
 	int served = d->stage == SERVING;
+	uint64_t now = gk_clock_ms();
 
-	if (d->retried) {
+	if (d->retried && !(served && now - d->served_ms >= FORGIVE_MS)) {
 		put_out(d, reason);
 		return;
 	}
 	worker_end(d);
 	d->stage = PAUSED;
 	d->retried = 1;
-	d->retry_ms = gk_clock_ms() + RETRY_MS;
+	d->retry_ms = now + RETRY_MS;
 	if (served)
 		tell_gone(d, reason);
 }
@@ -503,7 +507,8 @@ static void grant(struct device *d)
 static void serve(struct device *d)
 {
 	d->stage = SERVING;
-	d->asked_ms = gk_clock_ms();
+	d->served_ms = gk_clock_ms();
+	d->asked_ms = d->served_ms;
 	d->answered = 1;
 	d->busy = 0;
 	d->cpu_ms = gk_spawn_cpu_ms(d->worker);

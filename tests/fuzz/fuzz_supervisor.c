@@ -18,7 +18,8 @@
  *     there are at most 16, and none is forgotten;
  *   - what dom0 believes admitted is what the supervisor serves;
  *   - a device is set up at most twice, and a second time if it could not be set up
- *     or its worker ended by itself, but not if that crashed;
+ *     or its worker ended by itself, but not if that crashed; once more when it has
+ *     served for ten minutes;
  *   - with silent workers, within 20 s nothing is undecided or admitted;
  *   - who says little is not put out for what others say;
  *   - a FIDO key's worker hears of each new session;
@@ -51,6 +52,7 @@ enum {
 	FEW = 48,	/* frames; whoever says no more floods nobody */
 	SILENCE_MS = 45000, /* longer than a device may take to be set up */
 	TICK_MS = 200,
+	FORGIVE_MS = 600000, /* served for so long it may be tried once more */
 };
 
 struct plugged {
@@ -94,6 +96,10 @@ static struct {
 	unsigned hearing; /* slot + 1 whose worker is heard, 0: none */
 	int announcing;
 	uint64_t ended[GK_LINK_DEVICES]; /* when the slot's last worker did */
+	struct {
+		ino_t ino; /* 0: none */
+		uint64_t since;
+	} served[GK_LINK_DEVICES];
 } m;
 
 /* --- descriptors: one byte says which interfaces --- */
@@ -441,6 +447,29 @@ static int has_found(const struct worker *w, uint8_t role)
 	return 0;
 }
 
+static int served_long(unsigned slot, ino_t ino)
+{
+	return ino && m.served[slot].ino == ino &&
+	       m.now - m.served[slot].since >= FORGIVE_MS;
+}
+
+/* Since when a slot's device is served. */
+static void note_served(const struct gk_frame *f)
+{
+	unsigned slot = f->device - 1;
+
+	if (f->type == GK_LINK_GONE && f->u.gone.reason != GK_REASON_UNPLUGGED)
+		for (unsigned i = 0; i < m.devs; i++)
+			if (served_long(slot, m.dev[i].at.ino))
+				m.dev[i].spawns = 1;
+	if (f->type == GK_LINK_GONE || (f->type == GK_LINK_DEVICE && !m.announcing))
+		m.served[slot].ino = 0;
+	if (f->type == GK_LINK_DEVICE && !m.announcing && f->u.dev.granted) {
+		m.served[slot].ino = running(slot)->ino;
+		m.served[slot].since = m.now;
+	}
+}
+
 static void send_frame(const struct gk_frame *frame)
 {
 	uint8_t buf[GK_LINK_FRAME_MAX];
@@ -457,6 +486,7 @@ static void send_frame(const struct gk_frame *frame)
 	}
 	if (f.type == GK_LINK_GONE)
 		MUST(!running(f.device - 1));
+	note_served(&f);
 	if (f.type == GK_LINK_KEY) {
 		MUST(f.device == m.hearing && !m.stopping);
 		MUST(gk_key_allowed(f.u.key.code));
@@ -646,7 +676,9 @@ static void note_stumble(const struct worker *w, int status)
 	/* What is to fail next may be the second look at it. */
 	if (m.fail_raw || m.gone_raw)
 		return;
-	if (!d || w->killed || m.stopping || d->spawns > 1 || d->altered || status & 0x7f ||
+	if (d && d->spawns > 1 && !served_long(w->slot, d->at.ino))
+		return;
+	if (!d || w->killed || m.stopping || d->altered || status & 0x7f ||
 	    status == GK_SPAWN_CHANGED << 8)
 		return;
 	if (w->c.verdict != GK_VERDICT_HUB || status == GK_SPAWN_FAILED << 8)
