@@ -18,6 +18,9 @@ enum {
 	OUT_MS = 2000,
 	/* Nothing but errors for this long: the device is given up. */
 	PATIENCE_MS = 4000,
+	/* Of a device that is a keyboard, too: the key is left alone for so long,
+	 * longer than GK_CTAPHID_FOREIGN_MS, so that it is counted anew. */
+	REST_MS = 15000,
 	/* Between two halts that are cleared: each waits for the device, up to
 	 * 5 s, and the supervisor's question is answered in between. */
 	CLEAR_MS = 300,
@@ -47,6 +50,7 @@ static struct {
 	uint8_t out_buf[GK_CTAPHID_PACKET];
 	uint64_t error_since;	/* 0: none since the last packet */
 	uint64_t error_last;
+	uint64_t rest_ms;	/* nothing is done before; 0: at work */
 	uint64_t clear_ms;	/* no halt is cleared before */
 	unsigned bad_reports;
 } fido;
@@ -58,6 +62,54 @@ static void on_error(void)
 		fido.error_since = fido.error_last;
 	/* fido_tick() tries again. */
 	fido.w->retry = 1;
+}
+
+/* 1: whatever is still in flight is only to end. */
+static int is_off(void)
+{
+	return fido.w->done || fido.rest_ms;
+}
+
+static void cancel_in(void)
+{
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		if (fido.in[k].in_flight)
+			libusb_cancel_transfer(fido.in[k].transfer);
+}
+
+static void cancel_all(void)
+{
+	cancel_in();
+	if (fido.out_flight)
+		libusb_cancel_transfer(fido.out);
+}
+
+static int types(const struct gk_worker *w)
+{
+	for (unsigned i = 0; i < w->interfaces; i++)
+		if (w->interface[i].role == GK_ROLE_KEYBOARD)
+			return 1;
+	return 0;
+}
+
+/* The key does not do what it should. If it is part of a keyboard, that must not go
+ * with it: whoever is to type a passphrase may have no other. */
+static void give_up(void)
+{
+	static const char text[] = "FIDO part failed, rests for 15 s";
+	struct gk_frame f = { .type = GK_LINK_LOG };
+
+	if (!types(fido.w)) {
+		gk_worker_end(fido.w, GK_WORKER_DEVICE);
+		return;
+	}
+	f.u.log.level = 4;
+	f.u.log.len = sizeof(text) - 1;
+	memcpy(f.u.log.text, text, sizeof(text) - 1);
+	gk_worker_send(fido.w, &f);
+	fido.rest_ms = gk_clock_ms() + REST_MS;
+	fido.w->retry = 1;
+	cancel_all();
 }
 
 static void submit_out(void)
@@ -88,6 +140,8 @@ static void pump(void)
 static void on_out(struct libusb_transfer *t)
 {
 	fido.out_flight = 0;
+	if (is_off() && t->status != LIBUSB_TRANSFER_NO_DEVICE)
+		return;
 	switch (t->status) {
 	case LIBUSB_TRANSFER_COMPLETED:
 		fido.error_since = 0;
@@ -122,13 +176,13 @@ static void on_report(const struct libusb_transfer *t)
 {
 	if (t->actual_length != GK_CTAPHID_PACKET) {
 		if (++fido.bad_reports > BAD_REPORTS)
-			gk_worker_end(fido.w, GK_WORKER_DEVICE);
+			give_up();
 		return;
 	}
 	fido.bad_reports = 0;
 	fido.error_since = 0;
 	if (gk_ctaphid_from_device(&fido.mux, t->buffer, gk_clock_ms()) < 0)
-		gk_worker_end(fido.w, GK_WORKER_DEVICE);
+		give_up();
 	else
 		pump();
 }
@@ -142,23 +196,18 @@ static int in_halted(void)
 	return halted;
 }
 
-static void cancel_in(void)
-{
-	for (unsigned k = 0; k < TRANSFERS; k++)
-		if (fido.in[k].in_flight)
-			libusb_cancel_transfer(fido.in[k].transfer);
-}
-
 static void on_in(struct libusb_transfer *t)
 {
 	struct in *in = t->user_data;
 
 	in->in_flight = 0;
+	if (is_off() && t->status != LIBUSB_TRANSFER_NO_DEVICE)
+		return;
 	switch (t->status) {
 	case LIBUSB_TRANSFER_COMPLETED:
 		on_report(t);
 		/* Behind a halt it would wait, and keep it from being cleared. */
-		if (!fido.w->done && !in_halted())
+		if (!is_off() && !in_halted())
 			submit_in(in);
 		return;
 	case LIBUSB_TRANSFER_CANCELLED:
@@ -222,10 +271,44 @@ static void again(void)
 		submit_out();
 }
 
+static int in_flight(void)
+{
+	int n = fido.out_flight;
+
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		n |= fido.in[k].in_flight;
+	return n;
+}
+
+/* dom0 has begun a new session, and knows nothing of what it asked before: a key that
+ * waits for a touch must not keep it from being used. */
+static void anew(void)
+{
+	gk_ctaphid_detach(&fido.mux, LINK, gk_clock_ms());
+	gk_ctaphid_attach(&fido.mux, LINK, GK_CTAPHID_CHANNELS);
+}
+
+/* From the beginning; is_short() sees to the rest. */
+static void end_of_rest(uint64_t now)
+{
+	fido.w->retry = 1;
+	if (now < fido.rest_ms || in_flight())
+		return;
+	fido.rest_ms = 0;
+	fido.error_since = 0;
+	fido.bad_reports = 0;
+	fido.out_waits = 0;
+	anew();
+}
+
 static void fido_tick(struct gk_worker *w)
 {
 	uint64_t now = gk_clock_ms();
 
+	if (fido.rest_ms) {
+		end_of_rest(now);
+		return;
+	}
 	gk_ctaphid_tick(&fido.mux, now);
 	pump();
 	if (is_short() && !w->done) {
@@ -241,7 +324,7 @@ static void fido_tick(struct gk_worker *w)
 		fido.error_since = 0;
 	else if (now - fido.error_since >= PATIENCE_MS &&
 		 now - fido.error_last < PATIENCE_MS / 2)
-		gk_worker_end(w, GK_WORKER_DEVICE);
+		give_up();
 }
 
 static int in_size(const struct gk_worker *w, const struct gk_worker_interface *i)
@@ -286,24 +369,16 @@ static int fido_start(struct gk_worker *w)
 					       fido.i->in_address, in->buf,
 					       in_size(w, fido.i), on_in, in, 0);
 		submit_in(in);
-		if (!in->in_flight)
+		if (!in->in_flight && !types(w))
 			return GK_ERR_SYSTEM;
 	}
 	return GK_OK;
 }
 
-/* dom0 has begun a new session, and knows nothing of what it asked before: a key that
- * waits for a touch must not keep it from being used. */
-static void anew(void)
-{
-	gk_ctaphid_detach(&fido.mux, LINK, gk_clock_ms());
-	gk_ctaphid_attach(&fido.mux, LINK, GK_CTAPHID_CHANNELS);
-}
-
 static void fido_frame(struct gk_worker *w, const struct gk_frame *f)
 {
 	(void)w;
-	if (!fido.i)
+	if (!fido.i || fido.rest_ms)
 		return;
 	if (f->type == GK_LINK_PING)
 		anew();
@@ -315,24 +390,13 @@ static void fido_frame(struct gk_worker *w, const struct gk_frame *f)
 	pump();
 }
 
-static int in_flight(void)
-{
-	int n = fido.out_flight;
-
-	for (unsigned k = 0; k < TRANSFERS; k++)
-		n |= fido.in[k].in_flight;
-	return n;
-}
-
 static void fido_stop(struct gk_worker *w)
 {
 	struct timeval slice = { .tv_usec = 20000 };
 
 	/* The callbacks submit nothing any more. */
 	w->done = 1;
-	cancel_in();
-	if (fido.out_flight)
-		libusb_cancel_transfer(fido.out);
+	cancel_all();
 	/* At most half a second; the kernel ends what is left with the fd. */
 	for (int i = 0; i < 25 && in_flight(); i++)
 		libusb_handle_events_timeout_completed(w->usb, &slice, NULL);

@@ -29,8 +29,8 @@ static int set_up(void **state)
 	m.now = 5000;
 	m.speed = LIBUSB_SPEED_FULL;
 	m.w.interfaces = 3;
-	i[0] = (struct gk_worker_interface){ .number = 0, .role = GK_ROLE_KEYBOARD,
-					     .in_address = 0x83 };
+	/* Not granted; composites() makes it a keyboard. */
+	i[0] = (struct gk_worker_interface){ .number = 0, .in_address = 0x83 };
 	i[1] = (struct gk_worker_interface){ .number = 1, .role = GK_ROLE_FIDO,
 					     .in_address = IN, .out_address = OUT,
 					     .in_size = 64 };
@@ -411,6 +411,65 @@ static void floods(void **state)
 	assert_int_equal(m.w.status, GK_WORKER_DEVICE);
 }
 
+static void bad_reports(void)
+{
+	for (int i = 0; i < 60 && flying(IN) >= 0; i++)
+		complete(flying(IN), LIBUSB_TRANSFER_COMPLETED, 8);
+}
+
+static void flood(void)
+{
+	for (int i = 0; i <= GK_CTAPHID_FOREIGN && flying(IN) >= 0; i++)
+		report(3, 0x90, 1, 0);
+}
+
+static void errors(void)
+{
+	uint64_t since = m.now;
+
+	while (flying(IN) >= 0 && m.now - since < 10000) {
+		complete(flying(IN), LIBUSB_TRANSFER_ERROR, 0);
+		tick(role, 30);
+	}
+}
+
+/* The key of a device that is a keyboard, too: it rests, the keyboard stays. */
+static void composites(void **state)
+{
+	static void (*const fault[])(void) = { bad_reports, flood, errors };
+
+	(void)state;
+	m.w.interface[0].role = GK_ROLE_KEYBOARD;
+	for (size_t i = 0; i < sizeof(fault) / sizeof(fault[0]); i++) {
+		uint32_t cid = channel(7);
+		uint64_t since;
+
+		from_dom0(cid, 0x90, 1);
+		m.sents = 0;
+		fault[i]();
+		libusb_handle_events_timeout_completed(NULL, NULL, NULL);
+		assert_false(m.w.done);
+		assert_true(flying(IN) < 0 && flying(OUT) < 0);
+		assert_int_equal(m.sents, 1);
+		assert_int_equal(m.sent[0].type, GK_LINK_LOG);
+		from_dom0(cid, 0x90, 1);
+		assert_true(flying(OUT) < 0);
+		since = m.now;
+		while (hears() == 0 && m.now - since < 60000)
+			tick(role, 30);
+		assert_int_equal(hears(), 2);
+		assert_true(m.now - since >= GK_CTAPHID_FOREIGN_MS);
+		/* What was on its way then is void. */
+		for (unsigned ms = 0; ms <= GK_CTAPHID_DRAIN_MS; ms += 30) {
+			if (flying(OUT) >= 0)
+				out_done();
+			tick(role, 30);
+		}
+		channel(8);
+	}
+	assert_false(m.w.done);
+}
+
 static void unplugged(void **state)
 {
 	(void)state;
@@ -461,6 +520,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(bad_lengths, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(floods, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(composites, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unplugged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(stopped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(submit_fails, set_up, tear_down),
