@@ -605,9 +605,8 @@ static void on_keepalive(struct gk_ctaphid *m, const struct packet *p, uint64_t 
 {
 	const struct gk_ctaphid_channel *c = &m->channel[m->owner];
 
-	/* 1 processing, 2 user presence needed (11.2.9.2.1). */
-	if (m->cmd != GK_CTAPHID_CBOR || p->len != 1 ||
-	    (p->data[0] != 1 && p->data[0] != 2)) {
+	/* 11.2.9.2.1 speaks of MSG, and keys send it in CBOR. */
+	if (m->cmd != GK_CTAPHID_CBOR && m->cmd != GK_CTAPHID_MSG) {
 		fail(m, GK_CTAPHID_OTHER, now);
 		return;
 	}
@@ -615,6 +614,10 @@ static void on_keepalive(struct gk_ctaphid *m, const struct packet *p, uint64_t 
 		fail(m, GK_CTAPHID_MSG_TIMEOUT, now);
 		return;
 	}
+	/* 1 processing, 2 user presence needed; another is no sign of life, and no
+	 * harm. */
+	if (p->len != 1 || (p->data[0] != 1 && p->data[0] != 2))
+		return;
 	m->silence_ms = now + GK_CTAPHID_SILENCE_MS;
 	tell(m, c->client, c->cid, GK_CTAPHID_KEEPALIVE, 1, p->data);
 }

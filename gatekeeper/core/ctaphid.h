@@ -44,7 +44,7 @@ enum {
 	GK_CTAPHID_REQUEST_MS = 1000,	/* a request, all of its packets */
 	GK_CTAPHID_INIT_MS = 2000,	/* the answer to INIT */
 	/* Between two packets of the device. A key that works says so every
-	 * 100 ms (11.2.9.2.1), but U2F's do not, and some are slow. */
+	 * 100 ms (11.2.9.2.1), but some of U2F's do not, and some are slow. */
 	GK_CTAPHID_SILENCE_MS = 5000,
 	/* The whole transaction. People get 10 to 60 s for a touch. */
 	GK_CTAPHID_WHOLE_MS = 120000,

@@ -600,30 +600,68 @@ static void keepalives(void **state)
 static void bad_keepalives(void **state)
 {
 	static const struct {
-		int cmd;
 		unsigned len;
 		uint8_t status;
-	} bad[] = { { GK_CTAPHID_CBOR, 1, 0 }, { GK_CTAPHID_CBOR, 1, 3 },
-		    { GK_CTAPHID_CBOR, 0, 1 }, { GK_CTAPHID_CBOR, 2, 1 },
-		    { GK_CTAPHID_MSG, 1, 1 }, { GK_CTAPHID_PING, 1, 2 } };
+	} bad[] = { { 1, 0 }, { 1, 3 }, { 1, 255 }, { 0, 1 }, { 2, 1 }, { 57, 2 },
+		    { 7609, 1 }, { 0xffff, 2 } };
+	static const uint8_t cmd[] = { GK_CTAPHID_CBOR, GK_CTAPHID_MSG };
 	uint32_t dev, cid = channel(0, &dev);
+	uint64_t due;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(bad); i++) {
-		says(0, cid, bad[i].cmd, 1, "\4", 1);
-		assert_int_equal(at_device().cmd, bad[i].cmd);
-		assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, bad[i].len,
-					 &bad[i].status, 1), 0);
-		hears_error(0, cid, GK_CTAPHID_OTHER);
-		at_device();
-		now += GK_CTAPHID_DRAIN_MS;
+	/* Dropped, and no sign of life, but they count. */
+	for (size_t k = 0; k < COUNT(cmd); k++) {
+		says(0, cid, cmd[k], 1, "\4", 1);
+		assert_int_equal(at_device().cmd, cmd[k]);
+		due = gk_ctaphid_due(&m);
+		for (size_t i = 0; i < GK_CTAPHID_KEEPALIVES; i++) {
+			now += i < 1000;
+			assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE,
+						 bad[i % COUNT(bad)].len,
+						 &bad[i % COUNT(bad)].status, 1), 0);
+			silent();
+		}
+		assert_int_equal(gk_ctaphid_due(&m), due);
+		if (k == 0) {
+			assert_int_equal(answers(dev, cmd[k], 1, "\0", 1), 0);
+			assert_int_equal(at_client(0).cmd, cmd[k]);
+			continue;
+		}
+		assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, 1, "", 1), 0);
+		hears_error(0, cid, GK_CTAPHID_MSG_TIMEOUT);
 	}
+	assert_int_equal(m.foreign, 0);
+	now += GK_CTAPHID_DRAIN_MS;
+	/* PING has none. */
+	says(0, cid, GK_CTAPHID_PING, 1, "\4", 1);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_PING);
+	assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_OTHER);
+	now += GK_CTAPHID_DRAIN_MS;
 	/* None in the middle of an answer. */
 	asks(0, cid, dev, 1);
 	assert_int_equal(answers(dev, GK_CTAPHID_CBOR, 100, NULL, 0), 0);
 	at_client(0);
 	assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
 	hears_error(0, cid, GK_CTAPHID_INVALID_SEQ);
+}
+
+/* U2F's requests have them, too. */
+static void keepalives_of_msg(void **state)
+{
+	uint32_t dev, cid = channel(0, &dev);
+
+	(void)state;
+	says(0, cid, GK_CTAPHID_MSG, 1, "\1", 1);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_MSG);
+	for (int i = 0; i < 10; i++) {
+		now += GK_CTAPHID_SILENCE_MS - 1;
+		assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
+		CHECK(at_client(0).cmd == GK_CTAPHID_KEEPALIVE, "keep-alive %d", i);
+	}
+	assert_int_equal(answers(dev, GK_CTAPHID_MSG, 2, "\x90", 1), 0);
+	assert_int_equal(at_client(0).cmd, GK_CTAPHID_MSG);
+	silent();
 }
 
 static void cancel(void **state)
@@ -944,6 +982,7 @@ int main(void)
 		cmocka_unit_test_setup(silence, start),
 		cmocka_unit_test_setup(keepalives, start),
 		cmocka_unit_test_setup(bad_keepalives, start),
+		cmocka_unit_test_setup(keepalives_of_msg, start),
 		cmocka_unit_test_setup(cancel, start),
 		cmocka_unit_test_setup(errors, start),
 		cmocka_unit_test_setup(unasked, start),
