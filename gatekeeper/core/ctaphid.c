@@ -236,6 +236,7 @@ static struct gk_ctaphid_channel *room(struct gk_ctaphid *m, unsigned client)
 static void drain(struct gk_ctaphid *m, uint32_t device_cid, int cancel, uint64_t now)
 {
 	m->drain_cid = device_cid;
+	m->drained_cid = device_cid;
 	m->drain_cancel = (uint8_t)cancel;
 	m->drain_answer = 0;
 	m->drain_left = 0;
@@ -507,8 +508,18 @@ int gk_ctaphid_to_device(struct gk_ctaphid *m, uint64_t now_ms,
 
 /* --- from the device --- */
 
-static int foreign(struct gk_ctaphid *m, uint64_t now)
+static int is_known(const struct gk_ctaphid *m, uint32_t device_cid)
 {
+	for (unsigned i = 0; i < GK_CTAPHID_CHANNELS; i++)
+		if (m->channel[i].cid != 0 && m->channel[i].device_cid == device_cid)
+			return 1;
+	return device_cid != 0 && device_cid == m->drained_cid;
+}
+
+static int foreign(struct gk_ctaphid *m, const struct packet *p, uint64_t now)
+{
+	if (p->first && p->cmd == GK_CTAPHID_KEEPALIVE && is_known(m, p->cid))
+		return GK_OK;
 	if (now < m->foreign_ms || now - m->foreign_ms >= GK_CTAPHID_FOREIGN_MS) {
 		m->foreign_ms = now;
 		m->foreign = 0;
@@ -678,12 +689,12 @@ static int on_drained(struct gk_ctaphid *m, const struct packet *p, uint64_t now
 	uint16_t n = p->first ? GK_CTAPHID_FIRST : GK_CTAPHID_NEXT;
 
 	if (++m->drain_packets > GK_CTAPHID_FOREIGN)
-		return foreign(m, now);
+		return foreign(m, p, now);
 	if (p->first && p->cmd == GK_CTAPHID_KEEPALIVE && !m->drain_answer)
 		return GK_OK;
 	/* First the first packet, and then no other. */
 	if (p->first ? m->drain_answer : !m->drain_answer)
-		return foreign(m, now);
+		return foreign(m, p, now);
 	if (p->first) {
 		m->drain_answer = 1;
 		m->drain_left = p->len;
@@ -714,7 +725,7 @@ int gk_ctaphid_from_device(struct gk_ctaphid *m,
 		 p.cid == c->device_cid && p.first && p.cmd == GK_CTAPHID_ERROR)
 		on_answer(m, &p, now_ms);
 	else
-		return foreign(m, now_ms);
+		return foreign(m, &p, now_ms);
 	return GK_OK;
 }
 

@@ -51,7 +51,9 @@ enum {
 	GK_CTAPHID_DRAIN_MS = 2000,	/* the rest of one that was left */
 	GK_CTAPHID_KEEPALIVES = 3000,	/* in a transaction */
 	/* Packets of the device that nobody waits for, in FOREIGN_MS: more than
-	 * an answer that comes too late. */
+	 * an answer that comes too late. Keep-alives of a transaction that was
+	 * left are not among them: some keys send them until they are touched, as
+	 * often as they like. How many they are is for the transport to limit. */
 	GK_CTAPHID_FOREIGN = 256,
 	GK_CTAPHID_FOREIGN_MS = 10000,
 };
@@ -134,6 +136,7 @@ struct gk_ctaphid {
 
 	/* What is left of a transaction that was broken off; 0: nothing. */
 	uint32_t drain_cid;
+	uint32_t drained_cid;	/* the last one, also when it is over */
 	uint8_t drain_cancel, drain_answer;
 	uint16_t drain_left, drain_packets;
 	uint64_t drain_ms;	/* deadline */

@@ -726,14 +726,47 @@ static void unasked(void **state)
 	(void)state;
 	channel(0, &dev);
 	for (unsigned i = 0; i < GK_CTAPHID_FOREIGN; i++) {
-		assert_int_equal(answers(i & 1 ? dev : 1234, GK_CTAPHID_KEEPALIVE, 1,
-					 "\1", 1), 0);
+		assert_int_equal(answers(i & 1 ? dev : 1234,
+					 i & 1 ? GK_CTAPHID_CBOR : GK_CTAPHID_KEEPALIVE,
+					 1, "\1", 1), 0);
 		silent();
 	}
 	assert_int_equal(answers(dev, GK_CTAPHID_CBOR, 1, "\0", 1), GK_ERR_LIMIT);
 	now += GK_CTAPHID_FOREIGN_MS;
 	assert_int_equal(answers(dev, GK_CTAPHID_CBOR, 1, "\0", 1), 0);
 	silent();
+}
+
+/* A key that goes on asking for a touch that nobody waits for any more. */
+static void keepalives_after_all(void **state)
+{
+	uint32_t dev, cid = channel(0, &dev), dev1, cid1 = channel(1, &dev1);
+
+	(void)state;
+	asks(0, cid, dev, 1);
+	gk_ctaphid_detach(&m, 0, now);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_CANCEL);
+	for (unsigned ms = 0; ms < 30000; ms += 2, now += 2) {
+		if (ms == 15000)
+			asks(1, cid1, dev1, 1);
+		assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
+		silent();
+		if (ms % 100 == 0 && ms >= 15000) {
+			assert_int_equal(answers(dev1, GK_CTAPHID_KEEPALIVE, 1, "\2", 1),
+					 0);
+			assert_int_equal(at_client(1).cmd, GK_CTAPHID_KEEPALIVE);
+		}
+	}
+	gets(1, cid1, dev1, 1);
+	/* Nor on a channel that is somebody's, and idle. */
+	for (unsigned i = 0; i < 2 * GK_CTAPHID_FOREIGN; i++)
+		assert_int_equal(answers(dev1, GK_CTAPHID_KEEPALIVE, 1, "\1", 1), 0);
+	assert_int_equal(m.foreign, 0);
+	/* But on one that nobody has had, and of all else. */
+	assert_int_equal(answers(0, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
+	assert_int_equal(answers(99, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
+	assert_int_equal(answers(dev, GK_CTAPHID_CBOR, 1, "\2", 1), 0);
+	assert_int_equal(m.foreign, 3);
 }
 
 static void leaves(void **state)
@@ -986,6 +1019,7 @@ int main(void)
 		cmocka_unit_test_setup(cancel, start),
 		cmocka_unit_test_setup(errors, start),
 		cmocka_unit_test_setup(unasked, start),
+		cmocka_unit_test_setup(keepalives_after_all, start),
 		cmocka_unit_test_setup(leaves, start),
 		cmocka_unit_test_setup(resync, start),
 		cmocka_unit_test_setup(own_limit, start),
