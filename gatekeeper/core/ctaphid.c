@@ -567,6 +567,33 @@ static int open_channel(struct gk_ctaphid *m, uint32_t device_cid, uint32_t *cid
 	return GK_OK;
 }
 
+/* The device has heard something of the transaction on this channel of its own. */
+static int is_busy(const struct gk_ctaphid *m, uint32_t device_cid)
+{
+	if (m->channel[m->owner].device_cid != device_cid)
+		return 0;
+	return m->state == GK_CTAPHID_WAIT || m->state == GK_CTAPHID_ANSWER ||
+	       (m->state == GK_CTAPHID_SEND && m->done > 0);
+}
+
+/* ERROR in the place of INIT's answer. 1: it was that. */
+static int on_init_error(struct gk_ctaphid *m, const struct packet *p, uint64_t now)
+{
+	struct gk_ctaphid_channel *c = by_cid(m, m->init_client, m->init_cid);
+
+	/* It may be for what else goes on there. */
+	if (p->cid != GK_CTAPHID_BROADCAST &&
+	    (p->cid == m->drain_cid || is_busy(m, p->cid)))
+		return 0;
+	m->init_sent = 0;
+	if (m->init_orphan)
+		return 1;
+	tell(m, m->init_client, m->init_cid, p->cmd, 1, p->data);
+	if (c && p->data[0] == GK_CTAPHID_INVALID_CHANNEL)
+		forget(m, c, now);
+	return 1;
+}
+
 /* 1: it was the answer to INIT. */
 static int on_init_answer(struct gk_ctaphid *m, const struct packet *p, uint64_t now)
 {
@@ -577,15 +604,8 @@ static int on_init_answer(struct gk_ctaphid *m, const struct packet *p, uint64_t
 
 	if (!m->init_sent || p->cid != m->init_device_cid || !p->first)
 		return 0;
-	if (p->cmd == GK_CTAPHID_ERROR && p->len == 1) {
-		/* On a channel with a transaction it may be that one's. */
-		if (p->cid != GK_CTAPHID_BROADCAST)
-			return 0;
-		m->init_sent = 0;
-		if (!m->init_orphan)
-			tell(m, m->init_client, m->init_cid, p->cmd, 1, p->data);
-		return 1;
-	}
+	if (p->cmd == GK_CTAPHID_ERROR && p->len == 1)
+		return on_init_error(m, p, now);
 	if (p->cmd != GK_CTAPHID_INIT || p->len != GK_CTAPHID_INIT_LEN ||
 	    memcmp(p->data, m->nonce, GK_CTAPHID_NONCE) != 0)
 		return 0;

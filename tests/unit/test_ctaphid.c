@@ -845,6 +845,57 @@ static void resync(void **state)
 	}
 }
 
+/* INIT on a channel is answered with an error there. */
+static void resync_error(void **state)
+{
+	uint32_t dev, cid = channel(0, &dev), dev1, cid1 = channel(1, &dev1);
+
+	(void)state;
+	says(0, cid, GK_CTAPHID_INIT, 8, "resync..", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\6", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_CHANNEL_BUSY);
+	assert_int_equal(gk_ctaphid_due(&m), 0);
+	/* Of a transaction that it ended: the first is that one's. */
+	asks(0, cid, dev, 1);
+	says(0, cid, GK_CTAPHID_INIT, 8, "resync..", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\5", 1), 0);
+	silent();
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\6", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_CHANNEL_BUSY);
+	/* Of one that was begun since. */
+	says(0, cid, GK_CTAPHID_INIT, 8, "resync..", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	asks(0, cid, dev, 1);
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\1", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_INVALID_CMD);
+	assert_int_equal(m.state, GK_CTAPHID_IDLE);
+	/* The key knows the channel no more: nor do we, and what was begun there
+	 * ends. Another's transaction goes on. */
+	says(0, cid, GK_CTAPHID_CBOR, 100, NULL, 0);
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\x0b", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_INVALID_CHANNEL);
+	silent();
+	says(0, cid, GK_CTAPHID_CBOR, 1, "\4", 1);
+	hears_error(0, cid, GK_CTAPHID_INVALID_CHANNEL);
+	cid = channel(0, &dev);
+	asks(1, cid1, dev1, 1);
+	says(0, cid, GK_CTAPHID_INIT, 8, "resync..", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\x0b", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_INVALID_CHANNEL);
+	gets(1, cid1, dev1, 1);
+	/* Who asked has gone. */
+	says(1, cid1, GK_CTAPHID_INIT, 8, "resync..", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	gk_ctaphid_detach(&m, 1, now);
+	assert_int_equal(answers(dev1, GK_CTAPHID_ERROR, 1, "\x0b", 1), 0);
+	silent();
+	assert_int_equal(m.foreign, 0);
+	assert_int_equal(gk_ctaphid_due(&m), 0);
+}
+
 static void own_limit(void **state)
 {
 	uint32_t dev[3], cid[3], other = channel(1, NULL);
@@ -1022,6 +1073,7 @@ int main(void)
 		cmocka_unit_test_setup(keepalives_after_all, start),
 		cmocka_unit_test_setup(leaves, start),
 		cmocka_unit_test_setup(resync, start),
+		cmocka_unit_test_setup(resync_error, start),
 		cmocka_unit_test_setup(own_limit, start),
 		cmocka_unit_test_setup(same_channel, start),
 		cmocka_unit_test_setup(overrun, start),
