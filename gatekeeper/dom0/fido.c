@@ -439,7 +439,10 @@ static void open_key(struct gk_daemon *d, int slot)
 
 	gk_devices_port(d, &s->info, port);
 	if (is_named(d, port)) {
-		gk_log(LOG_WARNING, "a second FIDO key on port %s: left out", port);
+		if (!k->left_out)
+			gk_log(LOG_WARNING, "a second FIDO key on port %s: left out "
+			       "while the first is there", port);
+		k->left_out = 1;
 		return;
 	}
 	*k = (struct gk_fido_key){
@@ -454,6 +457,16 @@ static void open_key(struct gk_daemon *d, int slot)
 		gk_log(LOG_ERR, "no socket for the FIDO key on port %s: %s", port,
 		       strerror(errno));
 	want_uhids(d);
+}
+
+/* This slot's key goes; who waits for its name gets it. */
+static void end_key(struct gk_daemon *d, int slot)
+{
+	d->fido.key[slot].left_out = 0;
+	close_key(&d->fido.key[slot]);
+	for (int i = 0; i < GK_LINK_DEVICES; i++)
+		if (d->fido.key[i].left_out)
+			open_key(d, i);
 }
 
 void gk_fido_start(struct gk_daemon *d)
@@ -483,7 +496,7 @@ void gk_fido_device(struct gk_daemon *d, int slot)
 {
 	const struct gk_link_device *i = &d->session.dev[slot].info;
 
-	close_key(&d->fido.key[slot]);
+	end_key(d, slot);
 	if ((i->verdict == GK_VERDICT_ADMITTED || i->verdict == GK_VERDICT_PARTLY) &&
 	    i->granted & GK_ROLE_FIDO)
 		open_key(d, slot);
@@ -491,13 +504,15 @@ void gk_fido_device(struct gk_daemon *d, int slot)
 
 void gk_fido_gone(struct gk_daemon *d, int slot)
 {
-	close_key(&d->fido.key[slot]);
+	end_key(d, slot);
 }
 
 void gk_fido_reset(struct gk_daemon *d)
 {
-	for (int i = 0; i < GK_LINK_DEVICES; i++)
+	for (int i = 0; i < GK_LINK_DEVICES; i++) {
+		d->fido.key[i].left_out = 0;
 		close_key(&d->fido.key[i]);
+	}
 }
 
 void gk_fido_packet(struct gk_daemon *d, int slot,
@@ -511,7 +526,7 @@ void gk_fido_packet(struct gk_daemon *d, int slot,
 	if (gk_ctaphid_from_device(&k->mux, packet, gk_now_ms()) < 0) {
 		gk_screen_say(&d->screen, LOG_WARNING, "FIDO key on port %s says too "
 			      "much that nobody asked for: plug it in again", k->port);
-		close_key(k);
+		end_key(d, slot);
 		return;
 	}
 	pump(k);

@@ -38,7 +38,8 @@ struct gk_fido_client {
 /* Of the device in the session's slot of the same number. */
 struct gk_fido_key {
 	struct gk_daemon *d;
-	uint32_t device, generation;	/* 0: none, and nothing below is valid */
+	uint32_t device, generation;	/* 0: none, and only left_out is valid */
+	int left_out;			/* it waits for its name to be free */
 	char port[GK_PORT_TEXT];
 	int listen_fd;		/* -1: none */
 	struct gk_fido_client client[GK_FIDO_CONNECTIONS];

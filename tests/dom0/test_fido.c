@@ -527,6 +527,60 @@ static void two_keys(void **state)
 	close(fd[0]);
 }
 
+/* The daemon has dealt with all that it was told: this key, on port 9, answers. */
+static void all_is_done(int fd, uint32_t gen)
+{
+	uint32_t theirs;
+
+	open_channel(fd, 9, gen, &theirs);
+}
+
+/* The second one by a name gets it when the first has gone, in whatever way. */
+static void a_name_that_is_free(void **state)
+{
+	uint32_t bell = plug(9, 9, GK_ROLE_FIDO), gen[6], theirs;
+	int done = dial("1-9"), fd;
+
+	(void)state;
+	for (uint32_t i = 1; i <= 3; i++)
+		gen[i] = plug(i, 3, GK_ROLE_FIDO);
+	fd = dial("1-3");
+	open_channel(fd, 1, gen[1], &theirs);
+	unplug(1, gen[1]);
+	assert_true(is_closed(fd));
+	close(fd);
+	all_is_done(done, bell);
+	fd = dial("1-3");
+	open_channel(fd, 2, gen[2], &theirs);
+	/* It is put out, and does not come back. */
+	for (int i = 0; i < GK_CTAPHID_FOREIGN + 20; i++)
+		key_says(2, gen[2], theirs, 0x80 | GK_CTAPHID_CBOR, 1, 0);
+	assert_true(is_closed(fd));
+	close(fd);
+	all_is_done(done, bell);
+	fd = dial("1-3");
+	open_channel(fd, 3, gen[3], &theirs);
+	/* Told anew, in another place. */
+	gen[4] = plug(4, 3, GK_ROLE_FIDO);
+	gen[3] = plug(3, 4, GK_ROLE_FIDO);
+	assert_true(is_closed(fd));
+	close(fd);
+	all_is_done(done, bell);
+	fd = dial("1-3");
+	open_channel(fd, 4, gen[4], &theirs);
+	close(fd);
+	fd = dial("1-4");
+	open_channel(fd, 3, gen[3], &theirs);
+	close(fd);
+	/* One that waited, and has gone, gets nothing. */
+	gen[5] = plug(5, 3, GK_ROLE_FIDO);
+	unplug(5, gen[5]);
+	unplug(4, gen[4]);
+	all_is_done(done, bell);
+	assert_true(socket_is("1-3", 0));
+	close(done);
+}
+
 static void bad_packets(void **state)
 {
 	static const size_t lens[] = { 0, 1, 63, 65, 1000 };
@@ -852,6 +906,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_transaction, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(two_programs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(two_keys, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_name_that_is_free, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bad_packets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(too_many_programs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_does_not_read, set_up, tear_down),
