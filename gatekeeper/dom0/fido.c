@@ -300,16 +300,19 @@ static void make_uhids(struct gk_daemon *d)
 	}
 }
 
+static void want_uhids(struct gk_daemon *d);
+
 static void modprobe_done(void *ctx, const struct gk_child_end *end)
 {
 	struct gk_daemon *d = ctx;
 
 	if (end->status != 0)
 		gk_log(LOG_INFO, "modprobe uhid: %.200s", end->out);
-	/* It may be there all the same. */
-	d->fido.uhid = GK_FIDO_UHID_THERE;
+	/* It may be there all the same; the initramfs may have been without it. */
+	d->fido.uhid = d->fido.uhid_again ? GK_FIDO_UHID_UNTRIED : GK_FIDO_UHID_THERE;
+	d->fido.uhid_again = 0;
 	gk_root_follow();
-	make_uhids(d);
+	want_uhids(d);
 }
 
 static int any_key(const struct gk_daemon *d)
@@ -349,9 +352,9 @@ static void want_uhids(struct gk_daemon *d)
 
 void gk_fido_switched_root(struct gk_daemon *d)
 {
-	/* The initramfs may have been without the module. */
 	if (d->fido.uhid == GK_FIDO_UHID_ABSENT)
 		d->fido.uhid = GK_FIDO_UHID_UNTRIED;
+	d->fido.uhid_again = d->fido.uhid == GK_FIDO_UHID_LOADING;
 	want_uhids(d);
 }
 

@@ -62,6 +62,7 @@ enum gk_fido_uhid {
 struct gk_fido {
 	struct gk_fido_key key[GK_LINK_DEVICES];
 	enum gk_fido_uhid uhid;
+	int uhid_again;		/* modprobe began in the initramfs, and it is over */
 };
 
 /* gk_fido_start: makes the directory; what a gatekeeperd before us left there

@@ -44,7 +44,7 @@ static uint32_t generation, device_cid;
 /* --- the child --- */
 
 /* Tokens of PING, which gatekeeperd does not look at: what the child shall do. */
-enum { MAKE_UHID = 1, SWITCH_ROOT = 2 };
+enum { MAKE_UHID = 1, SWITCH_ROOT = 2, WANT_UHID = 3 };
 
 static void on_gate(void *ctx, uint32_t events)
 {
@@ -68,6 +68,8 @@ static void on_gate(void *ctx, uint32_t events)
 		gk_fido_uhid(&d, 0, *uhid);
 	if (f.type == GK_LINK_PING && f.u.ping.token == SWITCH_ROOT)
 		gk_daemon_switched_root(&d);
+	if (f.type == GK_LINK_PING && f.u.ping.token == WANT_UHID)
+		d.opt.uhid = GK_UHID_ALWAYS;
 }
 
 __attribute__((noreturn))
@@ -899,6 +901,51 @@ static void no_uhid(void **state)
 	assert_true(socket_is("1-4", 1));
 }
 
+static int is_there(const char *name, off_t size)
+{
+	char path[96];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	for (int i = 0; i < PATIENCE_MS / 5; i++) {
+		if (stat(path, &st) == 0 && st.st_size >= size)
+			return 1;
+		usleep(5000);
+	}
+	return 0;
+}
+
+/* The initramfs is without the module, and its modprobe ends after the switch: the
+ * real root's is asked, too. A file stands for /dev/uhid. */
+static void uhid_of_the_real_root(void **state)
+{
+	char path[96];
+	FILE *script;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/bin/modprobe", root);
+	script = fopen(path, "we");
+	assert_non_null(script);
+	fprintf(script, "#!/bin/sh\ncd %s\n"
+		"[ ! -e asked ] || { : > dev/uhid; exit 0; }\n"
+		": > asked\n"
+		"while [ ! -e switched ]; do /bin/sleep 0.02; done\nexit 1\n", root);
+	fclose(script);
+	assert_int_equal(chmod(path, 0700), 0);
+	tell_child(WANT_UHID);
+	plug(1, 3, GK_ROLE_FIDO);
+	assert_true(is_there("asked", 0));
+	tell_child(SWITCH_ROOT);
+	plug(2, 4, GK_ROLE_FIDO);
+	assert_true(socket_is("1-4", 1));
+	snprintf(path, sizeof(path), "%s/switched", root);
+	script = fopen(path, "we");
+	assert_non_null(script);
+	fclose(script);
+	/* UHID_CREATE2 is in it. */
+	assert_true(is_there("dev/uhid", sizeof(struct uhid_event)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -917,6 +964,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_hid_device_that_loses, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(no_uhid, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(uhid_of_the_real_root, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, make_root, remove_root);
