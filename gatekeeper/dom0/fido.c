@@ -92,16 +92,31 @@ static void to_client(struct gk_fido_client *c)
 	gk_loop_events(k->d->loop, c->fd, EPOLLIN | (c->waits ? EPOLLOUT : 0u));
 }
 
-static void to_clients(struct gk_fido_key *k)
+static void detach_uhid(struct gk_fido_key *k)
+{
+	gk_ctaphid_detach(&k->mux, GK_FIDO_UHID, gk_now_ms());
+	gk_uhid_drop(&k->uhid_queue);
+	k->uhid_due = 0;
+}
+
+static void to_uhid(struct gk_fido_key *k)
 {
 	uint8_t packet[GK_CTAPHID_PACKET];
 
+	if (k->uhid_fd < 0)
+		return;
+	while (k->uhid_queue.count < GK_UHID_QUEUE &&
+	       gk_ctaphid_to_client(&k->mux, GK_FIDO_UHID, packet))
+		if (!gk_uhid_put(&k->uhid_queue, packet))
+			break;
+	k->uhid_due = gk_uhid_input(k->uhid_fd, &k->uhid_queue, gk_now_ms());
+}
+
+static void to_clients(struct gk_fido_key *k)
+{
 	for (int i = 0; i < GK_FIDO_CONNECTIONS; i++)
 		to_client(&k->client[i]);
-	/* The kernel drops what nobody reads. */
-	while (gk_ctaphid_to_client(&k->mux, GK_FIDO_UHID, packet))
-		if (gk_uhid_input(k->uhid_fd, packet) < 0)
-			return;
+	to_uhid(k);
 }
 
 static void to_key(struct gk_fido_key *k)
@@ -140,6 +155,8 @@ static void pump(struct gk_fido_key *k)
 	due = gk_ctaphid_due(&k->mux);
 	if (k->waits)
 		due = now + LINK_AGAIN_MS;
+	if (k->uhid_due && (!due || k->uhid_due < due))
+		due = k->uhid_due;
 	if (due)
 		gk_timer_set(k->d->loop, &k->timer, due > now ? due - now : 1,
 			     on_timer, k);
@@ -208,7 +225,7 @@ static void close_uhid(struct gk_fido_key *k)
 	close(k->uhid_fd);
 	k->uhid_fd = -1;
 	k->uhid_open = 0;
-	gk_ctaphid_detach(&k->mux, GK_FIDO_UHID, gk_now_ms());
+	detach_uhid(k);
 }
 
 /* The kernel keeps 31 events for us (drivers/hid/uhid.c), and what does not fit is
@@ -216,18 +233,18 @@ static void close_uhid(struct gk_fido_key *k)
 static void uhid_opened(struct gk_fido_key *k)
 {
 	if (k->uhid_open)
-		gk_ctaphid_detach(&k->mux, GK_FIDO_UHID, gk_now_ms());
+		detach_uhid(k);
 	gk_ctaphid_attach(&k->mux, GK_FIDO_UHID, GK_FIDO_UHID_CHANNELS);
 	k->uhid_open = 1;
 }
 
-static void on_uhid(void *ctx, uint32_t events)
+/* How many events there were. */
+static int read_uhid(struct gk_fido_key *k)
 {
-	struct gk_fido_key *k = ctx;
 	uint8_t packet[GK_CTAPHID_PACKET];
+	int n;
 
-	(void)events;
-	for (int i = 0; i < BATCH && k->uhid_fd >= 0; i++) {
+	for (n = 0; n < BATCH && k->uhid_fd >= 0; n++) {
 		enum gk_uhid_event ev = gk_uhid_read(k->uhid_fd, packet);
 
 		if (ev == GK_UHID_NOTHING)
@@ -237,7 +254,7 @@ static void on_uhid(void *ctx, uint32_t events)
 			uhid_opened(k);
 			break;
 		case GK_UHID_CLOSED:
-			gk_ctaphid_detach(&k->mux, GK_FIDO_UHID, gk_now_ms());
+			detach_uhid(k);
 			k->uhid_open = 0;
 			break;
 		case GK_UHID_PACKET:
@@ -257,7 +274,23 @@ static void on_uhid(void *ctx, uint32_t events)
 			break;
 		}
 	}
-	pump(k);
+	return n;
+}
+
+static void on_uhid(void *ctx, uint32_t events)
+{
+	(void)events;
+	read_uhid(ctx);
+	pump(ctx);
+}
+
+/* Before anything else that may take its time: nobody waits with what they write. */
+static void read_uhids(struct gk_daemon *d)
+{
+	for (int i = 0; i < GK_LINK_DEVICES; i++)
+		if (d->fido.key[i].device && d->fido.key[i].uhid_fd >= 0 &&
+		    read_uhid(&d->fido.key[i]) > 0)
+			pump(&d->fido.key[i]);
 }
 
 void gk_fido_uhid(struct gk_daemon *d, int slot, int fd)
@@ -526,6 +559,7 @@ void gk_fido_packet(struct gk_daemon *d, int slot,
 	/* Not one that was closed or left out. */
 	if (!k->device)
 		return;
+	read_uhids(d);
 	if (gk_ctaphid_from_device(&k->mux, packet, gk_now_ms()) < 0) {
 		gk_screen_say(&d->screen, LOG_WARNING, "FIDO key on port %s says too "
 			      "much that nobody asked for: plug it in again", k->port);

@@ -15,6 +15,7 @@
 #include "core/link.h"
 #include "core/policy.h"
 #include "dom0/loop.h"
+#include "dom0/uhid.h"
 
 enum {
 	GK_FIDO_CONNECTIONS = 4,	/* of a key */
@@ -45,6 +46,8 @@ struct gk_fido_key {
 	struct gk_fido_client client[GK_FIDO_CONNECTIONS];
 	int uhid_fd;		/* -1: none */
 	int uhid_open;		/* somebody has it open */
+	uint64_t uhid_due;	/* when uhid_queue may go on, 0: nothing waits */
+	struct gk_uhid_queue uhid_queue;
 	struct gk_ctaphid mux;
 	int waits;		/* packet did not fit into the link */
 	uint8_t packet[GK_CTAPHID_PACKET];

@@ -309,15 +309,20 @@ static uint32_t open_channel(int fd, uint32_t id, uint32_t gen, uint32_t *theirs
 
 /* --- before and after each test --- */
 
-static int set_up(void **state)
+/* uhid_room: bytes that its socket holds, 0: some 26 events. */
+static int start(int uhid_room)
 {
 	struct gk_frame f = { .type = GK_LINK_HELLO };
 	int link[2], uhid[2];
 
-	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, uhid), 0);
 	assert_int_equal(fcntl(uhid[1], F_SETFL, O_NONBLOCK), 0);
+	/* Who is not root gets less, which does when the machine is not busy. */
+	if (uhid_room && setsockopt(uhid[1], SOL_SOCKET, SO_SNDBUFFORCE, &uhid_room,
+				    sizeof(uhid_room)) < 0)
+		assert_int_equal(setsockopt(uhid[1], SOL_SOCKET, SO_SNDBUF, &uhid_room,
+					    sizeof(uhid_room)), 0);
 	daemon_pid = fork();
 	assert_true(daemon_pid >= 0);
 	if (daemon_pid == 0) {
@@ -334,6 +339,18 @@ static int set_up(void **state)
 	f.u.hello.version_min = f.u.hello.version_max = GK_LINK_VERSION;
 	gate_sends(&f);
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return start(0);
+}
+
+static int set_up_wide(void **state)
+{
+	(void)state;
+	return start(4 << 20);
 }
 
 /* Closes the link; the daemon ends well, and nothing of it is left. */
@@ -886,6 +903,71 @@ static void a_hid_device_that_loses(void **state)
 	kernel_hears_error(cid, GK_CTAPHID_INVALID_CHANNEL);
 }
 
+/* What the test tells it meanwhile it finds all at once. */
+static void stop_daemon(void)
+{
+	int status = 0;
+
+	/* It waits by then, and has no event in hand. */
+	usleep(QUIET_MS * 1000);
+	assert_int_equal(kill(daemon_pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(daemon_pid, &status, WUNTRACED), daemon_pid);
+	assert_true(WIFSTOPPED(status));
+}
+
+/* The frames of the link do not keep the kernel's events waiting. */
+static void a_hid_device_is_read_first(void **state)
+{
+	uint32_t gen = plug(1, 3, GK_ROLE_FIDO), cid[2], theirs[2];
+	struct uhid_event ev = { 0 };
+	struct gk_frame f;
+
+	(void)state;
+	tell_child(MAKE_UHID);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_CREATE2);
+	for (int i = 0; i < 2; i++)
+		cid[i] = kernel_opens(gen, &theirs[i]);
+	kernel_writes(cid[0], 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CBOR);
+	stop_daemon();
+	key_says(1, gen, theirs[0], 0x80 | GK_CTAPHID_CBOR, 1, 0);
+	kernel_writes(cid[1], 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
+	kernel_hears_error(cid[1], GK_CTAPHID_CHANNEL_BUSY);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_INPUT2);
+	assert_int_equal(cid_of(ev.u.input2.data), cid[0]);
+}
+
+/* hidraw keeps 64 reports for who reads them. */
+static void a_long_answer_by_hid(void **state)
+{
+	uint32_t gen = plug(1, 3, GK_ROLE_FIDO), cid, theirs;
+	struct uhid_event ev = { 0 };
+	struct gk_frame f;
+	uint64_t start;
+
+	(void)state;
+	tell_child(MAKE_UHID);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_CREATE2);
+	cid = kernel_opens(gen, &theirs);
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CBOR);
+	stop_daemon();
+	key_says(1, gen, theirs, 0x80 | GK_CTAPHID_CBOR, 7609, 0);
+	for (unsigned i = 0; i < 128; i++)
+		key_says(1, gen, theirs, i, 0, 0);
+	start = gk_now_ms();
+	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
+	for (unsigned i = 0; i < GK_CTAPHID_PACKETS; i++) {
+		assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_INPUT2);
+		assert_int_equal(ev.u.input2.data[4],
+				 i ? i - 1 : 0x80 | GK_CTAPHID_CBOR);
+	}
+	/* 129 packets are five bursts; the first may have begun before. */
+	assert_true(gk_now_ms() - start >= 3 * GK_UHID_GAP_MS);
+	a_transaction_by_hid(gen, cid, theirs);
+}
+
 /* After boot it is wanted, and there is none: everything else goes on. */
 static void no_uhid(void **state)
 {
@@ -962,6 +1044,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(old_sockets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_hid_device, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_hid_device_that_loses, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_hid_device_is_read_first, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_long_answer_by_hid, set_up_wide,
 						tear_down),
 		cmocka_unit_test_setup_teardown(no_uhid, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(uhid_of_the_real_root, set_up, tear_down),
