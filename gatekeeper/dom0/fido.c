@@ -110,6 +110,13 @@ static void to_uhid(struct gk_fido_key *k)
 		if (!gk_uhid_put(&k->uhid_queue, packet))
 			break;
 	k->uhid_due = gk_uhid_input(k->uhid_fd, &k->uhid_queue, gk_now_ms());
+	if (!gk_ctaphid_overrun(&k->mux, GK_FIDO_UHID))
+		return;
+	/* Whoever it is for: all that have it open begin anew. */
+	gk_log(LOG_NOTICE, "the FIDO key on port %s says more than its HID device can "
+	       "pass on", k->port);
+	detach_uhid(k);
+	gk_ctaphid_attach(&k->mux, GK_FIDO_UHID, GK_FIDO_UHID_CHANNELS);
 }
 
 static void to_clients(struct gk_fido_key *k)

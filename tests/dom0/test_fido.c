@@ -968,6 +968,62 @@ static void a_long_answer_by_hid(void **state)
 	a_transaction_by_hid(gen, cid, theirs);
 }
 
+/* More than it can pass on: no part of it comes late, and all begin anew. */
+static void a_hid_device_that_is_flooded(void **state)
+{
+	uint32_t gen = plug(1, 3, GK_ROLE_FIDO), cid, next, theirs, now;
+	struct uhid_event ev = { 0 };
+	struct gk_frame f;
+	int size = 1 << 20, n = 0;
+
+	(void)state;
+	assert_int_equal(setsockopt(gate, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	tell_child(MAKE_UHID);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_CREATE2);
+	cid = kernel_opens(gen, &theirs);
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CBOR);
+	stop_daemon();
+	for (unsigned i = 0; i < GK_UHID_QUEUE + GK_UHID_BURST + 120; i++)
+		key_says(1, gen, theirs, 0x80 | GK_CTAPHID_KEEPALIVE, 1, 2);
+	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CANCEL);
+	key_says(1, gen, theirs, 0x80 | GK_CTAPHID_CBOR, 1, 0x2d);
+	while (kernel_hears(&ev, QUIET_MS) == UHID_INPUT2)
+		n++;
+	assert_true(n < GK_UHID_QUEUE);
+	next = kernel_opens(gen, &now);
+	a_transaction_by_hid(gen, next, now);
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	kernel_hears_error(cid, GK_CTAPHID_INVALID_CHANNEL);
+}
+
+/* What the kernel does not take is lost, and does not come later. */
+static void a_hid_device_that_takes_nothing(void **state)
+{
+	uint32_t gen = plug(1, 3, GK_ROLE_FIDO), cid, theirs;
+	struct uhid_event ev = { 0 };
+	struct gk_frame f;
+	int n = 0;
+
+	(void)state;
+	tell_child(MAKE_UHID);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_CREATE2);
+	cid = kernel_opens(gen, &theirs);
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CBOR);
+	for (unsigned i = 0; i < 150; i++)
+		key_says(1, gen, theirs, 0x80 | GK_CTAPHID_KEEPALIVE, 1, 2);
+	usleep(20 * 1000 * GK_UHID_GAP_MS);
+	while (kernel_hears(&ev, QUIET_MS) == UHID_INPUT2)
+		n++;
+	assert_true(n < 150);
+	key_says(1, gen, theirs, 0x80 | GK_CTAPHID_CBOR, 1, 0);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_INPUT2);
+	assert_int_equal(ev.u.input2.data[4], 0x80 | GK_CTAPHID_CBOR);
+	a_transaction_by_hid(gen, cid, theirs);
+}
+
 /* After boot it is wanted, and there is none: everything else goes on. */
 static void no_uhid(void **state)
 {
@@ -1048,6 +1104,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_hid_device_is_read_first, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_long_answer_by_hid, set_up_wide,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_hid_device_that_is_flooded, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_hid_device_that_takes_nothing, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(no_uhid, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(uhid_of_the_real_root, set_up, tear_down),
