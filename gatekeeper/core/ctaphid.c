@@ -344,18 +344,16 @@ static void on_init(struct gk_ctaphid *m, unsigned client, const struct packet *
 		tell_error(m, client, p->cid, GK_CTAPHID_INVALID_LEN);
 		return;
 	}
-	if (c->init) {
-		tell_error(m, client, p->cid, GK_CTAPHID_CHANNEL_BUSY);
+	if (c->inits == GK_CTAPHID_INITS)
 		return;
-	}
 	/* On a channel of its own: whatever goes on there is over (11.2.9.1.3). */
 	if (own && is_owner(m, own))
 		break_off(m, now);
 	if (own && own->device_cid == m->drain_cid)
 		m->drain_cancel = 0;
-	c->init = 1;
-	c->init_cid = p->cid;
-	memcpy(c->nonce, p->data, GK_CTAPHID_NONCE);
+	c->init[c->inits].cid = p->cid;
+	memcpy(c->init[c->inits].nonce, p->data, GK_CTAPHID_NONCE);
+	c->inits++;
 }
 
 static void on_first(struct gk_ctaphid *m, unsigned client, const struct packet *p,
@@ -428,32 +426,43 @@ void gk_ctaphid_from_client(struct gk_ctaphid *m, unsigned client,
 
 /* --- to the device --- */
 
+static int take_init(struct gk_ctaphid_client *c, struct gk_ctaphid_asked *out)
+{
+	if (c->inits == 0)
+		return 0;
+	*out = c->init[0];
+	c->inits--;
+	memmove(c->init, c->init + 1, c->inits * sizeof(c->init[0]));
+	return 1;
+}
+
 static int next_init(struct gk_ctaphid *m, uint64_t now, uint8_t *out)
 {
+	enum { TRIES = GK_CTAPHID_CLIENTS * GK_CTAPHID_INITS };
+
 	if (m->init_sent)
 		return 0;
-	for (unsigned i = 0; i < GK_CTAPHID_CLIENTS; i++) {
+	for (unsigned i = 0; i < TRIES; i++) {
 		unsigned k = (m->init_turn + i) % GK_CTAPHID_CLIENTS;
-		struct gk_ctaphid_client *c = &m->client[k];
+		struct gk_ctaphid_asked asked;
 		struct gk_ctaphid_channel *own;
 
-		if (!c->init)
+		if (!take_init(&m->client[k], &asked))
 			continue;
-		c->init = 0;
-		own = by_cid(m, k, c->init_cid);
+		own = by_cid(m, k, asked.cid);
 		/* It may have been forgotten since. */
-		if (!own && c->init_cid != GK_CTAPHID_BROADCAST) {
-			tell_error(m, k, c->init_cid, GK_CTAPHID_INVALID_CHANNEL);
+		if (!own && asked.cid != GK_CTAPHID_BROADCAST) {
+			tell_error(m, k, asked.cid, GK_CTAPHID_INVALID_CHANNEL);
 			continue;
 		}
 		m->init_sent = 1;
 		m->init_orphan = 0;
 		m->init_client = (uint8_t)k;
 		m->init_turn = (uint8_t)(k + 1);
-		m->init_cid = c->init_cid;
+		m->init_cid = asked.cid;
 		m->init_device_cid = own ? own->device_cid : GK_CTAPHID_BROADCAST;
 		m->init_ms = now + GK_CTAPHID_INIT_MS;
-		memcpy(m->nonce, c->nonce, GK_CTAPHID_NONCE);
+		memcpy(m->nonce, asked.nonce, GK_CTAPHID_NONCE);
 		put_first(out, m->init_device_cid, GK_CTAPHID_INIT, GK_CTAPHID_NONCE,
 			  m->nonce);
 		return 1;

@@ -39,6 +39,10 @@ enum {
 	GK_CTAPHID_CLIENTS = 5,
 	GK_CTAPHID_CHANNELS = 24,	/* of all clients */
 	GK_CTAPHID_QUEUE = 8,		/* packets that a client has not taken */
+	/* INITs of a client that wait for their turn. One more is dropped: an
+	 * error on the broadcast channel would be read by the others, too, that
+	 * share the client, and end what they wait for. */
+	GK_CTAPHID_INITS = 4,
 
 	/* ms, each from a fixed moment on. */
 	GK_CTAPHID_REQUEST_MS = 1000,	/* a request, all of its packets */
@@ -99,13 +103,17 @@ struct gk_ctaphid_channel {
 	uint8_t client;
 };
 
+struct gk_ctaphid_asked {
+	uint32_t cid;		/* the channel that it came on */
+	uint8_t nonce[GK_CTAPHID_NONCE];
+};
+
 struct gk_ctaphid_client {
 	uint8_t attached;
 	uint8_t limit;		/* channels it may have */
 	uint8_t overrun;	/* it does not take what it is sent */
-	uint8_t init;		/* its INIT waits for its turn */
-	uint32_t init_cid;	/* which came on this channel */
-	uint8_t nonce[GK_CTAPHID_NONCE];
+	uint8_t inits;		/* of init[], the first is the oldest */
+	struct gk_ctaphid_asked init[GK_CTAPHID_INITS];
 	uint8_t head, count;
 	uint8_t queue[GK_CTAPHID_QUEUE][GK_CTAPHID_PACKET];
 };

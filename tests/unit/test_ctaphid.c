@@ -341,8 +341,6 @@ static void init_unanswered(void **state)
 	/* The next one waits for its turn, not for ever. */
 	says(1, GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 8, "ABCDEFGH", 8);
 	silent();
-	says(1, GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 8, "AGAIN...", 8);
-	hears_error(1, GK_CTAPHID_BROADCAST, GK_CTAPHID_CHANNEL_BUSY);
 	assert_int_equal(gk_ctaphid_due(&m), now + GK_CTAPHID_INIT_MS);
 	now += GK_CTAPHID_INIT_MS - 1;
 	gk_ctaphid_tick(&m, now);
@@ -360,6 +358,55 @@ static void init_unanswered(void **state)
 	assert_int_equal(answers(GK_CTAPHID_BROADCAST, GK_CTAPHID_ERROR, 1, "\6", 1), 0);
 	hears_error(1, GK_CTAPHID_BROADCAST, GK_CTAPHID_CHANNEL_BUSY);
 	assert_int_equal(gk_ctaphid_due(&m), 0);
+}
+
+/* Several programs that share a client begin at the same time. */
+static void inits_at_once(void **state)
+{
+	uint8_t nonce[8] = "nonce  ?", answer[17];
+	uint32_t dev, cid = channel(4, &dev);
+	struct packet p;
+
+	(void)state;
+	for (uint8_t i = 0; i < 10; i++) {
+		nonce[7] = i;
+		says(4, GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 8, nonce, 8);
+	}
+	says(1, GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 8, "another.", 8);
+	/* Those that fit, in their order, with the other client in its turn; the
+	 * rest is dropped, and nobody hears an error. */
+	for (uint8_t i = 0; i <= GK_CTAPHID_INITS; i++) {
+		p = at_device();
+		CHECK(p.cmd == GK_CTAPHID_INIT, "INIT %d", i);
+		silent();
+		init_answer(answer, p.raw + 7, 0x500u + i);
+		assert_int_equal(answers(GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 17,
+					 answer, 17), 0);
+		if (i == 0) {
+			assert_memory_equal(p.raw + 7, "another.", 8);
+			assert_int_equal(at_client(1).cmd, GK_CTAPHID_INIT);
+			continue;
+		}
+		p = at_client(4);
+		assert_int_equal(p.cmd, GK_CTAPHID_INIT);
+		assert_int_equal(p.raw[14], i - 1);
+	}
+	silent();
+	/* Of channels that are forgotten meanwhile: each is told. */
+	gk_ctaphid_attach(&m, 3, 1);
+	cid = channel(3, NULL);
+	says(3, GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 8, "12345678", 8);
+	for (int i = 0; i < 3; i++)
+		says(3, cid, GK_CTAPHID_INIT, 8, "12345678", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	init_answer(answer, (const uint8_t *)"12345678", 4711);
+	assert_int_equal(answers(GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 17, answer, 17),
+			 0);
+	assert_int_equal(at_client(3).cmd, GK_CTAPHID_INIT);
+	assert_int_equal(at_device().cmd, -2);
+	for (int i = 0; i < 3; i++)
+		hears_error(3, cid, GK_CTAPHID_INVALID_CHANNEL);
+	silent();
 }
 
 static void init_in_between(void **state)
@@ -1057,6 +1104,7 @@ int main(void)
 		cmocka_unit_test_setup(bad_nonce, start),
 		cmocka_unit_test_setup(init_lengths, start),
 		cmocka_unit_test_setup(init_unanswered, start),
+		cmocka_unit_test_setup(inits_at_once, start),
 		cmocka_unit_test_setup(init_in_between, start),
 		cmocka_unit_test_setup(foreign_channel, start),
 		cmocka_unit_test_setup(broadcast, start),
