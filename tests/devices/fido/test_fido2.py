@@ -34,7 +34,7 @@ INIT, PING, CBOR, CANCEL, KEEPALIVE, ERROR = 0x86, 0x81, 0x90, 0x91, 0xBB, 0xBF
 class Connection(CtapHidConnection):
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.settimeout(5)
+        self.sock.settimeout(20)
         self.sock.connect(path)
 
     def read_packet(self):
