@@ -41,9 +41,9 @@ enum {
 	GK_CTAPHID_QUEUE = 8,		/* packets that a client has not taken */
 
 	/* ms, each from a fixed moment on. */
-	/* A request, all of its packets: keys want the next one within 500 ms
-	 * (11.2.5.2), but a program on a machine that boots may have to wait
-	 * for the processor longer than that. */
+	/* A request, all of its packets. Keys wait about half a second for the
+	 * next one (11.2.5.2), but a program on a machine that boots may have to
+	 * wait longer for the processor. */
 	GK_CTAPHID_REQUEST_MS = 3000,
 	GK_CTAPHID_INIT_MS = 2000,	/* the answer to INIT */
 	/* Between two packets of the device. A key that works says so every
