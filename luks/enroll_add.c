@@ -79,7 +79,8 @@ static int find_key(struct gk_enroll *e, struct gk_ekey **out)
 	if (e->fingerprint && !(k->flags & GK_KEY_UV))
 		return gk_fail("it knows no fingerprint: it has no reader, or none is "
 			       "stored in it yet (fido2-token -S -e)");
-	if (k->flags & GK_KEY_ALWAYS_UV && !e->fingerprint && (e->no_pin || !(k->flags & GK_KEY_PIN_SET)))
+	if (k->flags & GK_KEY_ALWAYS_UV && !e->fingerprint &&
+	    (e->no_pin || !(k->flags & GK_KEY_PIN_SET)))
 		return gk_fail("it does nothing without its PIN%s", e->no_pin ? "" :
 			       ", and has none yet: set one with fido2-token -S");
 	tokens = gk_enroll_tokens_of(&e->header, k, &certain);

@@ -45,7 +45,10 @@ enum {
 	GK_CTAPHID_INITS = 4,
 
 	/* ms, each from a fixed moment on. */
-	GK_CTAPHID_REQUEST_MS = 1000,	/* a request, all of its packets */
+	/* A request, all of its packets. Keys wait about half a second for the
+	 * next one (11.2.5.2), but a program on a machine that boots may have to
+	 * wait longer for the processor. */
+	GK_CTAPHID_REQUEST_MS = 3000,
 	GK_CTAPHID_INIT_MS = 2000,	/* the answer to INIT */
 	/* Between two packets of the device. A key that works says so every
 	 * 100 ms (11.2.9.2.1), but some of U2F's do not, and some are slow. */

@@ -31,7 +31,7 @@
 #include "dom0/daemon.h"
 #include "dom0/paths.h"
 
-enum { PATIENCE_MS = 5000, QUIET_MS = 60, PACKET = GK_CTAPHID_PACKET };
+enum { PATIENCE_MS = 15000, QUIET_MS = 60, PACKET = GK_CTAPHID_PACKET };
 
 static char root[] = "/tmp/gk-fido-XXXXXX", run[64];
 static struct gk_daemon d;
