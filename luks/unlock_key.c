@@ -388,15 +388,11 @@ static void pin_blocked(struct gk_ukey *k)
 	spent(k);
 }
 
-/* Another question is there, and cannot be taken away for this key's PIN. */
-static int question_stays(const struct gk_ukey *k)
+void gk_ukey_put_aside(struct gk_ukey *k)
 {
-	const struct gk_unlock *u = k->u;
-
-	if (u->asked == ASK_NOTHING || !gk_prompt_stays(u->prompt))
-		return 0;
-	return u->asked != ASK_PIN || &u->key[u->asked_key] != k ||
-	       strcmp(u->asked_port, k->port) != 0;
+	gk_unlock_tell(k->u, "Enter alone: the PIN of the security key on port %s",
+		       k->port);
+	k->state = KEY_PAUSED;
 }
 
 static void replied_retries(struct gk_ukey *k, const struct gk_key_reply *r)
@@ -412,10 +408,8 @@ static void replied_retries(struct gk_ukey *k, const struct gk_key_reply *r)
 	k->retries = r->retries;
 	if (r->retries == 0) {
 		pin_blocked(k);
-	} else if (k->u->flaps >= GK_UNLOCK_FLAPS || question_stays(k)) {
-		gk_unlock_tell(k->u, "Enter alone: the PIN of the security key on port "
-			       "%s", k->port);
-		k->state = KEY_PAUSED;
+	} else if (k->u->flaps >= GK_UNLOCK_FLAPS) {
+		gk_ukey_put_aside(k);
 	} else {
 		k->state = KEY_PIN;
 	}
@@ -430,7 +424,7 @@ void gk_ukey_pin(struct gk_ukey *k, const char *pin, size_t len)
 	memcpy(k->pin, pin, len);
 	k->pin[len] = '\0';
 	/* It is seen at once whether it was right; no other question until then. */
-	gk_unlock_grace(k->u);
+	gk_unlock_grace(k->u, GK_UNLOCK_PIN_MS);
 	ask_secret(k, 1);
 }
 

@@ -102,8 +102,8 @@ struct gk_unlock {
 
 	enum gk_uquestion asked;
 	unsigned asked_key;
-	char asked_port[GK_KEYS_PORT];	/* that the question names */
-	int asked_over_passphrase;	/* the PIN question took its place */
+	uint64_t asked_came;		/* that key's came_at */
+	int asked_over;			/* a PIN question in another's place */
 	uint64_t asked_at;
 	int questions_failed;
 	int flaps;
@@ -130,8 +130,8 @@ struct gk_unlock {
 /* unlock.c */
 int gk_unlock_pending(const struct gk_unlock *u);
 void gk_unlock_question(struct gk_unlock *u);
-/* Keys that are being recognised get a moment before the passphrase is asked for. */
-void gk_unlock_grace(struct gk_unlock *u);
+/* Keys that are being recognised get so long before the passphrase is asked for. */
+void gk_unlock_grace(struct gk_unlock *u, unsigned ms);
 void gk_unlock_finish(struct gk_unlock *u, unsigned volume, struct gk_unlock_how *how);
 void gk_unlock_end_all(struct gk_unlock *u, enum gk_unlock_end end);
 /* fmt is English, for the log, and looked up for the screen. */
@@ -145,6 +145,8 @@ void gk_ukey_went(struct gk_ukey *k);
 void gk_ukey_next(struct gk_ukey *k);
 /* A PIN was typed: to be sent. "": the person wants another way. */
 void gk_ukey_pin(struct gk_ukey *k, const char *pin, size_t len);
+/* Its PIN cannot be asked for now: a message, and Enter. */
+void gk_ukey_put_aside(struct gk_ukey *k);
 /* Enter: what was put aside begins again. */
 void gk_ukey_again(struct gk_ukey *k);
 /* Its secret was tried; 0: it opened a volume, else as of gk_volume_open(). */

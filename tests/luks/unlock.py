@@ -9,6 +9,7 @@ unlock.py [--keep] [--not NAME] [NAME...]: all, or those that contain NAME."""
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -143,6 +144,13 @@ def pin_but_enrolled_without(c):
     equal(key.stats()["retries"], 8, "PIN tries")
 
 
+def enter(c, port):
+    """A question stands, and Enter alone asks for the PIN."""
+    c.told(f"Enter alone: the PIN of the security key on port {port}")
+    assert c.asked("Passphrase|PIN").startswith("Passphrase")
+    c.person.answer("")
+
+
 # --- which key ---------------------------------------------------------------------
 
 @test()
@@ -202,13 +210,15 @@ def without_hmac_secret(c):
 
 @test(*BOTH)
 def late(c):
-    """No key, then one."""
+    """No key, then one: on a terminal its question, as nothing is typed; else Enter."""
     disk, key = c.disk(), c.key("key", "--pin", PIN)
     key.enroll(disk, pin=PIN)
     c.unlock(disk)
     c.asked("Passphrase for disk .*, or plug in its security key")
     time.sleep(1)
     key.at("1-3")
+    if c.person.kind == "systemd":
+        enter(c, "1-3")
     c.asked("PIN of the security key on port 1-3")
     time.sleep(1.3)
     c.person.answer(PIN)
@@ -266,8 +276,8 @@ def pulled_at_the_pin(c):
     key.pull()
     c.asked("Passphrase for disk")
     key.at("1-4")
+    enter(c, "1-4")
     c.asked("PIN of the security key on port 1-4, 8 tries")
-    time.sleep(1.3)
     c.person.answer(PIN)
     c.opened("key")
 
@@ -346,13 +356,13 @@ def three_wrong(c):
     equal(key.stats()["retries"], 5, "PIN tries")
     key.pull()
     key.at("1-3")
+    enter(c, "1-3")
     c.asked("5 tries left")
-    time.sleep(1.3)
     c.person.answer(PIN)
     c.opened("key")
 
 
-@test()
+@test(Terminal)
 def comes_and_goes(c):
     """A key that asks for its PIN and vanishes, again and again, does not keep
     anybody from typing the passphrase."""
@@ -374,7 +384,59 @@ def comes_and_goes(c):
     c.opened("key")
 
 
-@test()
+@test(Agent)
+def slow_typist(c):
+    """Halfway through the passphrase a key comes: what follows is no PIN."""
+    disk, key = c.disk(), c.key("key", "--pin", PIN)
+    key.enroll(disk, pin=PIN)
+    c.unlock(disk)
+    c.asked("Passphrase")
+    key.at("1-3")
+    c.told("Enter alone: the PIN of the security key on port 1-3")
+    time.sleep(1.5)
+    c.person.answer(PASSPHRASE)
+    c.opened("passphrase")
+    equal(key.stats()["retries"], 8, "PIN tries")
+    equal(key.stats()["requests"]["token"], 0, "PINs sent")
+
+
+@test(Terminal)
+def slow_typist_here(c):
+    """The same on our own terminal, with a pause: nothing of it is lost."""
+    disk, key = c.disk(), c.key("key", "--pin", PIN)
+    key.enroll(disk, pin=PIN)
+    c.unlock(disk)
+    c.asked("Passphrase")
+    c.person.type(PASSPHRASE[:10])
+    key.at("1-3")
+    time.sleep(6)
+    assert c.asked("Passphrase|PIN").startswith("Passphrase")
+    c.person.answer(PASSPHRASE[10:])
+    c.opened("passphrase")
+    equal(key.stats()["requests"]["token"], 0, "PINs sent")
+
+
+@test(Agent)
+def two_pins(c):
+    """Two keys with a PIN: one question after the other, and none changes."""
+    disk, one, two = c.disk(), c.key("one", "--pin", PIN), c.key("two", "--pin", PIN)
+    one.enroll(disk, pin=PIN)
+    two.enroll(disk, pin=PIN)
+    one.at("1-3")
+    two.at("1-4")
+    c.unlock(disk)
+    first = re.search("port (1-.)", c.asked("PIN of the security key"))[1]
+    time.sleep(1)
+    one, two = (one, two) if first == "1-3" else (two, one)
+    one.pull()
+    second = "1-4" if first == "1-3" else "1-3"
+    enter(c, second)
+    c.asked(f"PIN of the security key on port {second}, 8 tries left")
+    c.person.answer(PIN)
+    c.opened("key")
+
+
+@test(Terminal)
 def pin_under_the_fingers(c):
     """A passphrase that was being typed when the question became that for a PIN is
     no PIN."""
@@ -438,6 +500,44 @@ def touch_late(c):
     key.at("1-3", "--touch", "late:3000")
     c.unlock(disk)
     c.opened("key")
+
+
+@test(Terminal)
+def nothing_to_ask_on(c):
+    """The terminal hangs up: the key opens the disk all the same."""
+    disk, key = c.disk(), c.key()
+    key.enroll(disk)
+    key.at("1-3", "--touch", "never")
+    c.unlock(disk)
+    c.told("Touch the security key")
+    c.asked("Passphrase")
+    os.close(c.person.master)
+    c.person.master = os.open("/dev/null", os.O_RDWR)
+    before = processor(c.process.pid)
+    time.sleep(8)
+    assert c.process.poll() is None, c.log()
+    spent = processor(c.process.pid) - before
+    assert spent < 2, f"{spent} s of the processor"
+    key.tell("touch now")
+    c.opened("key")
+
+
+def processor(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@test(Terminal)
+def nothing_to_ask_on_and_no_key(c):
+    disk, key = c.disk(), c.key()
+    key.enroll(disk)
+    c.unlock(disk)
+    c.asked("Passphrase")
+    os.close(c.person.master)
+    c.person.master = os.open("/dev/null", os.O_RDWR)
+    status, how = c.ended()
+    equal((status, how["result"]), (1, "there is nothing to ask on"))
 
 
 # --- the passphrase ----------------------------------------------------------------
