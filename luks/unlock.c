@@ -64,6 +64,13 @@ static void rest(struct gk_unlock *u)
 		gk_ukey_release(&u->key[i]);
 }
 
+static void free_slot(struct gk_unlock *u, unsigned volume)
+{
+	u->volume[volume].state = VOLUME_FREE;
+	for (unsigned i = 0; i < GK_KEYS; i++)
+		gk_ukey_forget(&u->key[i], volume);
+}
+
 void gk_unlock_finish(struct gk_unlock *u, unsigned volume, struct gk_unlock_how *how)
 {
 	struct gk_uvolume *v = &u->volume[volume];
@@ -71,7 +78,7 @@ void gk_unlock_finish(struct gk_unlock *u, unsigned volume, struct gk_unlock_how
 	void *ctx = v->ctx;
 
 	how->total_ms = (int64_t)(gk_now_ms() - v->added_at);
-	v->state = VOLUME_FREE;
+	free_slot(u, volume);
 	rest(u);
 	gk_unlock_question(u);
 	done(ctx, how);
@@ -347,7 +354,6 @@ int gk_unlock_add(struct gk_unlock *u, const struct gk_volume *v, gk_unlock_done
 	somebody_there(u);
 	gk_unlock_grace(u, GK_UNLOCK_GRACE_MS);
 	for (unsigned i = 0; i < GK_KEYS; i++) {
-		gk_ukey_forget(&u->key[i], slot);
 		if (first)
 			gk_ukey_resume(&u->key[i]);
 		else if (u->key[i].state == KEY_RESTING)
@@ -362,7 +368,7 @@ void gk_unlock_drop(struct gk_unlock *u, unsigned id)
 {
 	for (unsigned i = 0; i < GK_VOLUMES; i++)
 		if (u->volume[i].state != VOLUME_FREE && u->volume[i].id == id)
-			u->volume[i].state = VOLUME_FREE;
+			free_slot(u, i);
 	rest(u);
 	gk_unlock_question(u);
 }

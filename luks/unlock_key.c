@@ -151,7 +151,20 @@ void gk_ukey_release(struct gk_ukey *k)
 
 void gk_ukey_forget(struct gk_ukey *k, unsigned volume)
 {
+	int at_it = k->state >= KEY_FINDING && k->state <= KEY_SECRET &&
+		    k->state != KEY_RESTING;
+
 	memset(k->fit[volume], 0, sizeof(k->fit[volume]));
+	/* What is on the keyslots already goes by the volume's id. */
+	at_it |= k->state == KEY_TRYING && k->secret_ready;
+	if (k->volume != volume || !at_it)
+		return;
+	let_go(k);
+	k->up = k->pin_asked = k->without_pin = 0;
+	k->touches = k->busy = 0;
+	k->state = KEY_OPENING;
+	if (gk_unlock_pending(k->u))
+		gk_ukey_resume(k);
 }
 
 int gk_ukey_is_new(const struct gk_ukey *k)
@@ -274,6 +287,7 @@ void gk_ukey_next(struct gk_ukey *k)
 	k->state = KEY_RESTING;
 	if (find_fit(k, FIT_UNKNOWN, &v, &t)) {
 		k->volume = v;
+		k->volume_id = k->u->volume[v].id;
 		k->token = t;
 		ask_find(k);
 		return;
@@ -281,9 +295,10 @@ void gk_ukey_next(struct gk_ukey *k)
 	if (!find_fit(k, FIT_YES, &v, &t) &&
 	    (another_is_sure(k) || !find_fit(k, FIT_MAYBE, &v, &t)))
 		return;
-	if (v != k->volume || t != k->token)
+	if (v != k->volume || t != k->token || k->volume_id != k->u->volume[v].id)
 		k->up = k->without_pin = k->pin_asked = 0;
 	k->volume = v;
+	k->volume_id = k->u->volume[v].id;
 	k->token = t;
 	/* Its secret is being tried already, from the cache. */
 	if (gk_utry_cached(k->u, token_of(k)) &&
@@ -575,7 +590,8 @@ void gk_ukey_tried(struct gk_ukey *k, int result)
 		spent(k);
 		return;
 	}
-	if (result == 0 || k->u->volume[k->volume].state != VOLUME_PENDING) {
+	if (result == 0 || k->u->volume[k->volume].state != VOLUME_PENDING ||
+	    k->u->volume[k->volume].id != k->volume_id) {
 		gk_ukey_next(k);
 	} else if (result == GK_ERR_VALUE && k->used_pin &&
 		   !(k->flags & GK_KEY_ALWAYS_UV) && !k->without_pin) {

@@ -41,6 +41,7 @@ struct gk_ukey {
 	int retries;
 	uint8_t fit[GK_VOLUMES][GK_VOLUME_TOKENS];	/* enum gk_fit */
 	unsigned volume, token;		/* what it is at */
+	unsigned volume_id;		/* the volume's id then */
 	int up;				/* touch: the key wants it, the token is silent */
 	int pin_asked;			/* PIN: the same */
 	int without_pin;		/* this token once more, without the PIN */
@@ -156,7 +157,8 @@ void gk_ukey_release(struct gk_ukey *k);
 void gk_ukey_resume(struct gk_ukey *k);
 /* Whether it is not known yet what it is. */
 int gk_ukey_is_new(const struct gk_ukey *k);
-/* A volume's slot got another volume. */
+/* A volume's slot is free: nothing is said of it any more, and a key that was at
+ * it begins anew, as what it answers would be for another. */
 void gk_ukey_forget(struct gk_ukey *k, unsigned volume);
 
 /* unlock_try.c */

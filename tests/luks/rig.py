@@ -220,6 +220,11 @@ class Disk:
         os.unlink(key)
         return (set(self.dump()["keyslots"]) - before).pop()
 
+    def only(self, passphrase):
+        """In the place of the one that it was made with."""
+        self.add(passphrase.encode())
+        run("cryptsetup", "luksKillSlot", "--batch-mode", self.path, "0")
+
     def dump(self):
         return json.loads(run("cryptsetup", "luksDump", "--dump-json-metadata",
                               self.path))

@@ -699,6 +699,33 @@ def second_volume_later(c):
 
 
 @test()
+def slot_of_another(c):
+    """The key blinks for a volume that a passphrase opens; the volume that takes its
+    place is opened by the key all the same, and nothing is said against it."""
+    one, two, three = c.disk("one"), c.disk("two"), c.disk("three")
+    key, other = c.key(), c.key("other")
+    for disk, k in (one, key), (two, other), (three, key):
+        k.enroll(disk)
+    for disk in two, three:
+        disk.only("another passphrase of " + disk.name)
+    key.at("1-3", "--touch", "never")
+    c.start("--serve")
+    until("the server", lambda: os.path.exists(os.path.join(c.run, "unlock")))
+    first = c.start(one.name, one.path)
+    c.told("Touch the security key")
+    second = c.start(two.name, two.path)
+    c.asked("Passphrase")
+    c.person.answer(PASSPHRASE)
+    c.opened("passphrase", first)
+    third = c.start(three.name, three.path)
+    c.told("Touch the security key", times=2)
+    key.tell("touch now")
+    c.opened("key", third)
+    assert "does not open" not in c.screen(), c.screen()
+    assert second.poll() is None
+
+
+@test()
 def client_gone(c):
     """A unit that is stopped takes its question with it."""
     disk, key = c.disk(), c.key()
