@@ -112,11 +112,12 @@ static void broken(struct gk_unlock *u, unsigned i)
 
 static void wrong_passphrase(struct gk_unlock *u, int result)
 {
-	if (result == GK_ERR_VALUE)
-		gk_unlock_tell(u, "Wrong passphrase");
-	else
+	if (result != GK_ERR_VALUE) {
 		gk_unlock_tell(u, "The passphrase could not be tried; the journal says "
 			       "why");
+		return;
+	}
+	gk_unlock_tell(u, "Wrong passphrase");
 	if (!u->running_for_pin && ++u->wrong >= GK_UNLOCK_PASSPHRASES)
 		gk_unlock_end_all(u, GK_UNLOCK_WRONG);
 }

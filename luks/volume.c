@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dom0/log.h"
 #include "luks/volume.h"
@@ -210,26 +211,85 @@ int gk_volume_is_bounded(struct crypt_device *cd, int slot)
 	return k.max_memory_kb <= GK_PBKDF_MEMORY_KIB && k.iterations <= GK_PBKDF_PASSES;
 }
 
+static int is_wrong(int err)
+{
+	return err == -EPERM || err == -ENOENT;
+}
+
+/* -EBUSY: somebody (udev, a scan) has the device open for a moment. */
+static int activate(struct crypt_device *cd, const struct gk_volume *v, int slot,
+		    const char *secret, size_t len)
+{
+	int err = -EBUSY;
+
+	for (int i = 0; i < GK_VOLUME_BUSY_TRIES && err == -EBUSY; i++) {
+		if (i)
+			usleep(GK_VOLUME_BUSY_MS * 1000);
+		err = crypt_activate_by_passphrase(cd, v->test_only ? NULL : v->name,
+						   slot, secret, len, v->flags);
+	}
+	/* Another has opened it meanwhile. */
+	if ((err == -EEXIST || err == -EBUSY) && !v->test_only && gk_volume_is_active(v))
+		return 0;
+	return err;
+}
+
+/* slot: or CRYPT_ANY_SLOT. */
+static int try_one(struct crypt_device *cd, const struct gk_volume *v, int slot,
+		   const char *secret, size_t len)
+{
+	int err = activate(cd, v, slot, secret, len);
+
+	if (err >= 0)
+		return err;
+	if (is_wrong(err))
+		return GK_ERR_VALUE;
+	gk_log(LOG_WARNING, "%s: keyslot %d: %s", v->name, slot, strerror(-err));
+	if (err == -ENOMEM)
+		return GK_ERR_LIMIT;
+	/* Is it the secret that fails, or what comes after it? */
+	err = crypt_activate_by_passphrase(cd, NULL, slot, secret, len, 0);
+	if (err >= 0)
+		return GK_ERR_SYSTEM;
+	return is_wrong(err) ? GK_ERR_VALUE : GK_ERR_LIMIT;
+}
+
+static int is_within(struct crypt_device *cd, const struct gk_volume *v, int slot)
+{
+	if (gk_volume_is_bounded(cd, slot))
+		return 1;
+	gk_log(LOG_WARNING, "%s: keyslot %d wants more work than is done here", v->name,
+	       slot);
+	return 0;
+}
+
 static int try_slot(struct crypt_device *cd, const struct gk_volume *v, int slot,
 		    const char *secret, size_t len)
 {
-	int err;
-
-	if (!gk_volume_is_bounded(cd, slot)) {
-		gk_log(LOG_WARNING, "%s: keyslot %d wants more work than is done here",
-		       v->name, slot);
+	if (!is_within(cd, v, slot))
 		return GK_ERR_LIMIT;
+	return try_one(cd, v, slot, secret, len);
+}
+
+static int is_reencrypted(struct crypt_device *cd)
+{
+	return crypt_reencrypt_status(cd, NULL) != CRYPT_REENCRYPT_NONE;
+}
+
+/* Two volume keys, each in a keyslot of its own: libcryptsetup finds both by itself,
+ * and with a given keyslot opens nothing. It passes over those to be ignored. */
+static int try_reencrypted(struct crypt_device *cd, const struct gk_volume *v,
+			   const char *secret, size_t len)
+{
+	for (int s = 0; s < GK_TOKEN_KEYSLOTS; s++) {
+		crypt_keyslot_info info = crypt_keyslot_status(cd, s);
+
+		if (info != CRYPT_SLOT_INVALID && info != CRYPT_SLOT_INACTIVE &&
+		    crypt_keyslot_get_priority(cd, s) != CRYPT_SLOT_PRIORITY_IGNORE &&
+		    !is_within(cd, v, s))
+			return GK_ERR_LIMIT;
 	}
-	err = crypt_activate_by_passphrase(cd, v->test_only ? NULL : v->name, slot,
-					   secret, len, v->flags);
-	if (err >= 0 || err == -EEXIST || err == -EBUSY)
-		return slot;
-	if (err == -EPERM || err == -ENOENT)
-		return GK_ERR_VALUE;
-	gk_log(LOG_WARNING, "%s: keyslot %d: %s", v->name, slot, strerror(-err));
-	/* Is it the secret that fails, or what comes after it? */
-	err = crypt_activate_by_passphrase(cd, NULL, slot, secret, len, 0);
-	return err >= 0 ? GK_ERR_SYSTEM : GK_ERR_VALUE;
+	return try_one(cd, v, CRYPT_ANY_SLOT, secret, len);
 }
 
 static int is_meant(struct crypt_device *cd, const struct gk_volume *v,
@@ -258,6 +318,10 @@ int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *sec
 	err = gk_volume_header(v, &cd, &why);
 	if (err)
 		return GK_ERR_SYSTEM;
+	if (is_reencrypted(cd)) {
+		ret = try_reencrypted(cd, v, secret, len);
+		goto out;
+	}
 	for (size_t o = 0; o < orders && ret == GK_ERR_VALUE; o++) {
 		for (int s = 0; s < GK_TOKEN_KEYSLOTS && ret == GK_ERR_VALUE; s++) {
 			if (!is_meant(cd, v, keyslots, s, order[o]))
@@ -268,6 +332,7 @@ int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *sec
 				ret = err;
 		}
 	}
+out:
 	crypt_free(cd);
 	return ret == GK_ERR_VALUE && limit ? GK_ERR_LIMIT : ret;
 }

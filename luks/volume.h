@@ -22,6 +22,8 @@ enum {
 	GK_PBKDF_MEMORY_KIB = 4 << 20,
 	GK_PBKDF_PASSES = 1000,
 	GK_PBKDF_ITERATIONS = 100000000,
+	GK_VOLUME_BUSY_TRIES = 10,
+	GK_VOLUME_BUSY_MS = 200,
 };
 
 struct gk_volume {
@@ -59,8 +61,9 @@ int gk_volume_is_active(const struct gk_volume *v);
  * gk_volume_open: tries the secret on the keyslots (bits; all ones: every one that
  * is not marked to be ignored), in the order of their priority, and activates
  * unless test_only. Blocks. The keyslot's number; GK_ERR_VALUE: it opens none;
- * GK_ERR_LIMIT: the keyslot that was asked for wants more work than is done here;
- * GK_ERR_SYSTEM.
+ * GK_ERR_LIMIT: one could not be tried: it wants more work than is done here, or
+ * memory or disk failed; GK_ERR_SYSTEM: the secret is right, and it cannot be
+ * activated. While it is being reencrypted the keyslots are libcryptsetup's choice.
  */
 int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *secret,
 		   size_t len) GK_MUST_CHECK;

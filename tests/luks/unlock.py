@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -619,6 +620,40 @@ def greedy_keyslot(c):
     c.asked("Passphrase")
     c.told("does not open disk")
     assert "wants more work than is done here" in c.log(), c.log()
+
+
+@test()
+def no_memory(c):
+    """A passphrase that could not be tried is not a wrong one."""
+    disk, key = c.disk("disk", "--pbkdf", "argon2id", "--pbkdf-memory", "131072",
+                       "--pbkdf-force-iterations", "4", "--pbkdf-parallel", "1"), c.key()
+    key.enroll(disk)
+    c.unlock(disk)
+    c.asked("Passphrase")
+    resource.prlimit(c.process.pid, resource.RLIMIT_AS, (96 << 20, -1))
+    for n in range(1, 6):
+        c.person.answer(PASSPHRASE)
+        c.told("could not be tried", times=n)
+        c.asked("Passphrase")
+    assert "Wrong" not in c.screen(), c.screen()
+    resource.prlimit(c.process.pid, resource.RLIMIT_AS, (-1, -1))
+    c.person.answer(PASSPHRASE)
+    c.opened("passphrase")
+
+
+@test()
+def reencrypted(c):
+    """Reencryption has begun: two volume keys, and a keyslot for each."""
+    disk, key = c.disk(), c.key()
+    key.enroll(disk)
+    disk.reencrypt()
+    c.unlock(disk)
+    c.asked("Passphrase")
+    c.person.answer("wrong")
+    c.told("Wrong passphrase")
+    c.asked("Passphrase")
+    c.person.answer(PASSPHRASE)
+    c.opened("passphrase")
 
 
 def patch_iterations(disk, iterations):
