@@ -36,10 +36,21 @@ void gk_unlock_tell(struct gk_unlock *u, const char *fmt, ...)
 
 /* --- ends --- */
 
+static void somebody_there(struct gk_unlock *u);
+
+/* A question that stands can be answered at any time, and a key goes on by itself. */
 static void nobody_there(void *ctx)
 {
 	struct gk_unlock *u = ctx;
+	int at_work = gk_attempt_runs() || u->asked != ASK_NOTHING;
 
+	for (unsigned i = 0; i < GK_KEYS; i++)
+		at_work |= u->key[i].state >= KEY_COUNTING &&
+			   u->key[i].state <= KEY_TRYING;
+	if (at_work) {
+		somebody_there(u);
+		return;
+	}
 	gk_unlock_tell(u, "Nothing was typed for %d minutes; the system asks itself now",
 		       GK_UNLOCK_IDLE_MS / 60000);
 	gk_unlock_end_all(u, GK_UNLOCK_IDLE);
@@ -57,6 +68,13 @@ static void rest(struct gk_unlock *u)
 	gk_timer_clear(u->loop, &u->idle);
 	gk_timer_clear(u->loop, &u->grace);
 	gk_timer_clear(u->loop, &u->ask_again);
+	gk_timer_clear(u->loop, &u->try_soon);
+	/* Nothing of ours is at a volume that is the system's again. */
+	if (gk_attempt_runs()) {
+		gk_attempt_kill();
+		u->source = FROM_NOBODY;
+		explicit_bzero(u->running, sizeof(u->running));
+	}
 	explicit_bzero(u->typed, sizeof(u->typed));
 	u->typed_ready = 0;
 	u->wrong = u->questions_failed = u->flaps = 0;

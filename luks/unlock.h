@@ -23,7 +23,7 @@ enum {
 	GK_UNLOCK_IDLE_MS = 10 * 60 * 1000,
 	/* Keys that are there get so long to be recognised before the passphrase is
 	 * asked for; a key that needs a PIN is then asked about at once. */
-	GK_UNLOCK_GRACE_MS = 2500,
+	GK_UNLOCK_GRACE_MS = 5000,
 	/* Who answers a PIN question faster was still typing the passphrase. */
 	GK_UNLOCK_TOO_FAST_MS = 1200,
 	/* Where it can be seen that something is typed the question changes when that

@@ -109,7 +109,7 @@ struct gk_unlock {
 	int questions_failed;
 	int flaps;
 	int wrong;
-	struct gk_timer idle, grace, ask_again;
+	struct gk_timer idle, grace, ask_again, try_soon;
 
 	/* The attempt that runs, and the text that waits for it. */
 	enum gk_usource source;
