@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "dom0/log.h"
+#include "dom0/paths.h"
 #include "luks/volume.h"
 
 static void on_log(int level, const char *text, void *ctx)
@@ -41,6 +42,30 @@ static const char *const foreign[] = {
 	"keyscript",
 };
 
+static int is_no(const char *value)
+{
+	static const char *const no[] = { "0", "no", "n", "false", "f", "off", "0s" };
+
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		if (!strcmp(value, no[i]))
+			return 1;
+	return 0;
+}
+
+/* Options that have it opened, or given up, without anybody: here it would wait. */
+static int is_unattended(const char *o)
+{
+	static const char *const names[] = { "headless", "try-empty-password", "timeout" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t len = strlen(names[i]);
+
+		if (!strncmp(o, names[i], len) && (!o[len] || o[len] == '='))
+			return !o[len] || !is_no(o + len + 1);
+	}
+	return 0;
+}
+
 static int set_option(struct gk_volume *v, const char *o, const char **why)
 {
 	const char *eq = strchr(o, '=');
@@ -57,6 +82,9 @@ static int set_option(struct gk_volume *v, const char *o, const char **why)
 		*why = "an option says that it is opened in another way";
 		return GK_ERR_TYPE;
 	}
+	*why = "an option says that nobody is to be waited for";
+	if (is_unattended(o))
+		return GK_ERR_TYPE;
 	if (!strncmp(o, "header=", 7)) {
 		*why = "header= is no absolute path, or one with a device";
 		if (o[7] != '/' || strchr(o, ':'))
@@ -99,6 +127,19 @@ static int set_options(struct gk_volume *v, const char *options, const char **wh
 	return 0;
 }
 
+/* crypttab(5): looked for when the entry names none. */
+static int has_key_file(const char *name)
+{
+	static const char *const dirs[] = { "/etc", "/run" };
+	char path[GK_PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (!gk_path(path, "%s/cryptsetup-keys.d/%s.key", dirs[i], name) &&
+		    access(path, F_OK) == 0)
+			return 1;
+	return 0;
+}
+
 int gk_volume_set(struct gk_volume *v, const char *name, const char *device,
 		  const char *options, const char **why)
 {
@@ -135,6 +176,9 @@ int gk_volume_set(struct gk_volume *v, const char *name, const char *device,
 	n = snprintf(v->device, sizeof(v->device), "%s%s", dir, device);
 	if (n < 0 || (size_t)n >= sizeof(v->device))
 		return GK_ERR_LIMIT;
+	*why = "there is a key file for it";
+	if (has_key_file(name))
+		return GK_ERR_TYPE;
 	return set_options(v, options ? options : "", why);
 }
 
@@ -161,6 +205,15 @@ int gk_volume_header(const struct gk_volume *v, struct crypt_device **cd,
 	return 0;
 }
 
+/* systemd tries that by itself, and asks only if it fails. */
+static int is_by_tpm(struct crypt_device *cd, int token)
+{
+	const char *type = NULL;
+
+	return crypt_token_status(cd, token, &type) != CRYPT_TOKEN_INACTIVE && type &&
+	       !strcmp(type, "systemd-tpm2");
+}
+
 int gk_volume_load(struct gk_volume *v, const char **why)
 {
 	struct crypt_device *cd = NULL;
@@ -175,6 +228,11 @@ int gk_volume_load(struct gk_volume *v, const char **why)
 
 		if (crypt_token_json_get(cd, i, &json) < 0 || !json)
 			continue;
+		if (is_by_tpm(cd, i)) {
+			*why = "it is enrolled with a TPM, too";
+			crypt_free(cd);
+			return GK_ERR_TYPE;
+		}
 		if (v->tokens == GK_VOLUME_TOKENS) {
 			gk_log(LOG_WARNING, "%s: more than %d tokens; the rest is "
 			       "not looked at", v->name, GK_VOLUME_TOKENS);

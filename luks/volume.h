@@ -41,7 +41,8 @@ struct gk_volume {
  * gk_volume_set: name, device and options as in crypttab(5), comma-separated, of
  * which those are taken that say how to activate (discard, read-only, header=,
  * key-slot=, same-cpu-crypt, ...). GK_ERR_TYPE: an option says that the volume is
- * not ours: another format, or opened by TPM or smartcard. GK_ERR_VALUE,
+ * not ours: another format, opened by TPM or smartcard, by a key file of its name,
+ * or not to be waited for. GK_ERR_VALUE,
  * GK_ERR_LIMIT: *why.
  */
 int gk_volume_set(struct gk_volume *v, const char *name, const char *device,
@@ -50,7 +51,7 @@ int gk_volume_set(struct gk_volume *v, const char *name, const char *device,
 /*
  * gk_volume_load: reads the header and its tokens. Tokens of our type that are
  * not as they should be are in the log and passed over. GK_ERR_NOT_FOUND: no
- * LUKS2 header. *why for a person.
+ * LUKS2 header; GK_ERR_TYPE: the system opens it without asking. *why for a person.
  */
 int gk_volume_load(struct gk_volume *v, const char **why) GK_MUST_CHECK;
 

@@ -610,6 +610,31 @@ def not_ours(c):
 
 
 @test()
+def opened_by_itself(c):
+    """What the system opens without asking stays its own."""
+    disk, tpm, key = c.disk(), c.disk("tpm"), c.key()
+    key.enroll(disk)
+    key.enroll(tpm)
+    tpm.token({"type": "systemd-tpm2", "keyslots": ["0"]})
+
+    def left(disk, *options):
+        _, how = c.ended(c.start(*options, disk.name, disk.path), 20)
+        equal(how["result"], "no security key is enrolled, or it is opened in another way")
+
+    left(tpm)
+    for option in "headless", "headless=1", "try-empty-password", "timeout=30":
+        left(disk, "--options", "discard," + option)
+    keys = os.path.join(c.root, "etc/cryptsetup-keys.d")
+    os.makedirs(keys)
+    with open(os.path.join(keys, disk.name + ".key"), "wb"):
+        pass
+    left(disk)
+    shutil.rmtree(keys)
+    c.unlock(disk, "--options", "timeout=0,headless=no")
+    c.asked("Passphrase")
+
+
+@test()
 def greedy_keyslot(c):
     """A header that asks for a day of work is refused by what it says."""
     disk, key = c.disk(), c.key()
@@ -682,7 +707,7 @@ def busy(c):
     """Somebody else is at the key: our turn comes."""
     disk, key = c.disk(), c.key()
     key.enroll(disk)
-    key.at("1-3", "--touch", "never", "--touch-timeout", "3000")
+    key.at("1-3", "--touch", "never", "--touch-timeout", "8000")
     other = key.client()
     waits = threading.Thread(target=lambda: other.failing(key))
     waits.start()
