@@ -103,7 +103,8 @@ static void child_main(int out, pid_t parent, const struct gk_attempt_secret *s)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* What is locked in the parent is not in its copy (mlock(2)). Not being able
 	 * to lock keeps nobody from unlocking. */
-	(void)mlockall(MCL_CURRENT | MCL_FUTURE);
+	if (mlock(s->wipe, s->wipe_size) < 0 && errno == EINVAL)
+		_exit(126);
 	/* The keys must see it when the parent lets go of them. */
 	if (out != 3 && dup2(out, 3) < 0)
 		_exit(126);

@@ -347,7 +347,7 @@ static void looked(struct gk_ukey *k, const struct gk_key_reply *r)
 	if (r->err) {
 		gk_log(LOG_WARNING, "key on port %s: error %d when it was looked at",
 		       k->port, r->err);
-		spent(k);
+		broke_off(k);
 		return;
 	}
 	k->flags = r->flags;
@@ -384,16 +384,19 @@ static void replied_find(struct gk_ukey *k, const struct gk_key_reply *r)
 		return;
 	if (r->err == GK_KEY_OK && r->found)
 		found(k, FIT_YES);
-	else if (r->err == GK_KEY_OK || r->err == GK_KEY_ERR_NO_CREDENTIALS)
+	else if (r->err == GK_KEY_OK || r->err == GK_KEY_ERR_NO_CREDENTIALS ||
+		 r->err == GK_KEY_ERR_INVALID_CREDENTIAL)
 		found(k, FIT_NO);
-	else if (k->flags & GK_KEY_ALWAYS_UV)
+	else if (r->err > 0)
+		/* It says something else than that it is not there. */
 		found(k, FIT_MAYBE);
-	else {
+	if (r->err && r->err != GK_KEY_ERR_NO_CREDENTIALS)
 		gk_log(LOG_INFO, "key on port %s: error %d when a credential was looked "
 		       "for", k->port, r->err);
-		found(k, FIT_NO);
-	}
-	gk_ukey_next(k);
+	if (r->err < 0)
+		broke_off(k);
+	else
+		gk_ukey_next(k);
 }
 
 static void pin_blocked(struct gk_ukey *k)
@@ -638,7 +641,8 @@ static void on_reply(void *ctx, const struct gk_key_reply *r)
 static void on_gone(void *ctx, const char *why)
 {
 	struct gk_ukey *k = ctx;
-	int was_at_work = k->state >= KEY_COUNTING && k->state <= KEY_TRYING;
+	int was_at_work = (k->state >= KEY_COUNTING && k->state <= KEY_TRYING) ||
+			  k->state == KEY_LOOKING || k->state == KEY_FINDING;
 
 	k->link = NULL;
 	gk_log(LOG_WARNING, "key on port %s: %s", k->port, why);
