@@ -30,6 +30,8 @@ BRIDGE = os.environ.get("FIDO_BRIDGE") or os.path.join(BUILD, "tests/fido-bridge
 CHANNEL = os.path.join(BUILD, "tests/dom0/fido_channel")
 RP = "io.systemd.cryptsetup"
 PASSPHRASE = "correct horse battery"
+# Seconds, for what takes a moment where nobody else wants the processor.
+PATIENCE = 60
 FAST = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
 
 
@@ -41,7 +43,7 @@ def run(*command, data=None):
     return done.stdout.decode()
 
 
-def until(what, check, seconds=20):
+def until(what, check, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while True:
         got = check()
@@ -60,7 +62,7 @@ class Connection(CtapHidConnection):
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.settimeout(20)
+        self.sock.settimeout(PATIENCE)
         self.sock.connect(path)
 
     def read_packet(self):
@@ -113,7 +115,7 @@ class Key:
     def pull(self):
         if self.process:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
             self.process.stdin.close()
             self.process.stdout.close()
             self.log.close()
@@ -373,19 +375,19 @@ class Case:
         self.process = self.start(*options, disk.name, disk.path)
         return self.process
 
-    def ended(self, process=None, seconds=30):
+    def ended(self, process=None, seconds=PATIENCE):
         """(exit status, the JSON object)"""
         process = process or self.process
         out, _ = process.communicate(timeout=seconds)
         return process.returncode, json.loads(out) if out else None
 
-    def opened(self, by, process=None, seconds=30):
+    def opened(self, by, process=None, seconds=PATIENCE):
         status, how = self.ended(process, seconds)
         if status != 0 or not how["open"] or how["by"] != by:
             raise AssertionError(f"exit {status}, {how}, wanted by {by}")
         return how
 
-    def asked(self, pattern, seconds=20):
+    def asked(self, pattern, seconds=PATIENCE):
         """Waits until that is asked; its text."""
         def check():
             text = self.person.question()
@@ -396,7 +398,7 @@ class Case:
     def screen(self):
         return open(self.screen_path, encoding="utf-8").read()
 
-    def told(self, pattern, seconds=20, times=1):
+    def told(self, pattern, seconds=PATIENCE, times=1):
         until(f"{pattern!r} on the screen: {self.screen()!r}",
               lambda: len(re.findall(pattern, self.screen())) >= times, seconds)
 
@@ -412,7 +414,7 @@ class Case:
             if p.poll() is None:
                 p.terminate()
                 try:
-                    p.wait(10)
+                    p.wait(PATIENCE)
                 except subprocess.TimeoutExpired:
                     p.kill()
                     p.wait()

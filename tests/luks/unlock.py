@@ -451,7 +451,7 @@ def passphrase_while_key_awaited(c):
     begin = time.monotonic()
     c.person.answer(PASSPHRASE)
     c.opened("passphrase")
-    assert time.monotonic() - begin < 5, "at once"
+    assert time.monotonic() - begin < 20, "at once"
 
 
 @test(*BOTH)
@@ -465,7 +465,7 @@ def passphrase_while_touch_awaited(c):
     c.asked("Passphrase")
     c.person.answer(PASSPHRASE)
     c.opened("passphrase")
-    until("cancel", lambda: key.stats()["state"] == "idle", 5)
+    until("cancel", lambda: key.stats()["state"] == "idle", 20)
     assert key.stats()["cancels"] >= 1, key.stats()
 
 
@@ -504,7 +504,7 @@ def not_ours(c):
     c.unlock(disk)
     status, how = c.ended()
     equal((status, how["open"]), (1, False))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20
     equal(c.screen(), "")
 
 
@@ -640,12 +640,12 @@ def hostile(name):
         key.enroll(disk, pin=PIN)
         key.at("1-3", "--evil", name)
         c.unlock(disk)
-        text = c.asked("Passphrase|PIN", 30)
+        text = c.asked("Passphrase|PIN")
         if "PIN" in text:
             # As the person would: the PIN once, then the passphrase.
             c.person.answer(PIN)
             until("another question, or the end", lambda: c.process.poll() is not None
-                  or (c.person.question() or "").startswith("Passphrase"), 30)
+                  or (c.person.question() or "").startswith("Passphrase"))
         if c.process.poll() is None:
             c.person.answer(PASSPHRASE)
         status, how = c.ended()
@@ -785,7 +785,7 @@ def unit(c):
         f.write(f"{disk.name} {disk.path} none discard,x-initrd.attach\n"
                 f"other {disk.path} /etc/key luks\n"
                 f"tpm {disk.path} - tpm2-device=auto\n")
-    subprocess.run([generator, out, out, out], check=True, timeout=20,
+    subprocess.run([generator, out, out, out], check=True, timeout=60,
                    env={"SYSTEMD_CRYPTTAB": crypttab, "SYSTEMD_LOG_TARGET": "console",
                         "SYSTEMD_IN_INITRD": "0"})
     drop_in(out)
