@@ -210,7 +210,6 @@ def late(c):
     time.sleep(1)
     key.at("1-3")
     c.asked("PIN of the security key on port 1-3")
-    time.sleep(1.3)
     c.person.answer(PIN)
     c.opened("key")
 
@@ -267,7 +266,6 @@ def pulled_at_the_pin(c):
     c.asked("Passphrase for disk")
     key.at("1-4")
     c.asked("PIN of the security key on port 1-4, 8 tries")
-    time.sleep(1.3)
     c.person.answer(PIN)
     c.opened("key")
 
@@ -347,7 +345,6 @@ def three_wrong(c):
     key.pull()
     key.at("1-3")
     c.asked("5 tries left")
-    time.sleep(1.3)
     c.person.answer(PIN)
     c.opened("key")
 
@@ -384,7 +381,7 @@ def pin_under_the_fingers(c):
     c.asked("Passphrase")
     key.at("1-3")
     c.asked("PIN of the security key")
-    c.person.answer("not a pin at all")
+    c.person.answer("not a pin at all", early=True)
     c.asked("PIN of the security key on port 1-3, 8 tries")
     equal(key.stats()["retries"], 8, "PIN tries")
     c.person.answer(PIN)
