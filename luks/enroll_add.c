@@ -153,6 +153,11 @@ static int test_key(struct gk_enroll *e, struct gk_ekey *k, int slot, int token)
 		return gk_fail("the header cannot be read again: %s", why);
 	if (!h->token[token].readable || h->token[token].keyslots != 1U << slot)
 		return gk_fail("token %d is not as it was written", token);
+	/* As at boot: first, whose key it is, without PIN and touch. */
+	if (gk_ekey_has(k, &h->token[token].fido) == 0)
+		return gk_fail("the security key on port %s does not show its new "
+			       "credential before it has its PIN: at boot it would not "
+			       "be found", k->port);
 	err = gk_ekey_secret(k, &h->token[token].fido, -1, secret, NULL);
 	if (err)
 		return say_unknown(k, err);
