@@ -198,7 +198,7 @@ static void reset(void **state)
 	tree_new(&t);
 	tree_pci(&t, "0000:03:00.0", "0x0c0330", "pciback", NULL, "bus");
 	only(&t, &u);
-	assert_int_equal(gk_pci_reset(t.root, &u, 2000, method, why, sizeof(why)), 0);
+	assert_int_equal(gk_pci_reset(t.root, &u, 20000, method, why, sizeof(why)), 0);
 	assert_string_equal(method, "bus");
 	assert_string_equal(why, "");
 	tree_read(&t, DEV "0000:03:00.0/reset", text, sizeof(text));
@@ -209,7 +209,7 @@ static void reset(void **state)
 	/* Of several the first, and the list is what it was afterwards. */
 	tree_write(&t, DEV "0000:03:00.0/reset_method", "flr pm bus\n");
 	only(&t, &u);
-	assert_int_equal(gk_pci_reset(t.root, &u, 2000, method, why, sizeof(why)), 0);
+	assert_int_equal(gk_pci_reset(t.root, &u, 20000, method, why, sizeof(why)), 0);
 	assert_string_equal(method, "flr");
 	tree_read(&t, DEV "0000:03:00.0/reset_method", text, sizeof(text));
 	assert_string_equal(text, "flr pm bus");
@@ -217,7 +217,7 @@ static void reset(void **state)
 	/* A write that fails; all methods are tried, the last is named. */
 	tree_remove(&t, DEV "0000:03:00.0/reset");
 	tree_mkdir(&t, DEV "0000:03:00.0/reset");
-	assert_int_equal(gk_pci_reset(t.root, &u, 2000, method, why, sizeof(why)),
+	assert_int_equal(gk_pci_reset(t.root, &u, 20000, method, why, sizeof(why)),
 			 GK_ERR_SYSTEM);
 	assert_string_equal(method, "bus");
 	assert_string_equal(why, "Is a directory");
@@ -226,7 +226,7 @@ static void reset(void **state)
 	tree_new(&t);
 	tree_pci(&t, "0000:03:00.0", "0x0c0330", "pciback", NULL, NULL);
 	only(&t, &u);
-	assert_int_equal(gk_pci_reset(t.root, &u, 2000, method, why, sizeof(why)),
+	assert_int_equal(gk_pci_reset(t.root, &u, 20000, method, why, sizeof(why)),
 			 GK_ERR_NOT_FOUND);
 	tree_free(&t);
 }

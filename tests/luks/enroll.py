@@ -27,7 +27,7 @@ from fido2.hid import CtapHidDevice  # noqa: E402
 from fido2.hid.base import HidDescriptor  # noqa: E402
 
 from rig import (BRIDGE, BUILD, CHANNEL, FAST, PASSPHRASE,  # noqa: E402
-                 Connection, Terminal, run_tests, until)
+                 PATIENCE, Connection, Terminal, run_tests, until)
 
 TESTS = []
 PIN = "123456"
@@ -79,7 +79,7 @@ class Run:
                 return
             self.seen += data.decode(errors="replace").replace("\r\n", "\n")
 
-    def expect(self, pattern, seconds=20):
+    def expect(self, pattern, seconds=PATIENCE):
         end = time.monotonic() + seconds
         while True:
             self.read(0.02)
@@ -101,7 +101,7 @@ class Run:
         self.expect(pattern + r"[^\n]*: $")
         os.write(self.master, (text + "\n").encode())
 
-    def end(self, status=0, seconds=60):
+    def end(self, status=0, seconds=2 * PATIENCE):
         end = time.monotonic() + seconds
         while self.process.poll() is None:
             self.read(0.05)
@@ -136,10 +136,8 @@ def enroll(c, disk, *args, status=0, pin=None, **more):
 
 
 def unlocked(c, question):
-    """By gatekeeper-unlock, with the PIN. A question that has just taken the place of
-    another gets no answer (gatekeeper-unlock(8)), and on a busy machine it has."""
+    """By gatekeeper-unlock, with the PIN."""
     c.asked(question)
-    time.sleep(1.4)
     c.person.answer(PIN)
     c.opened("key")
 
@@ -469,7 +467,7 @@ def judged_by_systemd(c):
     disk, key = c.disk(), c.key("key", "--pin", PIN)
     key.at("1-3")
     recovery(c, disk, key)
-    out = subprocess.run(["systemd-cryptenroll", disk.path], check=True, timeout=20,
+    out = subprocess.run(["systemd-cryptenroll", disk.path], check=True, timeout=PATIENCE,
                          stdout=subprocess.PIPE).stdout.decode()
     equal(re.findall(r"^ +(\d+) (\w+)", out, re.M),
           [("0", "password"), ("1", "fido2"), ("2", "recovery")])
@@ -563,7 +561,7 @@ def no_key(c):
     before = disk.dump()
     begin = time.monotonic()
     assert "no security key" in enroll(c, disk, status=1)
-    assert 0.9 < time.monotonic() - begin < 5
+    assert 0.9 < time.monotonic() - begin < 20
     same(disk, before)
 
 
@@ -636,7 +634,7 @@ def greedy_header(c):
     key.at("1-3")
     begin = time.monotonic()
     assert "more work than is done here" in enroll(c, disk, status=1)
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 40
 
 
 @test
@@ -699,7 +697,7 @@ def ended_at_the_touch(c):
             cancels = key.stats()["cancels"]
             # Of the terminal it goes to all that is in the foreground.
             (os.killpg if end == signal.SIGINT else os.kill)(r.process.pid, end)
-            until("it blinks no more", lambda: key.stats()["state"] == "idle", 5)
+            until("it blinks no more", lambda: key.stats()["state"] == "idle", 20)
             equal(key.stats()["cancels"], cancels + 1)
             text = r.end(1 if end == signal.SIGINT else -end)
             assert "does not answer" not in text, text

@@ -30,6 +30,8 @@ BRIDGE = os.environ.get("FIDO_BRIDGE") or os.path.join(BUILD, "tests/fido-bridge
 CHANNEL = os.path.join(BUILD, "tests/dom0/fido_channel")
 RP = "io.systemd.cryptsetup"
 PASSPHRASE = "correct horse battery"
+# Seconds, for what takes a moment where nobody else wants the processor.
+PATIENCE = 60
 FAST = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
 
 
@@ -41,7 +43,7 @@ def run(*command, data=None):
     return done.stdout.decode()
 
 
-def until(what, check, seconds=20):
+def until(what, check, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while True:
         got = check()
@@ -60,7 +62,7 @@ class Connection(CtapHidConnection):
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.settimeout(20)
+        self.sock.settimeout(PATIENCE)
         self.sock.connect(path)
 
     def read_packet(self):
@@ -113,7 +115,7 @@ class Key:
     def pull(self):
         if self.process:
             self.process.terminate()
-            self.process.wait(10)
+            self.process.wait(PATIENCE)
             self.process.stdin.close()
             self.process.stdout.close()
             self.log.close()
@@ -279,8 +281,10 @@ class Agent:
             return field["Message"]
         return None
 
-    def answer(self, text):
+    def answer(self, text, early=False):
         self.question()
+        if not early:
+            self.case.settle()
         path, sock = self.now
         self.answered.add(path)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
@@ -321,7 +325,9 @@ class Terminal:
     def type(self, text):
         os.write(self.master, text.encode())
 
-    def answer(self, text):
+    def answer(self, text, early=False):
+        if not early:
+            self.case.settle()
         self.seen += "\n"
         self.type(text + "\r")
 
@@ -356,6 +362,7 @@ class Case:
         self.person = person(self)
         self.keys = []
         self.processes = []
+        self.questions, self.since = ["", ""], 0.0
 
     def key(self, name="key", *options, **more):
         k = Key(self, name, *options, **more)
@@ -384,30 +391,39 @@ class Case:
         self.process = self.start(*options, disk.name, disk.path)
         return self.process
 
-    def ended(self, process=None, seconds=30):
+    def ended(self, process=None, seconds=PATIENCE):
         """(exit status, the JSON object)"""
         process = process or self.process
         out, _ = process.communicate(timeout=seconds)
         return process.returncode, json.loads(out) if out else None
 
-    def opened(self, by, process=None, seconds=30):
+    def opened(self, by, process=None, seconds=PATIENCE):
         status, how = self.ended(process, seconds)
         if status != 0 or not how["open"] or how["by"] != by:
             raise AssertionError(f"exit {status}, {how}, wanted by {by}")
         return how
 
-    def asked(self, pattern, seconds=20):
+    def asked(self, pattern, seconds=PATIENCE):
         """Waits until that is asked; its text."""
         def check():
             text = self.person.question()
+            if text and text != self.questions[-1]:
+                self.questions, self.since = [self.questions[-1], text], time.monotonic()
             return text if text and re.search(pattern, text) else None
         return until(f"the question {pattern!r}, not {self.person.question()!r}",
                      check, seconds)
 
+    def settle(self):
+        """What is typed at once when a question for a PIN has taken the place of that
+        for the passphrase is taken for the latter (gatekeeper-unlock(8)); on a busy
+        machine any key can come so late."""
+        if re.match("Pass", self.questions[0]) and re.match("PIN", self.questions[-1]):
+            time.sleep(max(0, self.since + 1.3 - time.monotonic()))
+
     def screen(self):
         return open(self.screen_path, encoding="utf-8").read()
 
-    def told(self, pattern, seconds=20, times=1):
+    def told(self, pattern, seconds=PATIENCE, times=1):
         until(f"{pattern!r} on the screen: {self.screen()!r}",
               lambda: len(re.findall(pattern, self.screen())) >= times, seconds)
 
@@ -423,7 +439,7 @@ class Case:
             if p.poll() is None:
                 p.terminate()
                 try:
-                    p.wait(10)
+                    p.wait(PATIENCE)
                 except subprocess.TimeoutExpired:
                     p.kill()
                     p.wait()

@@ -221,7 +221,6 @@ def late(c):
     if c.person.kind == "systemd":
         enter(c, "1-3")
     c.asked("PIN of the security key on port 1-3")
-    time.sleep(1.3)
     c.person.answer(PIN)
     c.opened("key")
 
@@ -447,7 +446,7 @@ def pin_under_the_fingers(c):
     c.asked("Passphrase")
     key.at("1-3")
     c.asked("PIN of the security key")
-    c.person.answer("not a pin at all")
+    c.person.answer("not a pin at all", early=True)
     c.asked("PIN of the security key on port 1-3, 8 tries")
     equal(key.stats()["retries"], 8, "PIN tries")
     c.person.answer(PIN)
@@ -552,7 +551,7 @@ def passphrase_while_key_awaited(c):
     begin = time.monotonic()
     c.person.answer(PASSPHRASE)
     c.opened("passphrase")
-    assert time.monotonic() - begin < 5, "at once"
+    assert time.monotonic() - begin < 20, "at once"
 
 
 @test(*BOTH)
@@ -566,7 +565,7 @@ def passphrase_while_touch_awaited(c):
     c.asked("Passphrase")
     c.person.answer(PASSPHRASE)
     c.opened("passphrase")
-    until("cancel", lambda: key.stats()["state"] == "idle", 5)
+    until("cancel", lambda: key.stats()["state"] == "idle", 20)
     assert key.stats()["cancels"] >= 1, key.stats()
 
 
@@ -605,7 +604,7 @@ def not_ours(c):
     c.unlock(disk)
     status, how = c.ended()
     equal((status, how["open"]), (1, False))
-    assert time.monotonic() - begin < 5
+    assert time.monotonic() - begin < 20
     equal(c.screen(), "")
 
 
@@ -827,12 +826,12 @@ def hostile(name):
         key.enroll(disk, pin=PIN)
         key.at("1-3", "--evil", name)
         c.unlock(disk)
-        text = c.asked("Passphrase|PIN", 30)
+        text = c.asked("Passphrase|PIN")
         if "PIN" in text:
             # As the person would: the PIN once, then the passphrase.
             c.person.answer(PIN)
             until("another question, or the end", lambda: c.process.poll() is not None
-                  or (c.person.question() or "").startswith("Passphrase"), 30)
+                  or (c.person.question() or "").startswith("Passphrase"))
         if c.process.poll() is None:
             c.person.answer(PASSPHRASE)
         status, how = c.ended()
@@ -972,7 +971,7 @@ def unit(c):
         f.write(f"{disk.name} {disk.path} none discard,x-initrd.attach\n"
                 f"other {disk.path} /etc/key luks\n"
                 f"tpm {disk.path} - tpm2-device=auto\n")
-    subprocess.run([generator, out, out, out], check=True, timeout=20,
+    subprocess.run([generator, out, out, out], check=True, timeout=60,
                    env={"SYSTEMD_CRYPTTAB": crypttab, "SYSTEMD_LOG_TARGET": "console",
                         "SYSTEMD_IN_INITRD": "0"})
     drop_in(out)

@@ -571,13 +571,13 @@ static void request_deadline(void **state)
 	(void)state;
 	says(0, cid, GK_CTAPHID_CBOR, 7609, NULL, 0);
 	for (unsigned i = 0; i < 100; i++) {
-		now += 9;
+		now += GK_CTAPHID_REQUEST_MS / 101;
 		goes_on(0, cid, i);
 	}
 	/* Absolute: packets that come do not prolong it. */
 	says(1, cid1, GK_CTAPHID_CBOR, 1, "\4", 1);
 	hears_error(1, cid1, GK_CTAPHID_CHANNEL_BUSY);
-	now += 100;
+	now += GK_CTAPHID_REQUEST_MS / 10;
 	goes_on(0, cid, 100);
 	hears_error(0, cid, GK_CTAPHID_MSG_TIMEOUT);
 	silent();
