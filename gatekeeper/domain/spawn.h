@@ -26,9 +26,9 @@ void gk_spawn_init(const struct gk_place *place);
  * gk_spawn: authorises the device, in the configuration that was judged; reads
  * its descriptors again, from sysfs and from the device, and compares; a hub's
  * process ends then, another's becomes a worker with a uid by the device's id
- * (1..GK_LINK_DEVICES), which can claim the candidates and nothing else. *sock is the supervisor's end of the socket
- * (SOCK_SEQPACKET, not blocking; closes with the process). GK_ERR_SYSTEM: no
- * process, and *sock is -1.
+ * (1..GK_LINK_DEVICES), which can claim the candidates and nothing else. *sock is
+ * the supervisor's end of the socket (SOCK_SEQPACKET, not blocking; closes with
+ * the process). GK_ERR_SYSTEM: no process, and *sock is -1.
  */
 int gk_spawn(const struct gk_present *at, const struct gk_case *c, uint32_t id,
 	     int *sock, pid_t *pid) GK_MUST_CHECK;
