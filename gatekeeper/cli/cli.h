@@ -39,14 +39,6 @@ int gk_cli_request(const char *request, unsigned timeout_ms,
 		   void (*fn)(void *ctx, const char *line), void *ctx)
 	GK_MUST_CHECK;
 
-/*
- * gk_cli_member: the value of "key": in a line of gatekeeperd's JSON, as text
- * without quotes; the first there is from `json` on. Returns where it ends,
- * NULL when there is none. Arrays and objects are not taken.
- */
-const char *gk_cli_member(const char *json, const char *key, char *out,
-			  size_t cap);
-
 /* gk_cli_capture: what a program says on stdout, within seconds. Its exit
  * status, or GK_ERR_SYSTEM, GK_ERR_TIMEOUT. */
 int gk_cli_capture(const char *const argv[], char *out, size_t cap,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "dom0/json.h"
 #include "dom0/options.h"
 #include "dom0/paths.h"
 
@@ -35,12 +36,12 @@ static void on_line(void *ctx, const char *line)
 
 	if (a->json)
 		puts(line);
-	if (gk_cli_member(line, "ok", ok, sizeof(ok))) {
+	if (gk_json_member(line, "ok", ok, sizeof(ok))) {
 		a->ok = !strcmp(ok, "true");
-		gk_cli_member(line, "error", a->error, sizeof(a->error));
+		gk_json_member(line, "error", a->error, sizeof(a->error));
 	} else if (!a->json &&
-		   gk_cli_member(line, "step", step, sizeof(step))) {
-		gk_cli_member(line, "detail", detail, sizeof(detail));
+		   gk_json_member(line, "step", step, sizeof(step))) {
+		gk_json_member(line, "detail", detail, sizeof(detail));
 		printf("%s: %s\n", step, detail);
 	}
 	fflush(stdout);

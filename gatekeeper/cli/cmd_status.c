@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "dom0/json.h"
 
 enum { STATUS_MS = 5000 };
 
@@ -13,9 +14,9 @@ static void print_controllers(const char *json)
 	char number[16], bdf[32];
 
 	end = s ? strchr(s, ']') : NULL;
-	while (s && (s = gk_cli_member(s, "number", number, sizeof(number))) &&
+	while (s && (s = gk_json_member(s, "number", number, sizeof(number))) &&
 	       s < end) {
-		s = gk_cli_member(s, "bdf", bdf, sizeof(bdf));
+		s = gk_json_member(s, "bdf", bdf, sizeof(bdf));
 		printf("controller %s: %s\n", number, bdf);
 	}
 }
@@ -23,7 +24,7 @@ static void print_controllers(const char *json)
 /* A member as text, "" for null. */
 static void member(const char *s, const char *key, char *out, size_t cap)
 {
-	if (!gk_cli_member(s, key, out, cap) || !strcmp(out, "null"))
+	if (!gk_json_member(s, key, out, cap) || !strcmp(out, "null"))
 		out[0] = '\0';
 }
 
@@ -140,10 +141,10 @@ static void print_text(const char *json)
 	};
 	char state[32], cause[256], value[32], domid[16], restarts[16];
 
-	gk_cli_member(json, "state", state, sizeof(state));
-	gk_cli_member(json, "cause", cause, sizeof(cause));
-	gk_cli_member(json, "domid", domid, sizeof(domid));
-	gk_cli_member(json, "restarts", restarts, sizeof(restarts));
+	gk_json_member(json, "state", state, sizeof(state));
+	gk_json_member(json, "cause", cause, sizeof(cause));
+	gk_json_member(json, "domid", domid, sizeof(domid));
+	gk_json_member(json, "restarts", restarts, sizeof(restarts));
 	printf("gate: %s", state);
 	if (strcmp(domid, "null"))
 		printf(" (domain %s)", domid);
@@ -156,7 +157,7 @@ static void print_text(const char *json)
 	print_devices(json);
 	print_rules(json);
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
-		if (gk_cli_member(json, times[i], value, sizeof(value)) &&
+		if (gk_json_member(json, times[i], value, sizeof(value)) &&
 		    strcmp(value, "null"))
 			printf("%s: %s\n", times[i], value);
 }
