@@ -616,6 +616,7 @@ static void from_worker(struct device *d, struct gk_frame *f)
 	case GK_LINK_QUIESCE:
 	case GK_LINK_QUIESCED:
 	case GK_LINK_GRANT:
+	case GK_LINK_MANIFEST:
 		return;
 	}
 }

@@ -194,6 +194,9 @@ static void from_dom0(const struct gk_frame *f)
 	case GK_LINK_QUIESCE:
 		quiesce_begin(f);
 		return;
+	/* For who has no rules of its own. */
+	case GK_LINK_MANIFEST:
+		return;
 	/* The codec lets these through from the gate's side only. */
 	case GK_LINK_DEVICE:
 	case GK_LINK_GONE:

@@ -136,6 +136,7 @@ static void handle(struct gk_worker *w, struct gk_frame *f)
 	case GK_LINK_QUIESCED:
 	case GK_LINK_LOG:
 	case GK_LINK_FOUND:
+	case GK_LINK_MANIFEST:
 		return;
 	}
 }
