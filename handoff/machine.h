@@ -78,13 +78,14 @@ enum gk_ho_action {
 enum {
 	GK_HO_PREPARE_MS = 10000,
 	GK_HO_QUIESCE_MS = 6000,
-	GK_HO_RELEASE_MS = 60000,	/* detach 10 s, destroy 30 s, wait 20 s */
+	GK_HO_RELEASE_MS = 65000,	/* detach 15 s, destroy 30 s, wait 15 s */
 	GK_HO_RESET_MS = 10000,		/* all at the same time */
 	GK_HO_ATTACH_MS = 20000,
 	GK_HO_CREATE_MS = 75000,	/* a whole domain */
 	GK_HO_CONFIRM_MS = 15000,
 	GK_HO_RECALL_MS = 3000,
-	GK_HO_TAKE_BACK_MS = 60000,
+	GK_HO_TAKE_BACK_MS = 75000,	/* detach 15 s, by force 10 s, destroy 25 s,
+					 * wait 15 s */
 };
 
 struct gk_ho_machine {

@@ -30,7 +30,7 @@ static int64_t *time_of(struct gk_ho_times *t, size_t i)
 void gk_ho_record_init(struct gk_ho_record *r)
 {
 	memset(r, 0, sizeof(*r));
-	r->target_domid = r->gate_domid = -1;
+	r->target_domid = r->gate_domid = r->held_domid = -1;
 	for (size_t i = 0; i < TIMES; i++)
 		*time_of(&r->times, i) = -1;
 }
@@ -66,6 +66,7 @@ int gk_ho_record_text(const struct gk_ho_record *r, char *buf, size_t cap)
 	put_text(&j, "config", r->config);
 	gk_json_bool(&j, "no_strict_reset", r->no_strict_reset);
 	gk_json_bool(&j, "wanted", r->wanted);
+	put_id(&j, "held_domid", r->held_domid);
 	put_text(&j, "cause", r->cause);
 	gk_json_number(&j, "handoffs", r->handoffs);
 	gk_json_number(&j, "reclaims", r->reclaims);
@@ -189,6 +190,7 @@ static int parse(const char *text, struct gk_ho_record *r)
 	    !get_text(text, "config", r->config, sizeof(r->config)) ||
 	    !get_bool(text, "no_strict_reset", &r->no_strict_reset) ||
 	    !get_bool(text, "wanted", &r->wanted) ||
+	    !get_id(text, "held_domid", &r->held_domid) ||
 	    !get_text(text, "cause", r->cause, sizeof(r->cause)))
 		return 0;
 	if (!get_number(text, "handoffs", 0, INT32_MAX, &v))

@@ -44,7 +44,8 @@ struct gk_ho_record {
 	int gate_domid;
 	char config[256];	/* of CONFIG, else "" */
 	int no_strict_reset;
-	int wanted;		/* the target is to get them whenever it is there */
+	int wanted;		/* the target is to get them whenever it is there, */
+	int held_domid;		/* but not this one: they were taken from it, -1 */
 	char cause[GK_HO_CAUSE_MAX];	/* why the last one came to nothing, "" */
 	unsigned handoffs, reclaims;	/* since the boot, that succeeded */
 	struct gk_ho_times times;

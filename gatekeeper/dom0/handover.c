@@ -11,7 +11,7 @@
 #include "dom0/json.h"
 #include "dom0/log.h"
 #include "dom0/paths.h"
-#include "handoff/handoff.h"
+#include "handoff/steps.h"
 
 enum {
 	CHECK_MS = 15000,
