@@ -8,6 +8,8 @@ struct begin {
 	uint16_t version;
 	uint8_t leds, devices;
 	uint16_t rules_len;
+	uint8_t controllers;
+	uint8_t controller[GK_MANIFEST_CONTROLLERS];
 };
 
 struct end {
@@ -36,8 +38,15 @@ static int check_begin(const struct begin *b)
 	if (b->version != GK_MANIFEST_VERSION)
 		return GK_ERR_VERSION;
 	if (b->leds > 7 || b->devices > GK_LINK_DEVICES ||
-	    b->rules_len > GK_RULES_TEXT_MAX)
+	    b->rules_len > GK_RULES_TEXT_MAX || b->controllers > GK_MANIFEST_CONTROLLERS)
 		return GK_ERR_VALUE;
+	for (unsigned i = 0; i < GK_MANIFEST_CONTROLLERS; i++) {
+		if ((b->controller[i] != 0) != (i < b->controllers))
+			return GK_ERR_VALUE;
+		for (unsigned j = 0; j < i && i < b->controllers; j++)
+			if (b->controller[j] == b->controller[i])
+				return GK_ERR_VALUE;
+	}
 	return GK_OK;
 }
 
@@ -112,6 +121,9 @@ static int get_part(const struct gk_link_manifest *in, struct part *p)
 		p->begin.leds = gk_get_u8(&r);
 		p->begin.devices = gk_get_u8(&r);
 		p->begin.rules_len = gk_get_u16(&r);
+		p->begin.controllers = gk_get_u8(&r);
+		dirt |= gk_get_u8(&r);
+		gk_get_bytes(&r, p->begin.controller, sizeof(p->begin.controller));
 		break;
 	case GK_MANIFEST_RULES:
 		gk_get_bytes(&r, p->text, sizeof(p->text));
@@ -187,6 +199,8 @@ static int take_begin(struct gk_manifest_reader *r, const struct begin *b)
 	r->m.leds = b->leds;
 	r->m.devices = b->devices;
 	r->m.rules_len = b->rules_len;
+	r->m.controllers = b->controllers;
+	memcpy(r->m.controller, b->controller, sizeof(r->m.controller));
 	return 0;
 }
 
@@ -254,9 +268,12 @@ int gk_manifest_take(struct gk_manifest_reader *r, const struct gk_link_manifest
 
 int gk_manifest_parts(const struct gk_manifest *m)
 {
-	struct begin b = { m->version, m->leds, m->devices, m->rules_len };
-	int err = check_begin(&b);
+	struct begin b = { m->version, m->leds, m->devices, m->rules_len,
+			   m->controllers, { 0 } };
+	int err;
 
+	memcpy(b.controller, m->controller, sizeof(b.controller));
+	err = check_begin(&b);
 	if (err)
 		return err;
 	err = check_text(m->rules, m->rules_len, sizeof(m->rules));
@@ -325,6 +342,9 @@ int gk_manifest_part(const struct gk_manifest *m, unsigned number,
 		gk_put_u8(&w, m->leds);
 		gk_put_u8(&w, m->devices);
 		gk_put_u16(&w, m->rules_len);
+		gk_put_u8(&w, m->controllers);
+		gk_put_u8(&w, 0);
+		gk_put_bytes(&w, m->controller, sizeof(m->controller));
 	} else if (number < devices_at) {
 		put_rules(&w, m, number);
 	} else if (number < devices_at + m->devices) {

@@ -9,7 +9,8 @@
  *   every part   0 u8 kind   1 u8 bytes of text, in RULES; else 0
  *                2 u16 number of the part, from 0
  *   BEGIN        4 u16 version   6 u8 lights   7 u8 devices
- *                8 u16 bytes of rules
+ *                8 u16 bytes of rules   10 u8 controllers   11 u8 0
+ *                12 u8[16] their numbers
  *   RULES        4 text: GK_MANIFEST_TEXT bytes, only the last may have less
  *   DEVICE       4 u8 controller   5 u8 root hub   6 u8 depth   7 u8[7] ports
  *                14 u16 idVendor   16 u16 idProduct   18 u8 roles   19 u8 flags
@@ -27,6 +28,7 @@
 
 enum {
 	GK_MANIFEST_VERSION = 1,
+	GK_MANIFEST_CONTROLLERS = 16,
 	GK_MANIFEST_TEXT = GK_LINK_MANIFEST_PART - 4,	/* bytes of a RULES part */
 	GK_MANIFEST_PARTS_MAX = 1 +
 		(GK_RULES_TEXT_MAX + GK_MANIFEST_TEXT - 1) / GK_MANIFEST_TEXT +
@@ -61,6 +63,11 @@ struct gk_manifest {
 	uint8_t leds;		/* lock lights, as gk_link_led.leds */
 	uint8_t devices;	/* used below */
 	uint16_t rules_len;	/* bytes of rules, 0..GK_RULES_TEXT_MAX */
+	/* The controllers that the USB domain has or gets, as dom0 counts them, each
+	 * from 1 and once, in the order that they have there (slot, function): so
+	 * that `via-port` of a rule means the same port. 0 of them: 1, 2, 3... */
+	uint8_t controllers;	/* used below */
+	uint8_t controller[GK_MANIFEST_CONTROLLERS];	/* the rest 0 */
 	struct gk_manifest_device device[GK_LINK_DEVICES];
 	char rules[GK_RULES_TEXT_MAX];	/* for gk_rules_parse(); no NUL in it,
 					 * not terminated, the rest 0 */

@@ -43,6 +43,8 @@ static int setup(void **state)
 	memset(&reader, 0, sizeof(reader));
 	m.version = GK_MANIFEST_VERSION;
 	m.leds = 2;
+	m.controllers = 3;
+	memcpy(m.controller, (uint8_t[]){ 2, 1, 255 }, 3);
 	set_text(300);
 	set_devices(2);
 	return 0;
@@ -108,7 +110,8 @@ static void what_goes_in_comes_out(void **state)
 /* The bytes on the wire: gatekeeper-link(7) is held to these. */
 static void wire_format(void **state)
 {
-	static const uint8_t begin[128] = { 1, 0, 0, 0, 1, 0, 2, 1, 3, 0 };
+	static const uint8_t begin[128] = { 1, 0, 0, 0, 1, 0, 2, 1, 3, 0, 3, 0,
+					    2, 1, 255 };
 	static const uint8_t rules[128] = { 2, 3, 1, 0, 'a', 'b', 'c' };
 	static const uint8_t device[128] = {
 		3,  0,	  2,	0,    3,    1,	  2,	4,    255,  0,	  0,
@@ -156,7 +159,14 @@ static void bad_bytes(void **state)
 		{ BEGIN, 6, 8, GK_ERR_VALUE },
 		{ BEGIN, 7, 17, GK_ERR_VALUE },
 		{ BEGIN, 9, 0x81, GK_ERR_VALUE },
-		{ BEGIN, 10, 1, GK_ERR_VALUE },
+		{ BEGIN, 10, 2, GK_ERR_VALUE },
+		{ BEGIN, 10, 4, GK_ERR_VALUE },
+		{ BEGIN, 10, 17, GK_ERR_VALUE },
+		{ BEGIN, 11, 1, GK_ERR_VALUE },
+		{ BEGIN, 13, 0, GK_ERR_VALUE },
+		{ BEGIN, 13, 2, GK_ERR_VALUE },
+		{ BEGIN, 27, 1, GK_ERR_VALUE },
+		{ BEGIN, 28, 1, GK_ERR_VALUE },
 		{ BEGIN, 127, 1, GK_ERR_VALUE },
 		{ RULES, 1, 0, GK_ERR_VALUE },
 		{ RULES, 1, 123, GK_ERR_VALUE },
@@ -293,6 +303,9 @@ static void what_is_refused_is_not_sent(void **state)
 	REFUSED(m.leds = 8, GK_ERR_VALUE);
 	REFUSED(m.devices = GK_LINK_DEVICES + 1, GK_ERR_VALUE);
 	REFUSED(m.rules_len = GK_RULES_TEXT_MAX + 1, GK_ERR_VALUE);
+	REFUSED(m.controllers = 4, GK_ERR_VALUE);
+	REFUSED(m.controllers = GK_MANIFEST_CONTROLLERS + 1, GK_ERR_VALUE);
+	REFUSED(m.controller[1] = 2, GK_ERR_VALUE);
 	REFUSED(m.rules[7] = 0, GK_ERR_VALUE);
 	REFUSED(m.rules[300] = 'x', GK_ERR_VALUE);
 	REFUSED(m.rules[GK_RULES_TEXT_MAX - 1] = 'x', GK_ERR_VALUE);
