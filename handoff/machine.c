@@ -130,6 +130,7 @@ static int is_end(enum gk_ho_event e)
 
 static enum gk_ho_action take_back(struct gk_ho_machine *m, uint64_t now)
 {
+	m->was_free = m->state == GK_HO_FREE;
 	return enter(m, GK_HO_TAKING_BACK, GK_HO_TAKE_BACK, now);
 }
 
@@ -217,6 +218,10 @@ enum gk_ho_action gk_ho_event(struct gk_ho_machine *m, enum gk_ho_event e, uint6
 	case GK_HO_TAKING_BACK:
 		if (e == GK_HO_DONE)
 			return enter(m, GK_HO_RETURNED, GK_HO_RESET_BACK, now);
+		/* Free meant for anybody, and a domain that was started with them
+		 * since then has nothing to do with us. */
+		if (m->was_free && (e == GK_HO_FAILED || e == GK_HO_TICK))
+			return enter(m, GK_HO_FREE, GK_HO_STAY, now);
 		/* The gate is tried all the same: xl gives nothing twice, and what
 		 * stands in its way is said then. */
 		if (e == GK_HO_FAILED || e == GK_HO_TICK)

@@ -72,6 +72,7 @@ enum gk_ho_action {
 	GK_HO_TAKE_BACK,
 	GK_HO_RESET_BACK,
 	GK_HO_START_GATE,	/* a new one, from its image */
+	GK_HO_STAY,		/* whoever has them keeps them; nothing was changed */
 };
 
 /* In milliseconds. The sum on any way is what a handoff can take at most. */
@@ -93,6 +94,7 @@ struct gk_ho_machine {
 	enum gk_ho_state state;
 	uint64_t since;		/* when the state began */
 	uint64_t deadline;	/* 0: the state waits for nobody */
+	int was_free;		/* taken back from FREE: it may be refused */
 };
 
 /* gk_ho_begin: the mode of the handoff that is asked for next; in GATE alone. */

@@ -89,11 +89,7 @@ static void tell(struct handoff *h, const char *step, const char *detail)
 		h->told->fn(h->told->ctx, step, detail);
 }
 
-/*
- * What xl takes for a name, and never for an option, a domain id (xl tries a
- * number as one first) or a piece of its configuration language.
- */
-static int name_ok(const char *name)
+int gk_name_valid(const char *name)
 {
 	static const char letters[] =
 		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -116,12 +112,12 @@ static int check_opts(struct handoff *h)
 	const struct gk_handoff_opts *o = h->opts;
 	struct stat st;
 
-	if (!name_ok(o->gate_domain))
+	if (!gk_name_valid(o->gate_domain))
 		return fail(h, GK_ERR_VALUE,
 			    "the name of the gate domain is missing or not valid");
 	if (o->to_config == NULL && o->to_domid <= 0)
 		return 0;
-	if (!name_ok(o->to_name))
+	if (!gk_name_valid(o->to_name))
 		return fail(h, GK_ERR_VALUE,
 			    "the name of the domain that gets the controllers is "
 			    "missing or not valid");
@@ -617,6 +613,13 @@ static int start_target(struct handoff *h)
 	ret = poll_until(h, assigned, h->opts->to_name, GK_HANDOFF_VERIFY_MS);
 	if (ret == 0)
 		ret = check_held(h, "after it was given away");
+	if (ret == 0 && gk_truth_read(h->root, &h->truth) == 0) {
+		char id[16];
+
+		(void)snprintf(id, sizeof(id), "%d",
+			       gk_truth_domid(&h->truth, h->opts->to_name));
+		tell(h, "target", id);
+	}
 	return ret;
 }
 

@@ -34,6 +34,13 @@
 /* Controllers that were given away without a reset since power-on. */
 #define GK_HANDOFF_TAINTED "/run/gatekeeper/tainted"
 
+/*
+ * gk_name_valid: what xl takes for a domain's name, and never for an option, a
+ * domain id (xl tries a number as one first) or a piece of its configuration
+ * language: a letter, then letters, digits, '.', '_', '-', 64 at most.
+ */
+int gk_name_valid(const char *name);
+
 struct gk_handoff_opts {
 	/* Name of the gate domain. Must not be NULL. It need not exist: a
 	 * gate that is gone already is the same as one just destroyed. */
@@ -63,9 +70,9 @@ struct gk_handoff_opts {
 /*
  * Called in the caller's own context after each part of a step, with
  *   step     a word: "controller", "destroyed", "detached", "released", "reset",
- *            "tainted", "created", "attached", "vdev", "assigned", "taken"
+ *            "tainted", "created", "attached", "vdev", "target", "assigned", "taken"
  *   detail   printable text. Of "controller" the BDF, of "vdev" "GUEST HOST", two
- *            BDFs; of the others what was done, ending with the time that it took,
+ *            BDFs; of "target" the id of a domain that was created; of the others what was done, ending with the time that it took,
  *            "N ms", e.g. "0000:03:00.0 bus 104 ms"
  * Both strings are valid during the call only.
  */

@@ -18,6 +18,8 @@ enum {
 int gk_cmd_status(int argc, char **argv);
 int gk_cmd_wait(int argc, char **argv);
 int gk_cmd_handoff(int argc, char **argv);
+int gk_cmd_reclaim(int argc, char **argv);
+int gk_cmd_trust(int argc, char **argv);
 int gk_cmd_switched_root(int argc, char **argv);
 int gk_cmd_stop(int argc, char **argv);
 int gk_cmd_inspect(int argc, char **argv);
