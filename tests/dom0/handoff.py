@@ -472,9 +472,11 @@ def agent_dies(m):
             ["pgrep", "-P", str(m.daemon.pid), "-f", "gatekeeper-link"],
             stdout=subprocess.PIPE, text=True).stdout.split()]
     m.until(lambda: len(reader()) == 1)
-    os.kill(reader()[0], signal.SIGKILL)
-    m.until(lambda: not m.status()["devices"] or m.status()["handoff"]["agent"] is False, 3)
-    m.until(lambda: m.status()["handoff"]["agent"] is True and m.status()["devices"])
+    first = reader()[0]
+    os.kill(first, signal.SIGKILL)
+    m.until(lambda: reader() and reader()[0] != first)
+    m.until(lambda: m.status()["handoff"]["agent"] is True and
+            [d["verdict"] for d in m.status()["devices"]] == ["admitted", "refused"])
     is_handed_over(m)
     assert m.status()["handoff"]["reclaims"] == 0
     (m.lib / f"agent-{TARGET}").write_text("no-server")
