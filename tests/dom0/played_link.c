@@ -57,6 +57,8 @@ static void device(uint32_t id, uint8_t port, uint8_t class)
 	put(&f);
 }
 
+enum { ENUMERATION_US = 250000 };
+
 static char dir[512];	/* where this program is, with its '/' */
 
 static int read_beside(const char *name, char *text, size_t cap)
@@ -153,6 +155,7 @@ static int session(const char *domid, const char *how, int agent)
 		if (!told && read_beside("../../../xenstore", store, sizeof(store)) &&
 		    strstr(store, owns)) {
 			told = 1;
+			usleep(ENUMERATION_US);
 			agent_devices(how);
 			if (strstr(how, "lost"))
 				return GK_LINK_EXIT_CLOSED;
