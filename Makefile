@@ -30,7 +30,7 @@ CORE_PIC := $(CORE:%.c=$(B)/obj/%.o)
 JAIL := $(B)/obj/gatekeeper/jail/drop.o
 bpf = $(B)/gen/$(1)_filter.h
 $(B)/gk-filter: gatekeeper/jail/filter.c gatekeeper/domain/worker_fd.h \
-		$(wildcard gatekeeper/*/*.seccomp.h luks/*.seccomp.h)
+		$(wildcard gatekeeper/*/*.seccomp.h luks/*.seccomp.h handoff/*/*.seccomp.h)
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) -O1 $(FILTER_FLAGS) -Igatekeeper -I. -o $@ $< -lseccomp
@@ -39,12 +39,12 @@ $(B)/gen/%_filter.h: $(B)/gk-filter
 	$(Q)mkdir -p $(@D)
 	$(Q)$(B)/gk-filter $(notdir $*) > $@.part && mv $@.part $@
 $(B)/obj/gatekeeper/domain/sandbox.o: $(call bpf,domain/worker)
-$(B)/obj/gatekeeper/domain/reduce.o: $(call bpf,domain/supervisor)
+$(B)/obj/gatekeeper/domain/gate.o: $(call bpf,domain/supervisor)
 $(B)/obj/gatekeeper/dom0/link_sandbox.o: $(call bpf,dom0/link_reader)
 $(B)/obj/luks/key_jail.o: $(call bpf,luks/key_child)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
-DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge kmsg \
+DOMAIN_SUPERVISOR := gate supervisor child clock devices digest hostdrivers inventory judge kmsg \
 	link_server link_vchan log oom reduce spawn storm uevent
 DOMAIN_WORKER := worker worker_look worker_keyboard worker_fido clock sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
@@ -103,7 +103,7 @@ $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper:
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 PROGRAMS := $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper
-include luks/luks.mk
+include luks/luks.mk handoff/agent/agent.mk
 all: $(PROGRAMS) $(B)/gate-kernel $(B)/gate-image
 
 # ---- tests -------------------------------------------------------------------
@@ -171,9 +171,10 @@ $(T)/replay/supervisor $(T)/fuzz/supervisor: \
 	$(wildcard gatekeeper/domain/*.h)
 $(T)/replay/supervisor $(T)/fuzz/supervisor: LIBS := -lcrypto
 
-include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/bench.mk
+include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/bench.mk \
+	tests/handoff/agent/agent.mk
 
-TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
+TEST_PROGRAMS := $(CONFORMANCE) $(AGENT_TESTS) $(AGENT) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
 	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/uinput.so $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
 	$(FIDO_TESTS) $(LUKS_TESTS) $(ENROLL_STOPS) $(B)/luks.pot
@@ -190,7 +191,7 @@ check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 
 # All boot scenarios. SCENARIOS="name ..." runs some.
 vm-check: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(T)/fido-bridge \
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(T)/fido-bridge $(ENROLL_STOPS) \
 		$(TAKEN_OVER_GATE) $(TAKEN_OVER_WORKER)
 	$(Q)tests/vm/run $(SCENARIOS)
 
