@@ -664,7 +664,7 @@ stop
 # A stop, while the gate is asked to let go and the virtual keyboard is given up:
 # nothing comes in between, and whoever asked first is answered.
 if [ -x /usr/bin/python3 ]; then
-    running_gate "" deaf
+    running_gate "" well
     start
     sleep 0.7
     /usr/bin/python3 - "$tmp/run/control" > "$tmp/out" 2>&1 << 'END'
