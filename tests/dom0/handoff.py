@@ -71,10 +71,13 @@ case $command in
     destroy)
         id=$(id_of "$1")
         [ -n "$id" ] || { echo "$1 is an invalid domain identifier (rc=-6)" >&2; exit 1; }
+        [ "$id" != 7 ] || rm -f "$top/xl-busy"
         change -e "/^domain $id /d; /^domid $id\$/d; /^owns $id /d" ;;
     create)
         if [ -e "$1" ] && grep -q gatekeeper-gate "$1"; then name=gatekeeper-gate
         else name=sys-usb; fi
+        [ ! -e "$top/xl-busy" ] || {
+            echo "xc_assign_device failed: Device or resource busy" >&2; exit 1; }
         ! grep -q "^owns " "$store" || { echo "libxl: error: PCI device already attached to a domain" >&2; exit 1; }
         id=$(($(cat "$top/next") + 1))
         echo $id > "$top/next"
@@ -371,6 +374,23 @@ def attach_hangs(m):
     begin = time.monotonic()
     hand_over(m, 1)
     assert time.monotonic() - begin < 30
+    is_gates(m)
+
+
+@case()
+def half_attached(m):
+    """Killed when Xen knew of the new owner, and xenstore did not."""
+    m.up()
+    m.touch("xl-hang-pci-attach")
+    asked = m.gk("handoff", "--to", "sys-usb", wait=False)
+    m.state("reset")
+    m.until(lambda: any(line.startswith("pci-attach") for line in m.xl()))
+    m.kill()
+    asked.communicate(timeout=5)
+    (m.top / "xl-hang-pci-attach").unlink()
+    m.touch("xl-busy")
+    m.start()
+    m.until(lambda: f"destroy {TARGET}" in m.xl())
     is_gates(m)
 
 
