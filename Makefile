@@ -93,7 +93,7 @@ DAEMON_MAIN := gatekeeper/dom0/main.c
 $(B)/libgkdom0.a: $(call objs,$(filter-out $(LINK_READER) $(DAEMON_MAIN),$(wildcard \
 	gatekeeper/dom0/*.c)) handoff/*.c)
 $(B)/gatekeeperd: $(call objs,$(DAEMON_MAIN)) $(B)/libgkdom0.a $(B)/libgkcore.a
-$(B)/gatekeeperd: LIBS := -lxenstore
+$(B)/gatekeeperd: LIBS := -lxenstore -lcrypto
 $(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(JAIL) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore
 $(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c) $(B)/libgkdom0.a $(B)/libgkcore.a
@@ -129,6 +129,11 @@ $(DOMAIN_TESTS): $(T)/domain/test_%: $(B)/obj/tests/domain/test_%.o \
 	$(B)/obj/gatekeeper/domain/%.o $(B)/libgkcore.a
 $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/handoff/tree.o \
 	$(B)/libgkdom0.a $(B)/libgkcore.a
+# Stands for uinput in gatekeeperd under test: never with the sanitizers in it.
+$(T)/uinput.so: tests/dom0/shim/uinput.c
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) -D_GNU_SOURCE $(WARN) -O1 -fPIC -shared -o $@ $<
 $(T)/golden: $(B)/obj/tests/golden/golden.o $(B)/libgkcore.a
 FIDO := tests/devices/fido
 $(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_% $(FIDO)/test_% \
@@ -145,7 +150,7 @@ $(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
 $(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
 	$(B)/obj/tests/devices/test_host.o $(B)/libgkcore.a
 $(T)/test_redir $(T)/test_hostile: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
-$(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
+$(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore -lcrypto
 $(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
 		$(T)/test_hostile $(T)/bench $(T)/fido-bridge $(FIDO_TESTS):
 	$(call say,LD $@)
@@ -160,7 +165,7 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 		$(filter-out $(FUZZ_INCLUDES),$(filter %.c,$^)) $(LIBS)
 $(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: $(FUZZ_DAEMON) $(FUZZ_INCLUDES) \
 	$(wildcard gatekeeper/dom0/*.h)
-$(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: LIBS := -lxenstore
+$(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: LIBS := -lxenstore -lcrypto
 # The supervisor as it is; what it asks of the kernel stands in the fuzzer.
 $(T)/replay/supervisor $(T)/fuzz/supervisor: \
 	$(addprefix gatekeeper/domain/,devices.c digest.c judge.c storm.c) \
@@ -173,7 +178,7 @@ include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/
 TEST_PROGRAMS := $(CONFORMANCE) $(AGENT_TESTS) $(AGENT) \
 	$(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(EVIL_WORKER)/test_link \
 	$(UNIT) $(DOM0_TESTS) \
-	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/uinput.so $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
 	$(FIDO_TESTS) $(LUKS_TESTS) $(ENROLL_STOPS) $(B)/luks.pot
 
