@@ -22,7 +22,8 @@ DISK_SIZE = "3G"
 MAKER_MODULES = ("virtio_pci", "virtio_blk", "dm_crypt", "xts", "aesni_intel",
                  "sha256_generic", "ext4", "crc32c_generic", "algif_skcipher")
 SYSUSB_MODULES = ("xen_pcifront", "xhci_pci", "ehci_pci", "uhci_hcd", "ohci_pci",
-                  "usbhid", "hid_generic", "evdev", "usb_storage")
+                  "usbhid", "hid_generic", "evdev", "usb_storage",
+                  "xen_evtchn", "xen_gntalloc", "xen_gntdev")
 
 
 class BuildError(Exception):
