@@ -241,13 +241,23 @@ class Builder:
         os.mknod(tree / "dev/console", 0o600 | 0o020000, os.makedev(5, 1))
         return tree
 
+    def agent(self, tree):
+        """gatekeeper-agent as it is installed into a guest, if it is built."""
+        start = VM / "sys-usb/start-agent"
+        if not (TOP / "build/agent/gatekeeper-agent").exists():
+            return
+        self.run("make", "-C", TOP, "install-agent", f"DESTDIR={tree}", "PREFIX=/usr")
+        shutil.copy(start, self._dir(tree / "agent") / "start")
+
     def sys_usb(self, stage, base_key):
         image = Product("sys-usb", BUILD / "sys-usb.img")
-        key = _key(VM / "sys-usb", base_key, " ".join(SYSUSB_MODULES))
+        key = _key(VM / "sys-usb", base_key, " ".join(SYSUSB_MODULES),
+                   self.agent_key())
         if not image.fresh(key):
             tree = self.tree("sys-usb.tree", VM / "sys-usb/init")
             shutil.copy(VM / "sys-usb/poweroff", tree / "sbin/poweroff")
             self.modules(tree, SYSUSB_MODULES)
+            self.agent(tree)
             self.cpio(tree, image.path)
             shutil.rmtree(tree)
             image.done(key)
@@ -262,6 +272,9 @@ class Builder:
             with open(conf, "a") as text:
                 text.write("\n# The tests' sys-usb.\nsys_usb_config = "
                            "/etc/xen/sys-usb.cfg\n")
+        for unit in (VM / "sys-usb").glob("*.service"):
+            shutil.copy(unit, self._dir(stage / "etc/systemd/system"))
+        shutil.copy(VM / "sys-usb/start-sys-usb", stage / "usr/lib/gktest")
 
     def initramfs(self, variant, stage_key):
         image = Product(f"initramfs-{variant}", initramfs(variant))

@@ -12,6 +12,7 @@ from . import paths
 from .guest import GuestError
 
 HERE = "/run/gk-handoff"
+TOOL = f"{HERE}/bin"
 TOOLS = paths.VM / "guest"
 GATE_KEYBOARD = "USB Gatekeeper keyboard"
 STATE_FILE = "/run/gatekeeper/handoff.json"
@@ -73,7 +74,7 @@ class Recorder:
         self.label = label
         self.out = f"{HERE}/{label}"
         tools(t)
-        t.guest.run(f"rm -f {self.out}*; setsid {HERE}/record {self.out} '{name}' "
+        t.guest.run(f"rm -f {self.out}*; setsid {TOOL}/record {self.out} '{name}' "
                     f">{self.out}.log 2>&1 </dev/null & echo $! >{self.out}.pid; "
                     # What the kernel says of input devices while it runs.
                     f"setsid stdbuf -oL udevadm monitor --kernel --subsystem-match=input "
@@ -81,6 +82,13 @@ class Recorder:
                     f"ls -li /dev/input >{self.out}.before")
         t.check(t.guest.until(f"[ -e {self.out}.ready ]", t.left(20), 0.1),
                 f"no input device {name!r} in dom0")
+
+    def works(self, seconds):
+        """Something comes from the keyboard now."""
+        return self.t.guest.run(
+            f"old=$(grep -c ^key {self.out}); for n in $(seq {seconds * 10}); do "
+            f"sleep 0.1; [ $(grep -c ^key {self.out}) -gt $old ] && exit 0; done; exit 1",
+            seconds + 10, check=False)[0] == 0
 
     def end(self):
         """Stop it; what it recorded."""
@@ -196,8 +204,8 @@ def tools(t):
     """The programs of guest/ into dom0's /run."""
     for path in sorted(TOOLS.iterdir()):
         data = base64.b64encode(path.read_bytes()).decode()
-        t.guest.run(f"mkdir -p {HERE}; echo {data} | base64 -d >{HERE}/{path.name}; "
-                    f"chmod 755 {HERE}/{path.name}")
+        t.guest.run(f"mkdir -p {TOOL}; echo {data} | base64 -d >{TOOL}/{path.name}; "
+                    f"chmod 755 {TOOL}/{path.name}")
 
 
 def now_us(t):
@@ -279,3 +287,97 @@ def in_domain(t, command, name="sys-usb"):
 
 def median(values):
     return round(statistics.median(values))
+
+
+# A handoff
+
+GATE = "gatekeeper-gate"
+SYSUSB = "sys-usb"
+CONFIG = "/etc/xen/sys-usb.cfg"
+SETTLED = {"gate": GATE, "confirmed": SYSUSB}   # state -> who has the controllers
+
+
+def create_sys_usb(t, args=""):
+    """sys-usb without a controller, and its agent."""
+    t.doing("starting sys-usb")
+    t.guest.run(f"sed 's/^cmdline = \"/&{args} /' {CONFIG} >/run/sys-usb.cfg && "
+                f": >{console_of()}; xl create -q /run/sys-usb.cfg", 90)
+    t.check(t.guest.until(f"grep -q 'SYSUSB up' {console_of()}", t.left(60)),
+            "sys-usb did not start")
+
+
+def wait_sys_usb_agent(t, seconds=60):
+    """The agent's end of the link is there."""
+    t.check(t.guest.until("xenstore-list /local/domain/$(xl domid sys-usb)/data/"
+                          "gatekeeper | grep -q .", t.left(seconds), 0.2),
+            "no agent in sys-usb: "
+            + t.guest.output(f"tail -n 12 {console_of()}; true"))
+    t.say("sys-usb and its agent are up")
+
+
+def start_handoff(t, *options):
+    """gatekeeper handoff in the background."""
+    t.guest.run(f"mkdir -p {HERE}; rm -f {HERE}/handoff.*; setsid bash -c '"
+                f"gatekeeper handoff --to {SYSUSB} --json {' '.join(options)} "
+                f">{HERE}/handoff.out 2>&1; echo $? >{HERE}/handoff.status' "
+                "</dev/null >/dev/null 2>&1 &")
+
+
+def end_handoff(t, seconds=120):
+    """Its exit status and what it said."""
+    t.check(t.guest.until(f"[ -s {HERE}/handoff.status ]", t.left(seconds), 0.2),
+            "gatekeeper handoff does not end: "
+            + t.guest.output(f"cat {HERE}/handoff.out; true"))
+    out = t.guest.output(f"cat {HERE}/handoff.status {HERE}/handoff.out")
+    status, _, text = out.partition("\n")
+    return int(status), text
+
+
+def hand_off(t, *options, seconds=120):
+    start_handoff(t, *options)
+    status, text = end_handoff(t, seconds)
+    t.check(status == 0, f"gatekeeper handoff gave {status}: {text[-800:]}")
+    return text
+
+
+def reclaim(t, seconds=120):
+    """gatekeeper reclaim; its JSON lines."""
+    status, text = t.guest.run("gatekeeper reclaim --json", seconds, check=False)
+    t.check(status == 0, f"gatekeeper reclaim gave {status}: {text[-800:]}")
+    return text
+
+
+def settle(t, recorder, seconds, wanted=None):
+    """The handoff is at one of its ends: one owner as the hypervisor says, the same as
+    handoff.json and status say, and what is typed comes. Returns (owner, s it took)."""
+    start = time.monotonic()
+    end = start + seconds
+    while True:
+        now = status_file(t) or {}
+        name = SETTLED.get(now.get("state"))
+        if name and wanted in (None, name) and recorder.works(2):
+            took = time.monotonic() - start
+            if (status_file(t) or {}).get("state") == now["state"]:
+                break
+        t.check(time.monotonic() < end, f"not settled after {seconds} s: {now}; "
+                f"{gate_status(t)}")
+        t.sleep(0.5)
+    have = owner(t)
+    t.check(have == name, f"handoff.json says {now['state']}, the hypervisor {have}")
+    said = gate_status(t)
+    t.check(said.get("state") == {GATE: "up", SYSUSB: "handed-over"}[name],
+            f"status says {said.get('state')}, {have} has the controllers")
+    return name, round(took, 1)
+
+
+def gate_status(t):
+    try:
+        return t.guest.json("gatekeeper status --json")
+    except (GuestError, ValueError):
+        return {}
+
+
+def check_domains(t, *more):
+    """No zombie, no domain without a name, nothing left over."""
+    names = sorted(domains(t).values())
+    t.check(names == sorted(("Domain-0",) + more), f"domains: {names}")

@@ -22,7 +22,7 @@ def in_dom0(t, bdf):
     t.sleep(2)
     rounds, steps = [], []
     for _ in range(ROUNDS):
-        out = t.guest.output(f"{handoff.HERE}/floor {bdf} '{USB_KEYBOARD}'", 60)
+        out = t.guest.output(f"{handoff.TOOL}/floor {bdf} '{USB_KEYBOARD}'", 60)
         times = {word: int(us) for word, us in map(str.split, out.splitlines())}
         rounds.append((times["unbind"], times["input"]))
         steps.append({b: round((times[b] - times[a]) / 1000) for a, b in zip(
@@ -66,7 +66,7 @@ class Tail:
         self.t = t
         self.out = f"{handoff.HERE}/{label}"
         files = " ".join(map(handoff.console_of, names))
-        t.guest.run(f"rm -f {self.out}*; setsid {handoff.HERE}/tail {self.out} {seconds} "
+        t.guest.run(f"rm -f {self.out}*; setsid {handoff.TOOL}/tail {self.out} {seconds} "
                     f"{files} >{self.out}.log 2>&1 </dev/null &")
         t.check(t.guest.until(f"[ -e {self.out}.ready ]", 20, 0.1), "no tail")
 
