@@ -249,6 +249,11 @@ class Builder:
         self.run("make", "-C", TOP, "install-agent", f"DESTDIR={tree}", "PREFIX=/usr")
         shutil.copy(start, self._dir(tree / "agent") / "start")
 
+    def agent_key(self):
+        built = TOP / "build/agent"
+        files = sorted(f for f in built.glob("gatekeeper-*") if f.is_file())
+        return _key(*files) if files else ""
+
     def sys_usb(self, stage, base_key):
         image = Product("sys-usb", BUILD / "sys-usb.img")
         key = _key(VM / "sys-usb", base_key, " ".join(SYSUSB_MODULES),
