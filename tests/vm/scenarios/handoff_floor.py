@@ -99,6 +99,37 @@ def in_sys_usb(t, bdf):
     t.say(f"floor in a PV guest: {t.metrics['handoff_floor_pv_ms']} ms")
 
 
+NS = "now() { python3 -ISc 'import time; print(time.clock_gettime_ns(1))'; }; "
+
+
+def quiesced(t, bdf):
+    """The same two commands, but the giver has unbound its driver before: what is left
+    of a handoff to a running domain when nothing is judged and nothing is told."""
+    t.doing("measuring pci-detach and pci-attach of what was unbound before")
+    found = []
+    for n in range(NAIVE_ROUNDS + 1):
+        giver, taker = ("one", "two") if n % 2 == NAIVE_ROUNDS % 2 else ("two", "one")
+        tail = Tail(t, f"quiesced{n}", 60, giver, taker)
+        begin = handoff.now_us(t) * 1000
+        handoff.in_domain(t, "cd /sys/bus/pci/drivers/xhci_hcd; b=$(echo 0000:*); "
+                          "echo $b >unbind; echo SYSUSB unbound", giver)
+        out = t.guest.output(
+            f"{NS} until grep -q 'log SYSUSB unbound' {tail.out}; do sleep 0.01; done; "
+            f"now; xl pci-detach {giver} {bdf}; now; "
+            f"echo 1 >/sys/bus/pci/devices/{bdf}/reset; now; xl pci-attach {taker} "
+            f"{bdf},permissive=0,rdm_policy=relaxed; now", 90)
+        times = list(map(int, re.findall(r"^\d{6,}$", out, re.M)))
+        end = tail.wait(f"guest-{taker}.*input: QEMU QEMU USB Keyboard", 60) * 1000
+        found.append({what: round((b - a) / 1e6) for what, a, b in zip(
+            ("unbind", "detach", "reset", "attach", "probe"), [begin, *times],
+            [*times, end])})
+        found[-1]["total"] = round((end - begin) / 1e6)
+        t.sleep(1)
+    t.metrics["handoff_quiesced_rounds_ms"] = found
+    t.metrics["handoff_quiesced_ms"] = handoff.median([f["total"] for f in found])
+    t.say(f"unbound before: {t.metrics['handoff_quiesced_ms']} ms")
+
+
 def naive(t, bdf):
     """From one running PV guest, whose driver is bound, to another."""
     t.doing("measuring xl pci-detach and pci-attach")
@@ -108,8 +139,7 @@ def naive(t, bdf):
         giver, taker = ("one", "two") if n % 2 == 0 else ("two", "one")
         tail = Tail(t, f"naive{n}", 90, giver, taker)
         out = t.guest.output(
-            f"now() {{ python3 -ISc 'import time; print(time.clock_gettime_ns(1))'; }}; "
-            f"now; xl pci-detach {giver} {bdf}; now; xl pci-attach {taker} "
+            f"{NS} now; xl pci-detach {giver} {bdf}; now; xl pci-attach {taker} "
             f"{bdf},permissive=0,rdm_policy=relaxed; now", 90)
         begin, detached, attached = map(int, re.findall(r"^\d{6,}$", out, re.M))
         end = tail.wait(f"guest-{taker}.*input: QEMU QEMU USB Keyboard", 60) * 1000
@@ -140,5 +170,6 @@ def handoff_floor(t: Test):
     t.metrics["handoff_owner"] = handoff.owner(t)
     in_sys_usb(t, bdf)
     naive(t, bdf)
+    quiesced(t, bdf)
     names = handoff.domains(t)
     t.check(sorted(names.values()) == ["Domain-0", "one", "two"], f"domains: {names}")
