@@ -39,12 +39,12 @@ $(B)/gen/%_filter.h: $(B)/gk-filter
 	$(Q)mkdir -p $(@D)
 	$(Q)$(B)/gk-filter $(notdir $*) > $@.part && mv $@.part $@
 $(B)/obj/gatekeeper/domain/sandbox.o: $(call bpf,domain/worker)
-$(B)/obj/gatekeeper/domain/reduce.o: $(call bpf,domain/supervisor)
+$(B)/obj/gatekeeper/domain/gate.o: $(call bpf,domain/supervisor)
 $(B)/obj/gatekeeper/dom0/link_sandbox.o: $(call bpf,dom0/link_reader)
 $(B)/obj/luks/key_jail.o: $(call bpf,luks/key_child)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
-DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge kmsg \
+DOMAIN_SUPERVISOR := gate supervisor child clock devices digest hostdrivers inventory judge kmsg \
 	link_server link_vchan log oom reduce spawn storm uevent
 DOMAIN_WORKER := worker worker_look worker_keyboard worker_fido clock sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)

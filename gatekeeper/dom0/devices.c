@@ -344,6 +344,7 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 	case GK_LINK_QUIESCE:
 	case GK_LINK_FOUND:
 	case GK_LINK_GRANT:
+	case GK_LINK_MANIFEST:
 		break;
 	}
 	return 0;
