@@ -30,7 +30,7 @@ CORE_PIC := $(CORE:%.c=$(B)/obj/%.o)
 JAIL := $(B)/obj/gatekeeper/jail/drop.o
 bpf = $(B)/gen/$(1)_filter.h
 $(B)/gk-filter: gatekeeper/jail/filter.c gatekeeper/domain/worker_fd.h \
-		$(wildcard gatekeeper/*/*.seccomp.h luks/*.seccomp.h)
+		$(wildcard gatekeeper/*/*.seccomp.h luks/*.seccomp.h handoff/*/*.seccomp.h)
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) -O1 $(FILTER_FLAGS) -Igatekeeper -I. -o $@ $< -lseccomp
@@ -103,7 +103,7 @@ $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper:
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 PROGRAMS := $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper
-include luks/luks.mk
+include luks/luks.mk handoff/agent/agent.mk
 all: $(PROGRAMS) $(B)/gate-kernel $(B)/gate-image
 
 # ---- tests -------------------------------------------------------------------
@@ -166,9 +166,10 @@ $(T)/replay/supervisor $(T)/fuzz/supervisor: \
 	$(wildcard gatekeeper/domain/*.h)
 $(T)/replay/supervisor $(T)/fuzz/supervisor: LIBS := -lcrypto
 
-include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/bench.mk
+include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/bench.mk \
+	tests/handoff/agent/agent.mk
 
-TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
+TEST_PROGRAMS := $(CONFORMANCE) $(AGENT_TESTS) $(AGENT) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
 	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
 	$(FIDO_TESTS) $(LUKS_TESTS) $(ENROLL_STOPS) $(B)/luks.pot
