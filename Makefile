@@ -93,7 +93,7 @@ DAEMON_MAIN := gatekeeper/dom0/main.c
 $(B)/libgkdom0.a: $(call objs,$(filter-out $(LINK_READER) $(DAEMON_MAIN),$(wildcard \
 	gatekeeper/dom0/*.c)) handoff/*.c)
 $(B)/gatekeeperd: $(call objs,$(DAEMON_MAIN)) $(B)/libgkdom0.a $(B)/libgkcore.a
-$(B)/gatekeeperd: LIBS := -lxenstore
+$(B)/gatekeeperd: LIBS := -lxenstore -lcrypto
 $(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(JAIL) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore
 $(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c) $(B)/libgkdom0.a $(B)/libgkcore.a
@@ -144,7 +144,7 @@ $(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
 $(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
 	$(B)/obj/tests/devices/test_host.o $(B)/libgkcore.a
 $(T)/test_redir $(T)/test_hostile: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
-$(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
+$(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore -lcrypto
 $(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
 		$(T)/test_hostile $(T)/bench $(T)/fido-bridge $(FIDO_TESTS):
 	$(call say,LD $@)
@@ -159,7 +159,7 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 		$(filter-out $(FUZZ_INCLUDES),$(filter %.c,$^)) $(LIBS)
 $(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: $(FUZZ_DAEMON) $(FUZZ_INCLUDES) \
 	$(wildcard gatekeeper/dom0/*.h)
-$(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: LIBS := -lxenstore
+$(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: LIBS := -lxenstore -lcrypto
 # The supervisor as it is; what it asks of the kernel stands in the fuzzer.
 $(T)/replay/supervisor $(T)/fuzz/supervisor: \
 	$(addprefix gatekeeper/domain/,devices.c digest.c judge.c storm.c) \

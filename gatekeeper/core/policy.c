@@ -220,6 +220,8 @@ const char *gk_reason_text(uint16_t reason)
 		return "there is a keyboard already";
 	case GK_REASON_CHALLENGE:
 		return "it has to type the number on the screen";
+	case GK_REASON_STRANGER:
+		return "it was not there before the handoff";
 	}
 	return "unknown reason";
 }

@@ -40,6 +40,7 @@ enum gk_reason {
 	GK_REASON_UNPINNED = 32,
 	GK_REASON_SECOND = 33,
 	GK_REASON_CHALLENGE = 34,
+	GK_REASON_STRANGER = 35,	/* after a handoff: it was not there before */
 };
 
 struct gk_judgement {

@@ -252,6 +252,7 @@ static void on_key(struct gk_daemon *d, int slot, const struct gk_link_key *key)
 
 	if (!gk_keyboards_key(d, slot, key->code, key->value))
 		return;
+	d->handover.last_key = gk_now_ms();
 	gk_keyboards_held(d, held);
 	err = key->value ? gk_keyboard_press(&d->keyboard, held, key->code) :
 			   gk_keyboard_key(&d->keyboard, held, key->code);
@@ -282,6 +283,16 @@ static int slot_of(struct gk_daemon *d, uint32_t id)
 	return s ? (int)(s - d->session.dev) : -1;
 }
 
+void gk_devices_here(struct gk_daemon *d, int slot)
+{
+	gk_keyboards_device(d, slot);
+	gk_fido_device(d, slot);
+	gk_continuity_told(d, slot);
+	/* What the one before it in this slot held is let go. */
+	sync_keys(d);
+	gk_handover_device(d);
+}
+
 int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 {
 	struct gk_link_device was = { 0 };
@@ -310,10 +321,7 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 		on_hello(d, &f->u.hello);
 		break;
 	case GK_LINK_DEVICE:
-		gk_keyboards_device(d, slot_of(d, f->device));
-		gk_fido_device(d, slot_of(d, f->device));
-		/* What the one before it in this slot held is let go. */
-		sync_keys(d);
+		gk_devices_here(d, slot_of(d, f->device));
 		break;
 	case GK_LINK_GONE:
 		on_gone(d, &was, f->u.gone.reason);

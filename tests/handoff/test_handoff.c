@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "handoff/handoff.h"
+#include "handoff/steps.h"
 #include "handoff/run.h"
 #include "tree.h"
 
