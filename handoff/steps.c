@@ -22,7 +22,6 @@
 #define FINE_POLL_MS 10u	/* where somebody waits for the keyboard */
 #define GONE_MS 5000u		/* from the end of a pci-detach to pciback's */
 #define VDEV_MS 3000u		/* from that of a pci-attach to the guest's slot */
-#define DOMAIN_NAME_MAX 64u
 
 /*
  * As the gate has had them. permissive=0: the guest writes to configuration
@@ -87,24 +86,6 @@ static void tell(struct handoff *h, const char *step, const char *detail)
 {
 	if (h->told != NULL && h->told->fn != NULL)
 		h->told->fn(h->told->ctx, step, detail);
-}
-
-int gk_name_valid(const char *name)
-{
-	static const char letters[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	size_t len;
-
-	if (name == NULL)
-		return 0;
-	len = strlen(name);
-	if (len == 0 || len > DOMAIN_NAME_MAX || strchr(letters, name[0]) == NULL)
-		return 0;
-	for (; *name != '\0'; name++)
-		if (strchr(letters, *name) == NULL &&
-		    strchr("0123456789-_.", *name) == NULL)
-			return 0;
-	return 1;
 }
 
 static int check_opts(struct handoff *h)
@@ -565,7 +546,7 @@ static int detach(struct handoff *h, int domid, int force, unsigned int timeout_
 
 static int create(struct handoff *h)
 {
-	char name[DOMAIN_NAME_MAX + sizeof("name=\"\"")];
+	char name[GK_NAME_MAX + sizeof("name=\"\"")];
 	char pci[sizeof("pci=[]") + GK_PCI_MAX * (GK_PCI_BDF_LEN +
 		 sizeof("\"\"" PCI_OPTIONS))] = "pci=[";
 	/* -f: the file's name could be taken for a setting if it had a `='.

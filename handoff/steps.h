@@ -34,6 +34,8 @@
 /* Controllers that were given away without a reset since power-on. */
 #define GK_HANDOFF_TAINTED "/run/gatekeeper/tainted"
 
+#define GK_NAME_MAX 64u	/* letters of a domain's name */
+
 /*
  * gk_name_valid: what xl takes for a domain's name, and never for an option, a
  * domain id (xl tries a number as one first) or a piece of its configuration
