@@ -186,7 +186,7 @@ check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 
 # All boot scenarios. SCENARIOS="name ..." runs some.
 vm-check: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(T)/fido-bridge \
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(T)/fido-bridge $(ENROLL_STOPS) \
 		$(TAKEN_OVER_GATE) $(TAKEN_OVER_WORKER)
 	$(Q)tests/vm/run $(SCENARIOS)
 

@@ -867,9 +867,12 @@ void gk_devices_again(void)
 
 int gk_devices_is_out(const struct gk_present *at)
 {
-	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
+	for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
+		uint16_t reason = st.dev[i].c.info.reason;
+
 		if (is_refused(&st.dev[i]) && same(&st.dev[i].at, at))
-			return st.dev[i].c.info.reason != GK_REASON_LEFT;
+			return reason != GK_REASON_LEFT && reason != GK_REASON_CONFIGURE;
+	}
 	/* Of those without a slot it is not known any more: they stay as they are. */
 	return is_left_out(at);
 }

@@ -173,8 +173,6 @@ static void child_ended(int status)
 	sv.unbound = !sv.leaving && status == 0;
 	if (sv.leaving)
 		sv.over = 1;
-	else if (sv.ending)
-		last_step();
 	else if (sv.step == LAST_STEP)
 		quiesced();
 }
@@ -209,8 +207,10 @@ static void end(void)
 	sv.ending = 1;
 	if (sv.step == RUNNING || sv.step == LET_GO)
 		let_go(END_MS);
-	else
-		sv.deadline_ms = gk_clock_ms() + END_MS;
+	sv.deadline_ms = gk_clock_ms() + END_MS;
+	/* An unbind that hangs is not waited for. */
+	if (sv.step == LAST_STEP)
+		last_step();
 }
 
 /* --- dom0 --- */

@@ -213,6 +213,8 @@ static int run(void)
 		gk_kmsg(3, "cannot make room for workers");
 		return 1;
 	}
+	/* It may write no file soon, which standard error could be. */
+	signal(SIGXFSZ, SIG_IGN);
 	gk_kernel_remember(BEFORE);
 	hold();
 	wait_for_xen();

@@ -90,6 +90,16 @@ static int set_if_other(const char *path, int value)
 	return write_int(path, value);
 }
 
+/* Whether the hub "usbN" has its own interface, "N-0:1.0", by now: that takes what
+ * the bus has as default at this moment, and a hub without it is a dead bus. */
+static int has_interface(const char *hub)
+{
+	char path[80 + NAME_MAX];
+
+	snprintf(path, sizeof(path), USB_DEVICES "/%s-0:1.0", hub + strlen("usb"));
+	return access(path, F_OK) == 0;
+}
+
 /* Both defaults of every root hub, "usbN". */
 static int set_buses(int devices, int interfaces)
 {
@@ -108,6 +118,9 @@ static int set_buses(int devices, int interfaces)
 			 de->d_name);
 		if (set_if_other(path, devices) < 0 && access(path, F_OK) == 0)
 			err = GK_ERR_SYSTEM;
+		/* Nothing is behind the hub before; its uevent brings us here again. */
+		if (!interfaces && !has_interface(de->d_name))
+			continue;
 		snprintf(path, sizeof(path),
 			 USB_DEVICES "/%s/interface_authorized_default", de->d_name);
 		if (set_if_other(path, interfaces) < 0 && access(path, F_OK) == 0)

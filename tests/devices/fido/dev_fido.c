@@ -181,14 +181,19 @@ static void status(const struct gk_fido *f, struct gk_reply *reply)
 		 "\"wrong_in_row\":%u,\"counter\":%lu,\"residents\":%zu,"
 		 "\"touches\":%lu,\"cancels\":%lu,\"requests\":{\"init\":%lu,"
 		 "\"info\":%lu,\"retries\":%lu,\"agree\":%lu,\"set-pin\":%lu,"
-		 "\"token\":%lu,\"make\":%lu,\"assert\":%lu,\"reset\":%lu}}",
+		 "\"token\":%lu,\"make\":%lu,\"assert\":%lu,\"reset\":%lu},"
+		 "\"ms\":{\"first\":%llu,\"asked\":%llu,\"touched\":%llu,"
+		 "\"answered\":%llu}}",
 		 states[f->state], s->pin_set ? "true" : "false",
 		 s->pin_retries, f->auth.pin.wrong_in_row,
 		 (unsigned long)s->counter, s->n_residents, f->auth.touches,
 		 f->cancels, r[GK_STEP_INIT], r[GK_STEP_INFO],
 		 r[GK_STEP_RETRIES], r[GK_STEP_AGREE], r[GK_STEP_SET_PIN],
 		 r[GK_STEP_TOKEN], r[GK_STEP_MAKE], r[GK_STEP_ASSERT],
-		 r[GK_STEP_RESET]);
+		 r[GK_STEP_RESET], (unsigned long long)f->first_ms,
+		 (unsigned long long)f->asked_ms,
+		 (unsigned long long)f->touched_ms,
+		 (unsigned long long)f->answered_ms);
 }
 
 static enum gk_command_result refuse(struct gk_reply *reply, const char *text)

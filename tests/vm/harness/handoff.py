@@ -13,7 +13,8 @@ from .guest import GuestError
 
 HERE = "/run/gk-handoff"
 TOOL = f"{HERE}/bin"
-TOOLS = paths.VM / "guest"
+TOOLS = paths.VM / "dom0-scripts"
+TOOL_NAMES = ("at", "floor", "record", "tail")
 GATE_KEYBOARD = "USB Gatekeeper keyboard"
 STATE_FILE = "/run/gatekeeper/handoff.json"
 RATE = 10           # keys a second
@@ -67,7 +68,7 @@ class Typist:
 
 
 class Recorder:
-    """guest/record in dom0, on the input device of this name."""
+    """dom0-scripts/record in dom0, on the input device of this name."""
 
     def __init__(self, t, label="keys", name=GATE_KEYBOARD):
         self.t = t
@@ -201,11 +202,11 @@ def check_typed(t, typed, windows):
 
 
 def tools(t):
-    """The programs of guest/ into dom0's /run."""
-    for path in sorted(TOOLS.iterdir()):
-        data = base64.b64encode(path.read_bytes()).decode()
-        t.guest.run(f"mkdir -p {TOOL}; echo {data} | base64 -d >{TOOL}/{path.name}; "
-                    f"chmod 755 {TOOL}/{path.name}")
+    """The programs of dom0-scripts/ that go on by themselves, into dom0's /run."""
+    for name in TOOL_NAMES:
+        data = base64.b64encode((TOOLS / name).read_bytes()).decode()
+        t.guest.run(f"mkdir -p {TOOL}; echo {data} | base64 -d >{TOOL}/{name}; "
+                    f"chmod 755 {TOOL}/{name}")
 
 
 def now_us(t):

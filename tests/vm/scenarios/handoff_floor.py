@@ -60,7 +60,7 @@ def create(t, name, bdf=None, args=""):
 
 
 class Tail:
-    """guest/tail in dom0, over the consoles of some domains."""
+    """dom0-scripts/tail in dom0, over the consoles of some domains."""
 
     def __init__(self, t, label, seconds, *names):
         self.t = t

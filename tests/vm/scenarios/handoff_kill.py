@@ -22,8 +22,8 @@ class Rig:
     """Typing and recording over all cases; each begins with the gate as the owner and
     a sys-usb with its agent, and a fault that did not happen fails it."""
 
-    def __init__(self, t):
-        ready(t)
+    def __init__(self, t, **machine):
+        ready(t, **machine)
         self.t = t
         self.recorder = handoff.Recorder(t)
         self.typist = handoff.Typist(t)
