@@ -285,6 +285,14 @@ static int slot_of(struct gk_daemon *d, uint32_t id)
 
 void gk_devices_here(struct gk_daemon *d, int slot)
 {
+	/* A domain may have controllers of its own; and of ours it can tell before
+	 * we know where it sees them. */
+	if (d->link_agent && gk_continuity_match(d, slot) == GK_MATCH_UNKNOWN) {
+		gk_keyboards_gone(d, slot);
+		gk_fido_gone(d, slot);
+		sync_keys(d);
+		return;
+	}
 	gk_keyboards_device(d, slot);
 	gk_fido_device(d, slot);
 	gk_continuity_told(d, slot);

@@ -1050,6 +1050,7 @@ int gk_handover_resume(struct gk_daemon *d)
 	if (h->m.state == GK_HO_GATE || h->m.state == GK_HO_PREPARING) {
 		h->m.state = GK_HO_GATE;
 		h->r.target_domid = -1;
+		gk_handover_write(d);
 		return 0;
 	}
 	gk_log(LOG_NOTICE, "handoff: a gatekeeperd before us was at \"%s\"",

@@ -231,9 +231,6 @@ static void decide_after_handoff(struct gk_daemon *d, int slot)
 		decide(d, slot);
 		return;
 	case GK_MATCH_UNKNOWN:
-		/* It is told of again when it is known where it is. */
-		refuse(c, GK_REASON_STRANGER);
-		return;
 	case GK_MATCH_NEW:
 	case GK_MATCH_CHANGED:
 	case GK_MATCH_MOVED:
