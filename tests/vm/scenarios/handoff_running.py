@@ -43,7 +43,7 @@ def measured_by_gatekeeperd(t):
         "handoff_blackout_ms")}
 
 
-@scenario("handoff-running", timeout=480, default=False)
+@scenario("handoff-running", timeout=480)
 def handoff_running(t: Test):
     """Ten keys a second while sys-usb gets the controllers, three times."""
     ready(t)
