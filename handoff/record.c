@@ -124,7 +124,7 @@ static int get_text(const char *text, const char *key, char *out, size_t cap)
 	if (!gk_json_member(text, key, out, cap))
 		return 0;
 	if (strcmp(out, "null") == 0)
-		out[0] = '\0';
+		memset(out, 0, sizeof("null"));
 	return 1;
 }
 
