@@ -268,8 +268,10 @@ def owner(t):
 
 
 def status_file(t):
+    """handoff.json; before the first handoff there is none, and the gate is the owner."""
     try:
-        return json.loads(t.guest.output(f"cat {STATE_FILE}"))
+        return json.loads(t.guest.output(f"cat {STATE_FILE} 2>/dev/null || true")
+                          or '{"state": "gate"}')
     except (GuestError, ValueError):
         return None
 
