@@ -6,7 +6,7 @@
  *   devices.c      what a frame of the gate means: keys, lights, messages
  *   keyboards.c    which keyboards count
  *   fido.c         security keys: sockets and HID devices
- *   handover.c     the handoff's machine: its events, its work, its record
+ *   handover*.c    the handoff's machine: its events, its work, its record
  *   agent.c        the link to the USB domain's agent, until it is the link
  *   continuity.c   are the devices those that were there before
  *   target.c       the watch on the domain that is to have the controllers
@@ -107,6 +107,7 @@ struct gk_handover {
 	char found[1024];	/* what the check or the look said */
 	uint64_t step_since, reclaim_since;
 	uint64_t quiesce_sent, last_key;
+	int old_gone;		/* the gate of before was destroyed */
 	int dark;		/* no keyboard has counted since then */
 	struct gk_timer settle;	/* after the assignment */
 	struct gk_timer comes_back;	/* the agent, whose link is lost */
@@ -218,6 +219,8 @@ int gk_gate_is_alive(const struct gk_daemon *d);
  * up. gk_gate_end_old: destroys a gate that has given its controllers away. */
 int gk_gate_look(struct gk_daemon *d);
 void gk_gate_end_old(struct gk_daemon *d);
+/* gk_gate_start: there is no gate: a new one. */
+void gk_gate_start(struct gk_daemon *d);
 
 /* link_client.c */
 int gk_link_start(struct gk_daemon *d, unsigned timeout_s) GK_MUST_CHECK;

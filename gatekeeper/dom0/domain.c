@@ -526,9 +526,17 @@ int gk_gate_look(struct gk_daemon *d)
 	return look_at_controllers(d, 1);
 }
 
+void gk_gate_start(struct gk_daemon *d)
+{
+	d->ready = 0;
+	begin_again(d);
+}
+
 static void old_ended(void *ctx, const struct gk_child_end *end)
 {
-	(void)ctx;
+	struct gk_daemon *d = ctx;
+
+	d->handover.old_gone = end->status == 0;
 	if (end->status != 0)
 		gk_log(LOG_WARNING, "the old gate: xl destroy: %.200s",
 		       end->timed_out ? "no end" : end->out);
