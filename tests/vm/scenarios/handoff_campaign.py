@@ -96,7 +96,9 @@ def handoff_campaign(t: Test):
             if number == WARM:
                 first = now
     recorded = rig.end()
-    t.check(len(recorded.opens) == 1, f"event nodes: {recorded.opens}")
+    # Only with gatekeeperd itself does the virtual keyboard go.
+    t.check(len(recorded.gone) <= faults.get("gatekeeperd killed", 0),
+            f"the virtual keyboard went {len(recorded.gone)} times: {faults}")
     last = now
     t.metrics.update(campaign_rounds=ROUNDS, campaign_seed=SEED, campaign_faults=faults,
                      campaign_first=first, campaign_last=last)

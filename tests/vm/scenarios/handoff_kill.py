@@ -120,7 +120,7 @@ def handoff_kill(t: Test):
     for state in ("released", "assigned", "confirmed"):
         rig.case(f"sys-usb hangs at {state}", f"xl pause {SYSUSB}", state, GATE,
                  f"xl unpause {SYSUSB} || true")
-    rig.end()
+    same_device(t, rig.recorder, rig.end())
 
 
 @scenario("handoff-refuse", timeout=1200, default=False)
@@ -137,4 +137,4 @@ def handoff_refuse(t: Test):
              f"echo default >{method}")
     rig.case("xenstored stops for 3 s", SLOW.format(3), "quiescing")
     rig.case("xenstored stops for 20 s", SLOW.format(20), "releasing")
-    rig.end()
+    same_device(t, rig.recorder, rig.end())
