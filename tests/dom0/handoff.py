@@ -4,7 +4,7 @@
 
 A directory stands for the machine: xenstore is a file in it, xl a script that moves
 "owns DOMAIN BDF VDEV" lines in that file and refuses what libxl refuses, the link
-readers are played (played_link.c), uinput is a pipe (shim/uinput.c). What is tested
+readers are played (played_pair.c), uinput is a pipe (shim/uinput.c). What is tested
 is gatekeeperd: order, bounds, the record, and that whatever fails or is killed ends
 with one owner and an honest status. usage: handoff.py [WORD]: cases with that word.
 """
@@ -109,7 +109,7 @@ class Machine:
             os.symlink("../../drivers/pciback", c / "driver")
         (self.lib / "gate-kernel").write_bytes(b"\177ELF" + bytes(200000))
         (self.lib / "gate-image").write_bytes(b"070701" + bytes(2000))
-        shutil.copy(BUILD / "tests/dom0/played_link", self.lib / "gatekeeper-link")
+        shutil.copy(BUILD / "tests/dom0/played_pair", self.lib / "gatekeeper-link")
         (self.lib / "how").write_text(gate)
         (self.lib / f"agent-{TARGET}").write_text(agent)
         (self.top / "bin/xl").write_text(XL)

@@ -752,6 +752,30 @@ static void check_state(void)
 	MUST(served == gk_devices_admitted());
 }
 
+/* Another session after QUIESCED: what is there is as if it had just come. */
+static void begin_again(void)
+{
+	m.connected = 0;
+	for (unsigned i = 0; i < WORKERS; i++)
+		m.worker[i].killed |= m.worker[i].pid != 0;
+	reap();
+	gk_devices_again();
+	m.stopping = 0;
+	m.fail_spawn = 0;
+	for (unsigned i = 0; i < m.devs; i++) {
+		struct plugged *d = &m.dev[i];
+
+		d->spawns = 0;
+		d->given = 0;
+		d->stumbled = 0;
+		d->crashed = 0;
+		MUST(!gk_devices_is_out(&d->at));
+	}
+	MUST(gk_devices_workers() == 0 && gk_devices_admitted() == 0);
+	hello();
+	gk_devices_rescan();
+}
+
 /* One step of the input; how many bytes it took. */
 static size_t step(const uint8_t *b, size_t size)
 {
@@ -849,7 +873,11 @@ static size_t step(const uint8_t *b, size_t size)
 	case 14:
 		look_and_serve(w, x & GK_ROLE_ALL);
 		return 2;
-	default: /* time in which good workers answer; rarely: let go */
+	default: /* time in which good workers answer; rarely: let go, and begin again */
+		if (x == 0xff && y == 0xfe && m.stopping) {
+			begin_again();
+			return 3;
+		}
 		if (x == 0xff && y == 0xff) {
 			gk_devices_stop();
 			m.stopping = 1;

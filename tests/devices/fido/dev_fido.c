@@ -103,6 +103,7 @@ static const struct gk_kind_option options[] = {
 	{ "ctap20", NULL, "FIDO_2_0 and nothing newer" },
 	{ "always-uv", NULL, "nothing without PIN but up=false" },
 	{ "always-uv-strict", NULL, "nothing at all without PIN" },
+	{ "uv", NULL, "a reader, with a fingerprint in it" },
 	{ "no-hmac-secret", NULL, "without that extension" },
 	{ "secret-without-touch", NULL, "hmac-secret with up=false too" },
 	{ "reset-any-time", NULL, "reset later than 10 seconds after power-up" },
@@ -118,6 +119,8 @@ static int flag(struct gk_auth_options *o, const char *name)
 		o->always_uv = true;
 	else if (!strcmp(name, "always-uv-strict"))
 		o->always_uv = o->always_uv_strict = true;
+	else if (!strcmp(name, "uv"))
+		o->uv = true;
 	else if (!strcmp(name, "no-hmac-secret"))
 		o->no_hmac_secret = true;
 	else if (!strcmp(name, "secret-without-touch"))
@@ -227,6 +230,10 @@ static enum gk_command_result command(struct gk_vdev *dev, const char *verb,
 		f->auth.pin.wrong_in_row = 0;
 		if (gk_store_save(&f->auth.store) < 0)
 			return refuse(reply, "the state file");
+	} else if (!strcmp(verb, "finger")) {
+		if (strcmp(args, "right") && strcmp(args, "wrong"))
+			return refuse(reply, "finger right|wrong");
+		f->auth.other_finger = args[0] == 'w';
 	} else if (!strcmp(verb, "evil")) {
 		if (gk_evil_parse(args, &f->mischief) < 0)
 			return refuse(reply, "evil none|NAME[:STEP]");

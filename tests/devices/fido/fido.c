@@ -17,7 +17,7 @@ enum {
 	PULL_MS = 300,			/* after it has asked for the touch */
 };
 
-enum { FOREIGN_FRAMES = 200, PACKETS = 300, SHORT_PACKET = 8 };
+enum { FOREIGN_FRAMES = 100, PACKETS = 300, SHORT_PACKET = 8 };
 
 static void timer(struct gk_fido *f, struct gk_timer *t, unsigned int ms)
 {

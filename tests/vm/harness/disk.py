@@ -13,7 +13,12 @@ SUPERBLOCK = 1024 + 0x38        # ext4's magic number, 53 ef
 def _backup(t, path):
     """Only what its own overlay holds; the rest is a hole."""
     t.guest.run("sync", 60)
-    t.qmp.run("drive-backup", device="disk", target=str(path), sync="top", format="raw")
+    path.touch()
+    size = next(d["inserted"]["image"]["virtual-size"] for d in t.qmp.run("query-block")
+                if d["device"] == "disk")
+    os.truncate(path, size)
+    t.qmp.run("drive-backup", device="disk", target=str(path), sync="top", format="raw",
+              mode="existing")
     end = time.monotonic() + t.left(120)
     while t.qmp.run("query-block-jobs"):
         t.check(time.monotonic() < end, "the disk's copy does not end")
