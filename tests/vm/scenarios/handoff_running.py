@@ -90,7 +90,7 @@ def handoff_running(t: Test):
     t.say(f"blackouts {gaps[:ROUNDS]} ms, back {gaps[ROUNDS:]} ms")
 
 
-@scenario("reclaim", timeout=600, default=False)
+@scenario("reclaim", timeout=600)
 def reclaim(t: Test):
     """sys-usb destroyed, shut down, started again; `gatekeeper reclaim`; shutdown."""
     keyboard = VirtualDevice(t, "keyboard", port=3)
