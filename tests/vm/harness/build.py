@@ -241,28 +241,26 @@ class Builder:
         os.mknod(tree / "dev/console", 0o600 | 0o020000, os.makedev(5, 1))
         return tree
 
-    def agent(self, tree):
-        """gatekeeper-agent as it is installed into a guest, if it is built."""
-        start = VM / "sys-usb/start-agent"
-        if not (TOP / "build/agent/gatekeeper-agent").exists():
-            return
-        self.run("make", "-C", TOP, "install-agent", f"DESTDIR={tree}", "PREFIX=/usr")
-        shutil.copy(start, self._dir(tree / "agent") / "start")
-
-    def agent_key(self):
-        built = TOP / "build/agent"
-        files = sorted(f for f in built.glob("gatekeeper-*") if f.is_file())
-        return _key(*files) if files else ""
+    def agent(self):
+        """gatekeeper-agent as it is installed into a guest."""
+        root = BUILD / "agent"
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir()
+        if self.with_project:
+            self.run("make", "-C", TOP, "install-agent", f"DESTDIR={root}",
+                     "PREFIX=/usr")
+            shutil.copy(VM / "sys-usb/start-agent", self._dir(root / "agent") / "start")
+        return root
 
     def sys_usb(self, stage, base_key):
         image = Product("sys-usb", BUILD / "sys-usb.img")
-        key = _key(VM / "sys-usb", base_key, " ".join(SYSUSB_MODULES),
-                   self.agent_key())
+        agent = self.agent()
+        key = _key(VM / "sys-usb", base_key, " ".join(SYSUSB_MODULES), agent)
         if not image.fresh(key):
             tree = self.tree("sys-usb.tree", VM / "sys-usb/init")
             shutil.copy(VM / "sys-usb/poweroff", tree / "sbin/poweroff")
             self.modules(tree, SYSUSB_MODULES)
-            self.agent(tree)
+            shutil.copytree(agent, tree, dirs_exist_ok=True)
             self.cpio(tree, image.path)
             shutil.rmtree(tree)
             image.done(key)
