@@ -8,7 +8,7 @@ $(B)/obj/gatekeeperd_main.o: $(B)/obj/gatekeeper/dom0/main.o
 	$(Q)objcopy --redefine-sym main=gatekeeperd_main $< $@
 $(T)/takeover/campaign: $(call objs,$(EVIL_GATE)/campaign.c $(EVIL_GATE)/attack.c) \
 	$(B)/obj/gatekeeperd_main.o $(B)/libgkdom0.a $(B)/libgkcore.a
-$(T)/takeover/campaign: LIBS := -lxenstore
+$(T)/takeover/campaign: LIBS := -lxenstore -lcrypto
 $(T)/takeover/campaign:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
