@@ -34,13 +34,26 @@ int gk_attempt_runs(void)
 	return attempt.pidfd >= 0;
 }
 
-static void end(void)
+static void let_go(void)
 {
 	gk_timer_clear(attempt.loop, &attempt.deadline);
 	gk_loop_del(attempt.loop, attempt.fd);
 	close(attempt.fd);
 	close(attempt.pidfd);
 	attempt.pidfd = -1;
+}
+
+void gk_attempt_kill(void)
+{
+	if (!gk_attempt_runs())
+		return;
+	syscall(SYS_pidfd_send_signal, attempt.pidfd, SIGKILL, NULL, 0);
+	let_go();
+}
+
+static void end(void)
+{
+	let_go();
 	attempt.done(attempt.ctx, attempt.target, attempt.n);
 }
 
@@ -80,7 +93,7 @@ static uint32_t processor_ms(void)
 }
 
 __attribute__((noreturn))
-static void child_main(int out, pid_t parent, const char *secret, size_t len)
+static void child_main(int out, pid_t parent, const struct gk_attempt_secret *s)
 {
 	sigset_t none;
 
@@ -90,7 +103,7 @@ static void child_main(int out, pid_t parent, const char *secret, size_t len)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* What is locked in the parent is not in its copy (mlock(2)). Not being able
 	 * to lock keeps nobody from unlocking. */
-	if (mlock(secret, len) < 0 && errno == EINVAL)
+	if (mlock(s->wipe, s->wipe_size) < 0 && errno == EINVAL)
 		_exit(126);
 	/* The keys must see it when the parent lets go of them. */
 	if (out != 3 && dup2(out, 3) < 0)
@@ -100,19 +113,20 @@ static void child_main(int out, pid_t parent, const char *secret, size_t len)
 		uint32_t before = processor_ms();
 		struct outcome o = {
 			.result = gk_volume_open(attempt.target[i].volume,
-						 attempt.target[i].keyslots, secret,
-						 len),
+						 attempt.target[i].keyslots, s->text,
+						 s->len),
 		};
 
 		o.computing_ms = processor_ms() - before;
 		if (write(3, &o, sizeof(o)) != (ssize_t)sizeof(o))
-			_exit(1);
+			break;
 	}
+	explicit_bzero(s->wipe, s->wipe_size);
 	_exit(0);
 }
 
 int gk_attempt_start(struct gk_loop *l, const struct gk_attempt_target *t, unsigned n,
-		     const char *secret, size_t len, gk_attempt_done *done, void *ctx)
+		     const struct gk_attempt_secret *s, gk_attempt_done *done, void *ctx)
 {
 	pid_t parent = getpid(), pid;
 	int p[2], err;
@@ -135,7 +149,7 @@ int gk_attempt_start(struct gk_loop *l, const struct gk_attempt_target *t, unsig
 	}
 	pid = fork();
 	if (pid == 0)
-		child_main(p[1], parent, secret, len);
+		child_main(p[1], parent, s);
 	close(p[1]);
 	attempt.fd = p[0];
 	attempt.pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);

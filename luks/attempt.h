@@ -24,11 +24,24 @@ struct gk_attempt_target {
 
 typedef void gk_attempt_done(void *ctx, const struct gk_attempt_target *t, unsigned n);
 
+/* What is tried, and all that the process that tries it has to wipe of its copy of
+ * our memory: what we wipe here stays there (copy on write, fork(2)). */
+struct gk_attempt_secret {
+	const char *text;
+	size_t len;
+	void *wipe;
+	size_t wipe_size;
+};
+
 /* gk_attempt_start: GK_ERR_ORDER while one runs; GK_ERR_LIMIT, GK_ERR_SYSTEM. The
- * secret is the caller's again at once. done is called once, later. */
+ * secret is the caller's again at once. done is called once, later. No secret may be
+ * on the stack. */
 int gk_attempt_start(struct gk_loop *l, const struct gk_attempt_target *t, unsigned n,
-		     const char *secret, size_t len, gk_attempt_done *done, void *ctx)
+		     const struct gk_attempt_secret *s, gk_attempt_done *done, void *ctx)
 	GK_MUST_CHECK;
+
+/* gk_attempt_kill: the one that runs, if any, ends; done is not called. */
+void gk_attempt_kill(void);
 
 int gk_attempt_runs(void);
 

@@ -46,7 +46,7 @@ $(call luks_fuzz,token): luks/token.c luks/token.h
 $(call luks_fuzz,token): LIBS := -ljson-c -lcrypto
 $(call luks_fuzz,key_reply): luks/key_msg.c luks/key_msg.h
 $(call luks_fuzz,unit): $(addprefix luks/,unit.c volume.c token.c unit.h volume.h) \
-	gatekeeper/dom0/log.c
+	gatekeeper/dom0/log.c gatekeeper/dom0/paths.c
 $(call luks_fuzz,unit): LIBS := -lcryptsetup -ljson-c -lcrypto
 # gatekeeper-enroll with the points of luks/enroll_points.h, where tests stop it.
 ENROLL_STOPS := $(B)/tests/enroll-stops

@@ -91,11 +91,7 @@ void gk_prompt_answered(struct gk_prompt *p, size_t len)
 
 int gk_prompt_typing(const struct gk_prompt *p)
 {
-	uint64_t since = gk_now_ms() - p->typed_at;
-
-	if (p->kind != GK_PROMPT_CONSOLE || p->len == 0)
-		return -1;
-	return since > 1000000 ? 1000000 : (int)since;
+	return p->kind == GK_PROMPT_CONSOLE ? p->len > 0 : -1;
 }
 
 int gk_prompt_stays(const struct gk_prompt *p)

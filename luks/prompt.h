@@ -48,7 +48,6 @@ struct gk_prompt {
 	int pidfd;			/* the program that asks, -1 */
 	int raw;			/* the terminal's settings are ours */
 	size_t len;
-	uint64_t typed_at;
 	char text[GK_PASSPHRASE + 2];
 };
 
@@ -65,8 +64,8 @@ void gk_prompt_withdraw(struct gk_prompt *p);
  * take one back: it goes on showing it, and what is typed next is for nobody. */
 int gk_prompt_stays(const struct gk_prompt *p);
 
-/* gk_prompt_typing: ms since the last key of a text that is not finished; -1 when
- * nothing was typed, or when that cannot be known. */
+/* gk_prompt_typing: whether there is text that is not finished; -1: that cannot be
+ * known, as it is in another program. */
 int gk_prompt_typing(const struct gk_prompt *p);
 
 /* gk_prompt_tell: a line on the screen, bounded in number (screen.h). */

@@ -6,7 +6,6 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "dom0/clock.h"
 #include "luks/prompt.h"
 
 enum { BACKSPACE = 0x08, DELETE = 0x7f, KILL_LINE = 0x15 };
@@ -55,25 +54,27 @@ static void take(struct gk_prompt *p, char c)
 		p->text[p->len++] = c;
 }
 
+static void hung_up(struct gk_prompt *p)
+{
+	gk_loop_del(p->loop, p->fd);
+	if (!p->question[0])
+		return;
+	p->question[0] = '\0';
+	explicit_bzero(p->text, sizeof(p->text));
+	p->len = 0;
+	p->failed(p->ctx);
+}
+
 static void on_typed(void *ctx, uint32_t events)
 {
 	struct gk_prompt *p = ctx;
+	ssize_t n;
 	char c;
 
-	/* A terminal that was hung up says so for ever. */
-	if (!(events & EPOLLIN)) {
-		gk_loop_del(p->loop, p->fd);
-		if (p->question[0]) {
-			p->question[0] = '\0';
-			p->failed(p->ctx);
-		}
-		return;
-	}
 	/* One at a time: after Enter the rest belongs to the next question. */
-	while (read(p->fd, &c, 1) == 1) {
+	while ((n = read(p->fd, &c, 1)) == 1) {
 		if (!p->question[0])
 			continue;
-		p->typed_at = gk_now_ms();
 		if (c == '\r' || c == '\n') {
 			restore(p);
 			put(p, "\r\n");
@@ -82,6 +83,9 @@ static void on_typed(void *ctx, uint32_t events)
 		}
 		take(p, c);
 	}
+	/* A terminal that was hung up says so for ever: EPOLLIN, too, and an end. */
+	if (n == 0 || events & (EPOLLHUP | EPOLLERR))
+		hung_up(p);
 }
 
 int gk_prompt_console_open(struct gk_prompt *p, const char *path)

@@ -36,10 +36,21 @@ void gk_unlock_tell(struct gk_unlock *u, const char *fmt, ...)
 
 /* --- ends --- */
 
+static void somebody_there(struct gk_unlock *u);
+
+/* A question that stands can be answered at any time, and a key goes on by itself. */
 static void nobody_there(void *ctx)
 {
 	struct gk_unlock *u = ctx;
+	int at_work = gk_attempt_runs() || u->asked != ASK_NOTHING;
 
+	for (unsigned i = 0; i < GK_KEYS; i++)
+		at_work |= u->key[i].state >= KEY_COUNTING &&
+			   u->key[i].state <= KEY_TRYING;
+	if (at_work) {
+		somebody_there(u);
+		return;
+	}
 	gk_unlock_tell(u, "Nothing was typed for %d minutes; the system asks itself now",
 		       GK_UNLOCK_IDLE_MS / 60000);
 	gk_unlock_end_all(u, GK_UNLOCK_IDLE);
@@ -57,11 +68,25 @@ static void rest(struct gk_unlock *u)
 	gk_timer_clear(u->loop, &u->idle);
 	gk_timer_clear(u->loop, &u->grace);
 	gk_timer_clear(u->loop, &u->ask_again);
+	gk_timer_clear(u->loop, &u->try_soon);
+	/* Nothing of ours is at a volume that is the system's again. */
+	if (gk_attempt_runs()) {
+		gk_attempt_kill();
+		u->source = FROM_NOBODY;
+		explicit_bzero(u->running, sizeof(u->running));
+	}
 	explicit_bzero(u->typed, sizeof(u->typed));
 	u->typed_ready = 0;
 	u->wrong = u->questions_failed = u->flaps = 0;
 	for (unsigned i = 0; i < GK_KEYS; i++)
 		gk_ukey_release(&u->key[i]);
+}
+
+static void free_slot(struct gk_unlock *u, unsigned volume)
+{
+	u->volume[volume].state = VOLUME_FREE;
+	for (unsigned i = 0; i < GK_KEYS; i++)
+		gk_ukey_forget(&u->key[i], volume);
 }
 
 void gk_unlock_finish(struct gk_unlock *u, unsigned volume, struct gk_unlock_how *how)
@@ -71,7 +96,7 @@ void gk_unlock_finish(struct gk_unlock *u, unsigned volume, struct gk_unlock_how
 	void *ctx = v->ctx;
 
 	how->total_ms = (int64_t)(gk_now_ms() - v->added_at);
-	v->state = VOLUME_FREE;
+	free_slot(u, volume);
 	rest(u);
 	gk_unlock_question(u);
 	done(ctx, how);
@@ -97,9 +122,9 @@ static void ask_now(void *ctx)
 	gk_unlock_question(ctx);
 }
 
-void gk_unlock_grace(struct gk_unlock *u)
+void gk_unlock_grace(struct gk_unlock *u, unsigned ms)
 {
-	gk_timer_set(u->loop, &u->grace, GK_UNLOCK_GRACE_MS, ask_now, u);
+	gk_timer_set(u->loop, &u->grace, ms, ask_now, u);
 }
 
 static const char *disk(const struct gk_unlock *u, char name[64])
@@ -143,6 +168,14 @@ static void passphrase_text(const struct gk_unlock *u, char text[GK_PROMPT_TEXT]
 		 _("Passphrase for disk %s, or plug in its security key"), disk(u, name));
 }
 
+/* The key that the PIN question names is there, and wants the answer. */
+static int asked_is_there(const struct gk_unlock *u)
+{
+	const struct gk_ukey *k = &u->key[u->asked_key];
+
+	return u->asked == ASK_PIN && k->state == KEY_PIN && k->came_at == u->asked_came;
+}
+
 static enum gk_uquestion wanted(const struct gk_unlock *u, unsigned *key)
 {
 	int new_key = 0;
@@ -152,6 +185,9 @@ static enum gk_uquestion wanted(const struct gk_unlock *u, unsigned *key)
 	/* While what was typed is being tried there is nothing to ask. */
 	if (u->typed_ready || u->source == FROM_PERSON)
 		return ASK_NOTHING;
+	*key = u->asked_key;
+	if (asked_is_there(u))
+		return ASK_PIN;
 	for (unsigned i = 0; i < GK_KEYS; i++) {
 		if (u->key[i].state == KEY_PIN) {
 			*key = i;
@@ -169,10 +205,16 @@ void gk_unlock_question(struct gk_unlock *u)
 {
 	char text[GK_PROMPT_TEXT], id[GK_VOLUME_NAME + 16], name[64] = "";
 	unsigned key = 0;
-	enum gk_uquestion q = wanted(u, &key);
 	int typing = gk_prompt_typing(u->prompt);
+	enum gk_uquestion q = wanted(u, &key);
 
-	if (q == u->asked && (q != ASK_PIN || key == u->asked_key))
+	/* Somebody may be in the middle of typing: Enter asks for the PIN. */
+	while (q == ASK_PIN && !asked_is_there(u) && u->asked != ASK_NOTHING &&
+	       typing < 0) {
+		gk_ukey_put_aside(&u->key[key]);
+		q = wanted(u, &key);
+	}
+	if (q == u->asked && (q != ASK_PIN || asked_is_there(u)))
 		return;
 	/* Its answer is still to come, and counts for what is wanted by then. */
 	if (u->asked != ASK_NOTHING && gk_prompt_stays(u->prompt))
@@ -184,15 +226,14 @@ void gk_unlock_question(struct gk_unlock *u)
 	}
 	if (u->ask_again.at)
 		return;
-	if (u->asked != ASK_NOTHING && typing >= 0 && typing < GK_UNLOCK_TYPING_MS) {
-		gk_timer_set(u->loop, &u->ask_again,
-			     (uint64_t)(GK_UNLOCK_TYPING_MS - typing), ask_now, u);
+	if (u->asked != ASK_NOTHING && typing > 0) {
+		gk_timer_set(u->loop, &u->ask_again, GK_UNLOCK_TYPING_MS, ask_now, u);
 		return;
 	}
-	u->asked_over_passphrase = q == ASK_PIN && u->asked == ASK_PASSPHRASE;
+	u->asked_over = q == ASK_PIN && u->asked != ASK_NOTHING;
 	u->asked = q;
 	u->asked_key = key;
-	memcpy(u->asked_port, u->key[key].port, sizeof(u->asked_port));
+	u->asked_came = u->key[key].came_at;
 	u->asked_at = gk_now_ms();
 	if (q == ASK_PIN)
 		pin_text(&u->key[key], text);
@@ -216,8 +257,8 @@ static void on_answer(void *ctx, const char *text, size_t len)
 {
 	struct gk_unlock *u = ctx;
 	struct gk_ukey *k = &u->key[u->asked_key];
-	enum gk_uquestion asked = u->asked;
-	int too_fast = u->asked_over_passphrase &&
+	int for_pin = u->asked == ASK_PIN, is_there = asked_is_there(u);
+	int too_fast = u->asked_over &&
 		       gk_now_ms() - u->asked_at < GK_UNLOCK_TOO_FAST_MS;
 
 	u->asked = ASK_NOTHING;
@@ -227,29 +268,41 @@ static void on_answer(void *ctx, const char *text, size_t len)
 	somebody_there(u);
 	if (len > GK_PASSPHRASE) {
 		gk_unlock_tell(u, "That is too long for a passphrase");
-	} else if (asked == ASK_PIN && k->state == KEY_PIN &&
+	} else if (is_there &&
 		   (len == 0 || (!too_fast && len >= GK_KEY_PIN_MIN &&
 				 len <= GK_KEY_PIN_MAX))) {
 		gk_ukey_pin(k, text, len);
 	} else if (len > 0) {
 		/* No PIN is that short or long, or nobody reads and types so fast:
 		 * a passphrase, and no try of the PIN is spent on it. */
-		passphrase_typed(u, text, len, asked == ASK_PIN);
+		passphrase_typed(u, text, len, for_pin);
 	} else {
-		gk_unlock_grace(u);
+		gk_unlock_grace(u, GK_UNLOCK_GRACE_MS);
 		for (unsigned i = 0; i < GK_KEYS; i++)
 			gk_ukey_again(&u->key[i]);
 	}
 	gk_unlock_question(u);
 }
 
+/* A key that needs nobody to be asked. */
+static int key_goes_on(const struct gk_unlock *u)
+{
+	for (unsigned i = 0; i < GK_KEYS; i++)
+		if (gk_ukey_is_new(&u->key[i]) || u->key[i].state == KEY_SECRET ||
+		    u->key[i].again.at)
+			return 1;
+	return 0;
+}
+
 static void on_failed(void *ctx)
 {
 	struct gk_unlock *u = ctx;
+	int many = ++u->questions_failed >= GK_UNLOCK_QUESTIONS;
 
 	u->asked = ASK_NOTHING;
-	if (++u->questions_failed < GK_UNLOCK_QUESTIONS) {
-		gk_timer_set(u->loop, &u->ask_again, GK_UNLOCK_AGAIN_MS, ask_now, u);
+	if (!many || key_goes_on(u)) {
+		gk_timer_set(u->loop, &u->ask_again, many ? GK_UNLOCK_SELDOM_MS :
+			     GK_UNLOCK_AGAIN_MS, ask_now, u);
 		return;
 	}
 	gk_log(LOG_ERR, "there is nothing to ask for a passphrase on");
@@ -317,9 +370,8 @@ int gk_unlock_add(struct gk_unlock *u, const struct gk_volume *v, gk_unlock_done
 	};
 	*id = u->volume[slot].id;
 	somebody_there(u);
-	gk_unlock_grace(u);
+	gk_unlock_grace(u, GK_UNLOCK_GRACE_MS);
 	for (unsigned i = 0; i < GK_KEYS; i++) {
-		gk_ukey_forget(&u->key[i], slot);
 		if (first)
 			gk_ukey_resume(&u->key[i]);
 		else if (u->key[i].state == KEY_RESTING)
@@ -334,7 +386,7 @@ void gk_unlock_drop(struct gk_unlock *u, unsigned id)
 {
 	for (unsigned i = 0; i < GK_VOLUMES; i++)
 		if (u->volume[i].state != VOLUME_FREE && u->volume[i].id == id)
-			u->volume[i].state = VOLUME_FREE;
+			free_slot(u, i);
 	rest(u);
 	gk_unlock_question(u);
 }

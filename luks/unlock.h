@@ -7,7 +7,8 @@
  * What a PIN try costs is the key's counter, so: the counter is asked before the
  * person is, a PIN is sent once for each time that it was typed (and again only
  * after the key said that it was right), and what was typed for another question
- * is never taken for a PIN.
+ * is never taken for a PIN: no PIN question takes the place of one that stands,
+ * unless it can be seen that nothing has been typed yet.
  */
 #ifndef GK_LUKS_UNLOCK_H
 #define GK_LUKS_UNLOCK_H
@@ -22,12 +23,14 @@ enum {
 	GK_UNLOCK_IDLE_MS = 10 * 60 * 1000,
 	/* Keys that are there get so long to be recognised before the passphrase is
 	 * asked for; a key that needs a PIN is then asked about at once. */
-	GK_UNLOCK_GRACE_MS = 2500,
+	GK_UNLOCK_GRACE_MS = 5000,
 	/* Who answers a PIN question faster was still typing the passphrase. */
 	GK_UNLOCK_TOO_FAST_MS = 1200,
-	/* A question does not change under the fingers of somebody who types (on a
-	 * console; elsewhere that cannot be seen), for as long as they do. */
-	GK_UNLOCK_TYPING_MS = 4000,
+	/* Where it can be seen that something is typed the question changes when that
+	 * is finished or taken back; looked at so often. */
+	GK_UNLOCK_TYPING_MS = 500,
+	/* A PIN that was sent is answered before the passphrase is asked for. */
+	GK_UNLOCK_PIN_MS = 6000,
 	/* How often a key is asked to wait for a touch, before Enter is needed. */
 	GK_UNLOCK_TOUCHES = 3,
 	/* PIN questions that vanished with their key: from then on a key waits for
@@ -38,8 +41,11 @@ enum {
 	/* Between a key's last word and its socket's end when it is pulled. */
 	GK_UNLOCK_PULLED_MS = 600,
 	GK_UNLOCK_PASSPHRASES = 5,	/* wrong ones, then the system's own prompt */
-	GK_UNLOCK_QUESTIONS = 5,	/* that could not be asked */
+	/* Questions that could not be asked. After that many it goes on for as long
+	 * as a key does, and asking is tried more seldom. */
+	GK_UNLOCK_QUESTIONS = 5,
 	GK_UNLOCK_AGAIN_MS = 1000,
+	GK_UNLOCK_SELDOM_MS = 5000,
 	GK_UNLOCK_CACHE = 8,
 };
 

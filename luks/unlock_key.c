@@ -151,7 +151,20 @@ void gk_ukey_release(struct gk_ukey *k)
 
 void gk_ukey_forget(struct gk_ukey *k, unsigned volume)
 {
+	int at_it = k->state >= KEY_FINDING && k->state <= KEY_SECRET &&
+		    k->state != KEY_RESTING;
+
 	memset(k->fit[volume], 0, sizeof(k->fit[volume]));
+	/* What is on the keyslots already goes by the volume's id. */
+	at_it |= k->state == KEY_TRYING && k->secret_ready;
+	if (k->volume != volume || !at_it)
+		return;
+	let_go(k);
+	k->up = k->pin_asked = k->without_pin = 0;
+	k->touches = k->busy = 0;
+	k->state = KEY_OPENING;
+	if (gk_unlock_pending(k->u))
+		gk_ukey_resume(k);
 }
 
 int gk_ukey_is_new(const struct gk_ukey *k)
@@ -274,6 +287,7 @@ void gk_ukey_next(struct gk_ukey *k)
 	k->state = KEY_RESTING;
 	if (find_fit(k, FIT_UNKNOWN, &v, &t)) {
 		k->volume = v;
+		k->volume_id = k->u->volume[v].id;
 		k->token = t;
 		ask_find(k);
 		return;
@@ -281,9 +295,10 @@ void gk_ukey_next(struct gk_ukey *k)
 	if (!find_fit(k, FIT_YES, &v, &t) &&
 	    (another_is_sure(k) || !find_fit(k, FIT_MAYBE, &v, &t)))
 		return;
-	if (v != k->volume || t != k->token)
+	if (v != k->volume || t != k->token || k->volume_id != k->u->volume[v].id)
 		k->up = k->without_pin = k->pin_asked = 0;
 	k->volume = v;
+	k->volume_id = k->u->volume[v].id;
 	k->token = t;
 	/* Its secret is being tried already, from the cache. */
 	if (gk_utry_cached(k->u, token_of(k)) &&
@@ -332,7 +347,7 @@ static void looked(struct gk_ukey *k, const struct gk_key_reply *r)
 	if (r->err) {
 		gk_log(LOG_WARNING, "key on port %s: error %d when it was looked at",
 		       k->port, r->err);
-		spent(k);
+		broke_off(k);
 		return;
 	}
 	k->flags = r->flags;
@@ -369,16 +384,19 @@ static void replied_find(struct gk_ukey *k, const struct gk_key_reply *r)
 		return;
 	if (r->err == GK_KEY_OK && r->found)
 		found(k, FIT_YES);
-	else if (r->err == GK_KEY_OK || r->err == GK_KEY_ERR_NO_CREDENTIALS)
+	else if (r->err == GK_KEY_OK || r->err == GK_KEY_ERR_NO_CREDENTIALS ||
+		 r->err == GK_KEY_ERR_INVALID_CREDENTIAL)
 		found(k, FIT_NO);
-	else if (k->flags & GK_KEY_ALWAYS_UV)
+	else if (r->err > 0)
+		/* It says something else than that it is not there. */
 		found(k, FIT_MAYBE);
-	else {
+	if (r->err && r->err != GK_KEY_ERR_NO_CREDENTIALS)
 		gk_log(LOG_INFO, "key on port %s: error %d when a credential was looked "
 		       "for", k->port, r->err);
-		found(k, FIT_NO);
-	}
-	gk_ukey_next(k);
+	if (r->err < 0)
+		broke_off(k);
+	else
+		gk_ukey_next(k);
 }
 
 static void pin_blocked(struct gk_ukey *k)
@@ -388,15 +406,11 @@ static void pin_blocked(struct gk_ukey *k)
 	spent(k);
 }
 
-/* Another question is there, and cannot be taken away for this key's PIN. */
-static int question_stays(const struct gk_ukey *k)
+void gk_ukey_put_aside(struct gk_ukey *k)
 {
-	const struct gk_unlock *u = k->u;
-
-	if (u->asked == ASK_NOTHING || !gk_prompt_stays(u->prompt))
-		return 0;
-	return u->asked != ASK_PIN || &u->key[u->asked_key] != k ||
-	       strcmp(u->asked_port, k->port) != 0;
+	gk_unlock_tell(k->u, "Enter alone: the PIN of the security key on port %s",
+		       k->port);
+	k->state = KEY_PAUSED;
 }
 
 static void replied_retries(struct gk_ukey *k, const struct gk_key_reply *r)
@@ -412,10 +426,8 @@ static void replied_retries(struct gk_ukey *k, const struct gk_key_reply *r)
 	k->retries = r->retries;
 	if (r->retries == 0) {
 		pin_blocked(k);
-	} else if (k->u->flaps >= GK_UNLOCK_FLAPS || question_stays(k)) {
-		gk_unlock_tell(k->u, "Enter alone: the PIN of the security key on port "
-			       "%s", k->port);
-		k->state = KEY_PAUSED;
+	} else if (k->u->flaps >= GK_UNLOCK_FLAPS) {
+		gk_ukey_put_aside(k);
 	} else {
 		k->state = KEY_PIN;
 	}
@@ -430,7 +442,7 @@ void gk_ukey_pin(struct gk_ukey *k, const char *pin, size_t len)
 	memcpy(k->pin, pin, len);
 	k->pin[len] = '\0';
 	/* It is seen at once whether it was right; no other question until then. */
-	gk_unlock_grace(k->u);
+	gk_unlock_grace(k->u, GK_UNLOCK_PIN_MS);
 	ask_secret(k, 1);
 }
 
@@ -581,7 +593,8 @@ void gk_ukey_tried(struct gk_ukey *k, int result)
 		spent(k);
 		return;
 	}
-	if (result == 0 || k->u->volume[k->volume].state != VOLUME_PENDING) {
+	if (result == 0 || k->u->volume[k->volume].state != VOLUME_PENDING ||
+	    k->u->volume[k->volume].id != k->volume_id) {
 		gk_ukey_next(k);
 	} else if (result == GK_ERR_VALUE && k->used_pin &&
 		   !(k->flags & GK_KEY_ALWAYS_UV) && !k->without_pin) {
@@ -628,7 +641,8 @@ static void on_reply(void *ctx, const struct gk_key_reply *r)
 static void on_gone(void *ctx, const char *why)
 {
 	struct gk_ukey *k = ctx;
-	int was_at_work = k->state >= KEY_COUNTING && k->state <= KEY_TRYING;
+	int was_at_work = (k->state >= KEY_COUNTING && k->state <= KEY_TRYING) ||
+			  k->state == KEY_LOOKING || k->state == KEY_FINDING;
 
 	k->link = NULL;
 	gk_log(LOG_WARNING, "key on port %s: %s", k->port, why);

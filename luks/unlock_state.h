@@ -41,6 +41,7 @@ struct gk_ukey {
 	int retries;
 	uint8_t fit[GK_VOLUMES][GK_VOLUME_TOKENS];	/* enum gk_fit */
 	unsigned volume, token;		/* what it is at */
+	unsigned volume_id;		/* the volume's id then */
 	int up;				/* touch: the key wants it, the token is silent */
 	int pin_asked;			/* PIN: the same */
 	int without_pin;		/* this token once more, without the PIN */
@@ -102,13 +103,13 @@ struct gk_unlock {
 
 	enum gk_uquestion asked;
 	unsigned asked_key;
-	char asked_port[GK_KEYS_PORT];	/* that the question names */
-	int asked_over_passphrase;	/* the PIN question took its place */
+	uint64_t asked_came;		/* that key's came_at */
+	int asked_over;			/* a PIN question in another's place */
 	uint64_t asked_at;
 	int questions_failed;
 	int flaps;
 	int wrong;
-	struct gk_timer idle, grace, ask_again;
+	struct gk_timer idle, grace, ask_again, try_soon;
 
 	/* The attempt that runs, and the text that waits for it. */
 	enum gk_usource source;
@@ -130,8 +131,8 @@ struct gk_unlock {
 /* unlock.c */
 int gk_unlock_pending(const struct gk_unlock *u);
 void gk_unlock_question(struct gk_unlock *u);
-/* Keys that are being recognised get a moment before the passphrase is asked for. */
-void gk_unlock_grace(struct gk_unlock *u);
+/* Keys that are being recognised get so long before the passphrase is asked for. */
+void gk_unlock_grace(struct gk_unlock *u, unsigned ms);
 void gk_unlock_finish(struct gk_unlock *u, unsigned volume, struct gk_unlock_how *how);
 void gk_unlock_end_all(struct gk_unlock *u, enum gk_unlock_end end);
 /* fmt is English, for the log, and looked up for the screen. */
@@ -145,6 +146,8 @@ void gk_ukey_went(struct gk_ukey *k);
 void gk_ukey_next(struct gk_ukey *k);
 /* A PIN was typed: to be sent. "": the person wants another way. */
 void gk_ukey_pin(struct gk_ukey *k, const char *pin, size_t len);
+/* Its PIN cannot be asked for now: a message, and Enter. */
+void gk_ukey_put_aside(struct gk_ukey *k);
 /* Enter: what was put aside begins again. */
 void gk_ukey_again(struct gk_ukey *k);
 /* Its secret was tried; 0: it opened a volume, else as of gk_volume_open(). */
@@ -154,7 +157,8 @@ void gk_ukey_release(struct gk_ukey *k);
 void gk_ukey_resume(struct gk_ukey *k);
 /* Whether it is not known yet what it is. */
 int gk_ukey_is_new(const struct gk_ukey *k);
-/* A volume's slot got another volume. */
+/* A volume's slot is free: nothing is said of it any more, and a key that was at
+ * it begins anew, as what it answers would be for another. */
 void gk_ukey_forget(struct gk_ukey *k, unsigned volume);
 
 /* unlock_try.c */

@@ -112,13 +112,21 @@ static void broken(struct gk_unlock *u, unsigned i)
 
 static void wrong_passphrase(struct gk_unlock *u, int result)
 {
-	if (result == GK_ERR_VALUE)
-		gk_unlock_tell(u, "Wrong passphrase");
-	else
+	if (result != GK_ERR_VALUE) {
 		gk_unlock_tell(u, "The passphrase could not be tried; the journal says "
 			       "why");
-	if (!u->running_for_pin && ++u->wrong >= GK_UNLOCK_PASSPHRASES)
-		gk_unlock_end_all(u, GK_UNLOCK_WRONG);
+		return;
+	}
+	/* What is no PIN was taken for a passphrase. */
+	if (u->running_for_pin) {
+		gk_unlock_tell(u, "That is neither a PIN nor the passphrase");
+		return;
+	}
+	gk_unlock_tell(u, "Wrong passphrase");
+	if (++u->wrong < GK_UNLOCK_PASSPHRASES)
+		return;
+	gk_unlock_tell(u, "Too many wrong passphrases; the system asks itself now");
+	gk_unlock_end_all(u, GK_UNLOCK_WRONG);
 }
 
 static void tried(void *ctx, const struct gk_attempt_target *t, unsigned n)
@@ -155,6 +163,10 @@ static void tried(void *ctx, const struct gk_attempt_target *t, unsigned n)
 		gk_ukey_tried(k, any ? 0 : result);
 	else if (source == FROM_PERSON && !any && gk_unlock_pending(u))
 		wrong_passphrase(u, result);
+	/* Those that left a token to the cache, which did not open it. */
+	for (unsigned i = 0; i < GK_KEYS; i++)
+		if (u->key[i].state == KEY_RESTING && !u->key[i].again.at)
+			gk_ukey_next(&u->key[i]);
 	gk_utry_next(u);
 	gk_unlock_question(u);
 }
@@ -163,6 +175,10 @@ static int start(struct gk_unlock *u, enum gk_usource source,
 		 const struct gk_attempt_target *t, unsigned n, const char *text,
 		 size_t len)
 {
+	const struct gk_attempt_secret secret = {
+		.text = u->running, .len = len, .wipe = u, .wipe_size = sizeof(*u),
+	};
+
 	if (n == 0)
 		return GK_ERR_NOT_FOUND;
 	u->source = source;
@@ -171,7 +187,7 @@ static int start(struct gk_unlock *u, enum gk_usource source,
 		u->attempt_id[i] = u->volume[i].id;
 	memcpy(u->running, text, len);
 	u->running_len = len;
-	if (gk_attempt_start(u->loop, t, n, text, len, tried, u) == GK_OK)
+	if (gk_attempt_start(u->loop, t, n, &secret, tried, u) == GK_OK)
 		return GK_OK;
 	gk_log(LOG_ERR, "no process for a keyslot");
 	u->source = FROM_NOBODY;
@@ -190,6 +206,11 @@ static int try_typed(struct gk_unlock *u)
 	u->running_for_pin = u->typed_for_pin;
 	err = start(u, FROM_PERSON, t, targets(u, NULL, t), u->typed, u->typed_len);
 	explicit_bzero(u->typed, sizeof(u->typed));
+	if (err == GK_ERR_SYSTEM) {
+		gk_unlock_tell(u, "The passphrase could not be tried; the journal says "
+			       "why");
+		gk_unlock_question(u);
+	}
 	return err == GK_OK;
 }
 
@@ -241,12 +262,21 @@ static int try_cached(struct gk_unlock *u)
 	return 0;
 }
 
-void gk_utry_next(struct gk_unlock *u)
+static void try_next(void *ctx)
 {
+	struct gk_unlock *u = ctx;
+
 	if (gk_attempt_runs() || u->source != FROM_NOBODY || !gk_unlock_pending(u))
 		return;
 	if (!try_typed(u) && !try_keys(u))
 		(void)try_cached(u);
+}
+
+/* From the loop: then nothing of what was typed or came from a key is left on the
+ * stack when the process for it is made. */
+void gk_utry_next(struct gk_unlock *u)
+{
+	gk_timer_set(u->loop, &u->try_soon, 0, try_next, u);
 }
 
 int gk_utry_cached(const struct gk_unlock *u, const struct gk_token *t)

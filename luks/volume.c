@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dom0/log.h"
+#include "dom0/paths.h"
 #include "luks/volume.h"
 
 static void on_log(int level, const char *text, void *ctx)
@@ -40,6 +42,30 @@ static const char *const foreign[] = {
 	"keyscript",
 };
 
+static int is_no(const char *value)
+{
+	static const char *const no[] = { "0", "no", "n", "false", "f", "off", "0s" };
+
+	for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+		if (!strcmp(value, no[i]))
+			return 1;
+	return 0;
+}
+
+/* Options that have it opened, or given up, without anybody: here it would wait. */
+static int is_unattended(const char *o)
+{
+	static const char *const names[] = { "headless", "try-empty-password", "timeout" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t len = strlen(names[i]);
+
+		if (!strncmp(o, names[i], len) && (!o[len] || o[len] == '='))
+			return !o[len] || !is_no(o + len + 1);
+	}
+	return 0;
+}
+
 static int set_option(struct gk_volume *v, const char *o, const char **why)
 {
 	const char *eq = strchr(o, '=');
@@ -56,6 +82,9 @@ static int set_option(struct gk_volume *v, const char *o, const char **why)
 		*why = "an option says that it is opened in another way";
 		return GK_ERR_TYPE;
 	}
+	*why = "an option says that nobody is to be waited for";
+	if (is_unattended(o))
+		return GK_ERR_TYPE;
 	if (!strncmp(o, "header=", 7)) {
 		*why = "header= is no absolute path, or one with a device";
 		if (o[7] != '/' || strchr(o, ':'))
@@ -98,6 +127,19 @@ static int set_options(struct gk_volume *v, const char *options, const char **wh
 	return 0;
 }
 
+/* crypttab(5): looked for when the entry names none. */
+static int has_key_file(const char *name)
+{
+	static const char *const dirs[] = { "/etc", "/run" };
+	char path[GK_PATH_MAX];
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (!gk_path(path, "%s/cryptsetup-keys.d/%s.key", dirs[i], name) &&
+		    access(path, F_OK) == 0)
+			return 1;
+	return 0;
+}
+
 int gk_volume_set(struct gk_volume *v, const char *name, const char *device,
 		  const char *options, const char **why)
 {
@@ -134,6 +176,9 @@ int gk_volume_set(struct gk_volume *v, const char *name, const char *device,
 	n = snprintf(v->device, sizeof(v->device), "%s%s", dir, device);
 	if (n < 0 || (size_t)n >= sizeof(v->device))
 		return GK_ERR_LIMIT;
+	*why = "there is a key file for it";
+	if (has_key_file(name))
+		return GK_ERR_TYPE;
 	return set_options(v, options ? options : "", why);
 }
 
@@ -160,6 +205,15 @@ int gk_volume_header(const struct gk_volume *v, struct crypt_device **cd,
 	return 0;
 }
 
+/* systemd tries that by itself, and asks only if it fails. */
+static int is_by_tpm(struct crypt_device *cd, int token)
+{
+	const char *type = NULL;
+
+	return crypt_token_status(cd, token, &type) != CRYPT_TOKEN_INACTIVE && type &&
+	       !strcmp(type, "systemd-tpm2");
+}
+
 int gk_volume_load(struct gk_volume *v, const char **why)
 {
 	struct crypt_device *cd = NULL;
@@ -174,6 +228,11 @@ int gk_volume_load(struct gk_volume *v, const char **why)
 
 		if (crypt_token_json_get(cd, i, &json) < 0 || !json)
 			continue;
+		if (is_by_tpm(cd, i)) {
+			*why = "it is enrolled with a TPM, too";
+			crypt_free(cd);
+			return GK_ERR_TYPE;
+		}
 		if (v->tokens == GK_VOLUME_TOKENS) {
 			gk_log(LOG_WARNING, "%s: more than %d tokens; the rest is "
 			       "not looked at", v->name, GK_VOLUME_TOKENS);
@@ -210,26 +269,85 @@ int gk_volume_is_bounded(struct crypt_device *cd, int slot)
 	return k.max_memory_kb <= GK_PBKDF_MEMORY_KIB && k.iterations <= GK_PBKDF_PASSES;
 }
 
+static int is_wrong(int err)
+{
+	return err == -EPERM || err == -ENOENT;
+}
+
+/* -EBUSY: somebody (udev, a scan) has the device open for a moment. */
+static int activate(struct crypt_device *cd, const struct gk_volume *v, int slot,
+		    const char *secret, size_t len)
+{
+	int err = -EBUSY;
+
+	for (int i = 0; i < GK_VOLUME_BUSY_TRIES && err == -EBUSY; i++) {
+		if (i)
+			usleep(GK_VOLUME_BUSY_MS * 1000);
+		err = crypt_activate_by_passphrase(cd, v->test_only ? NULL : v->name,
+						   slot, secret, len, v->flags);
+	}
+	/* Another has opened it meanwhile. */
+	if ((err == -EEXIST || err == -EBUSY) && !v->test_only && gk_volume_is_active(v))
+		return 0;
+	return err;
+}
+
+/* slot: or CRYPT_ANY_SLOT. */
+static int try_one(struct crypt_device *cd, const struct gk_volume *v, int slot,
+		   const char *secret, size_t len)
+{
+	int err = activate(cd, v, slot, secret, len);
+
+	if (err >= 0)
+		return err;
+	if (is_wrong(err))
+		return GK_ERR_VALUE;
+	gk_log(LOG_WARNING, "%s: keyslot %d: %s", v->name, slot, strerror(-err));
+	if (err == -ENOMEM)
+		return GK_ERR_LIMIT;
+	/* Is it the secret that fails, or what comes after it? */
+	err = crypt_activate_by_passphrase(cd, NULL, slot, secret, len, 0);
+	if (err >= 0)
+		return GK_ERR_SYSTEM;
+	return is_wrong(err) ? GK_ERR_VALUE : GK_ERR_LIMIT;
+}
+
+static int is_within(struct crypt_device *cd, const struct gk_volume *v, int slot)
+{
+	if (gk_volume_is_bounded(cd, slot))
+		return 1;
+	gk_log(LOG_WARNING, "%s: keyslot %d wants more work than is done here", v->name,
+	       slot);
+	return 0;
+}
+
 static int try_slot(struct crypt_device *cd, const struct gk_volume *v, int slot,
 		    const char *secret, size_t len)
 {
-	int err;
-
-	if (!gk_volume_is_bounded(cd, slot)) {
-		gk_log(LOG_WARNING, "%s: keyslot %d wants more work than is done here",
-		       v->name, slot);
+	if (!is_within(cd, v, slot))
 		return GK_ERR_LIMIT;
+	return try_one(cd, v, slot, secret, len);
+}
+
+static int is_reencrypted(struct crypt_device *cd)
+{
+	return crypt_reencrypt_status(cd, NULL) != CRYPT_REENCRYPT_NONE;
+}
+
+/* Two volume keys, each in a keyslot of its own: libcryptsetup finds both by itself,
+ * and with a given keyslot opens nothing. It passes over those to be ignored. */
+static int try_reencrypted(struct crypt_device *cd, const struct gk_volume *v,
+			   const char *secret, size_t len)
+{
+	for (int s = 0; s < GK_TOKEN_KEYSLOTS; s++) {
+		crypt_keyslot_info info = crypt_keyslot_status(cd, s);
+
+		if (info != CRYPT_SLOT_INVALID && info != CRYPT_SLOT_INACTIVE &&
+		    crypt_keyslot_get_priority(cd, s) != CRYPT_SLOT_PRIORITY_IGNORE &&
+		    !is_within(cd, v, s))
+			return GK_ERR_LIMIT;
 	}
-	err = crypt_activate_by_passphrase(cd, v->test_only ? NULL : v->name, slot,
-					   secret, len, v->flags);
-	if (err >= 0 || err == -EEXIST || err == -EBUSY)
-		return slot;
-	if (err == -EPERM || err == -ENOENT)
-		return GK_ERR_VALUE;
-	gk_log(LOG_WARNING, "%s: keyslot %d: %s", v->name, slot, strerror(-err));
-	/* Is it the secret that fails, or what comes after it? */
-	err = crypt_activate_by_passphrase(cd, NULL, slot, secret, len, 0);
-	return err >= 0 ? GK_ERR_SYSTEM : GK_ERR_VALUE;
+	return try_one(cd, v, CRYPT_ANY_SLOT, secret, len);
 }
 
 static int is_meant(struct crypt_device *cd, const struct gk_volume *v,
@@ -258,6 +376,10 @@ int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *sec
 	err = gk_volume_header(v, &cd, &why);
 	if (err)
 		return GK_ERR_SYSTEM;
+	if (is_reencrypted(cd)) {
+		ret = try_reencrypted(cd, v, secret, len);
+		goto out;
+	}
 	for (size_t o = 0; o < orders && ret == GK_ERR_VALUE; o++) {
 		for (int s = 0; s < GK_TOKEN_KEYSLOTS && ret == GK_ERR_VALUE; s++) {
 			if (!is_meant(cd, v, keyslots, s, order[o]))
@@ -268,6 +390,7 @@ int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *sec
 				ret = err;
 		}
 	}
+out:
 	crypt_free(cd);
 	return ret == GK_ERR_VALUE && limit ? GK_ERR_LIMIT : ret;
 }

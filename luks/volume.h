@@ -22,6 +22,8 @@ enum {
 	GK_PBKDF_MEMORY_KIB = 4 << 20,
 	GK_PBKDF_PASSES = 1000,
 	GK_PBKDF_ITERATIONS = 100000000,
+	GK_VOLUME_BUSY_TRIES = 10,
+	GK_VOLUME_BUSY_MS = 200,
 };
 
 struct gk_volume {
@@ -39,7 +41,8 @@ struct gk_volume {
  * gk_volume_set: name, device and options as in crypttab(5), comma-separated, of
  * which those are taken that say how to activate (discard, read-only, header=,
  * key-slot=, same-cpu-crypt, ...). GK_ERR_TYPE: an option says that the volume is
- * not ours: another format, or opened by TPM or smartcard. GK_ERR_VALUE,
+ * not ours: another format, opened by TPM or smartcard, by a key file of its name,
+ * or not to be waited for. GK_ERR_VALUE,
  * GK_ERR_LIMIT: *why.
  */
 int gk_volume_set(struct gk_volume *v, const char *name, const char *device,
@@ -48,7 +51,7 @@ int gk_volume_set(struct gk_volume *v, const char *name, const char *device,
 /*
  * gk_volume_load: reads the header and its tokens. Tokens of our type that are
  * not as they should be are in the log and passed over. GK_ERR_NOT_FOUND: no
- * LUKS2 header. *why for a person.
+ * LUKS2 header; GK_ERR_TYPE: the system opens it without asking. *why for a person.
  */
 int gk_volume_load(struct gk_volume *v, const char **why) GK_MUST_CHECK;
 
@@ -59,8 +62,9 @@ int gk_volume_is_active(const struct gk_volume *v);
  * gk_volume_open: tries the secret on the keyslots (bits; all ones: every one that
  * is not marked to be ignored), in the order of their priority, and activates
  * unless test_only. Blocks. The keyslot's number; GK_ERR_VALUE: it opens none;
- * GK_ERR_LIMIT: the keyslot that was asked for wants more work than is done here;
- * GK_ERR_SYSTEM.
+ * GK_ERR_LIMIT: one could not be tried: it wants more work than is done here, or
+ * memory or disk failed; GK_ERR_SYSTEM: the secret is right, and it cannot be
+ * activated. While it is being reencrypted the keyslots are libcryptsetup's choice.
  */
 int gk_volume_open(const struct gk_volume *v, uint32_t keyslots, const char *secret,
 		   size_t len) GK_MUST_CHECK;

@@ -220,6 +220,17 @@ class Disk:
         os.unlink(key)
         return (set(self.dump()["keyslots"]) - before).pop()
 
+    def only(self, passphrase):
+        """In the place of the one that it was made with."""
+        self.add(passphrase.encode())
+        run("cryptsetup", "luksKillSlot", "--batch-mode", self.path, "0")
+
+    def reencrypt(self):
+        """Begins, and goes no further. Keyslots of another passphrase have to go."""
+        run("cryptsetup", "reencrypt", "--init-only", "--batch-mode", "--key-file", "-",
+            "--resilience", "none", "--key-slot", "0", *FAST, self.path,
+            data=self.passphrase.encode())
+
     def dump(self):
         return json.loads(run("cryptsetup", "luksDump", "--dump-json-metadata",
                               self.path))

@@ -9,6 +9,8 @@ unlock.py [--keep] [--not NAME] [NAME...]: all, or those that contain NAME."""
 import hashlib
 import json
 import os
+import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -143,6 +145,13 @@ def pin_but_enrolled_without(c):
     equal(key.stats()["retries"], 8, "PIN tries")
 
 
+def enter(c, port):
+    """A question stands, and Enter alone asks for the PIN."""
+    c.told(f"Enter alone: the PIN of the security key on port {port}")
+    assert c.asked("Passphrase|PIN").startswith("Passphrase")
+    c.person.answer("")
+
+
 # --- which key ---------------------------------------------------------------------
 
 @test()
@@ -202,13 +211,15 @@ def without_hmac_secret(c):
 
 @test(*BOTH)
 def late(c):
-    """No key, then one."""
+    """No key, then one: on a terminal its question, as nothing is typed; else Enter."""
     disk, key = c.disk(), c.key("key", "--pin", PIN)
     key.enroll(disk, pin=PIN)
     c.unlock(disk)
     c.asked("Passphrase for disk .*, or plug in its security key")
     time.sleep(1)
     key.at("1-3")
+    if c.person.kind == "systemd":
+        enter(c, "1-3")
     c.asked("PIN of the security key on port 1-3")
     time.sleep(1.3)
     c.person.answer(PIN)
@@ -266,8 +277,8 @@ def pulled_at_the_pin(c):
     key.pull()
     c.asked("Passphrase for disk")
     key.at("1-4")
+    enter(c, "1-4")
     c.asked("PIN of the security key on port 1-4, 8 tries")
-    time.sleep(1.3)
     c.person.answer(PIN)
     c.opened("key")
 
@@ -346,13 +357,13 @@ def three_wrong(c):
     equal(key.stats()["retries"], 5, "PIN tries")
     key.pull()
     key.at("1-3")
+    enter(c, "1-3")
     c.asked("5 tries left")
-    time.sleep(1.3)
     c.person.answer(PIN)
     c.opened("key")
 
 
-@test()
+@test(Terminal)
 def comes_and_goes(c):
     """A key that asks for its PIN and vanishes, again and again, does not keep
     anybody from typing the passphrase."""
@@ -374,7 +385,59 @@ def comes_and_goes(c):
     c.opened("key")
 
 
-@test()
+@test(Agent)
+def slow_typist(c):
+    """Halfway through the passphrase a key comes: what follows is no PIN."""
+    disk, key = c.disk(), c.key("key", "--pin", PIN)
+    key.enroll(disk, pin=PIN)
+    c.unlock(disk)
+    c.asked("Passphrase")
+    key.at("1-3")
+    c.told("Enter alone: the PIN of the security key on port 1-3")
+    time.sleep(1.5)
+    c.person.answer(PASSPHRASE)
+    c.opened("passphrase")
+    equal(key.stats()["retries"], 8, "PIN tries")
+    equal(key.stats()["requests"]["token"], 0, "PINs sent")
+
+
+@test(Terminal)
+def slow_typist_here(c):
+    """The same on our own terminal, with a pause: nothing of it is lost."""
+    disk, key = c.disk(), c.key("key", "--pin", PIN)
+    key.enroll(disk, pin=PIN)
+    c.unlock(disk)
+    c.asked("Passphrase")
+    c.person.type(PASSPHRASE[:10])
+    key.at("1-3")
+    time.sleep(6)
+    assert c.asked("Passphrase|PIN").startswith("Passphrase")
+    c.person.answer(PASSPHRASE[10:])
+    c.opened("passphrase")
+    equal(key.stats()["requests"]["token"], 0, "PINs sent")
+
+
+@test(Agent)
+def two_pins(c):
+    """Two keys with a PIN: one question after the other, and none changes."""
+    disk, one, two = c.disk(), c.key("one", "--pin", PIN), c.key("two", "--pin", PIN)
+    one.enroll(disk, pin=PIN)
+    two.enroll(disk, pin=PIN)
+    one.at("1-3")
+    two.at("1-4")
+    c.unlock(disk)
+    first = re.search("port (1-.)", c.asked("PIN of the security key"))[1]
+    time.sleep(1)
+    one, two = (one, two) if first == "1-3" else (two, one)
+    one.pull()
+    second = "1-4" if first == "1-3" else "1-3"
+    enter(c, second)
+    c.asked(f"PIN of the security key on port {second}, 8 tries left")
+    c.person.answer(PIN)
+    c.opened("key")
+
+
+@test(Terminal)
 def pin_under_the_fingers(c):
     """A passphrase that was being typed when the question became that for a PIN is
     no PIN."""
@@ -438,6 +501,44 @@ def touch_late(c):
     key.at("1-3", "--touch", "late:3000")
     c.unlock(disk)
     c.opened("key")
+
+
+@test(Terminal)
+def nothing_to_ask_on(c):
+    """The terminal hangs up: the key opens the disk all the same."""
+    disk, key = c.disk(), c.key()
+    key.enroll(disk)
+    key.at("1-3", "--touch", "never")
+    c.unlock(disk)
+    c.told("Touch the security key")
+    c.asked("Passphrase")
+    os.close(c.person.master)
+    c.person.master = os.open("/dev/null", os.O_RDWR)
+    before = processor(c.process.pid)
+    time.sleep(8)
+    assert c.process.poll() is None, c.log()
+    spent = processor(c.process.pid) - before
+    assert spent < 2, f"{spent} s of the processor"
+    key.tell("touch now")
+    c.opened("key")
+
+
+def processor(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@test(Terminal)
+def nothing_to_ask_on_and_no_key(c):
+    disk, key = c.disk(), c.key()
+    key.enroll(disk)
+    c.unlock(disk)
+    c.asked("Passphrase")
+    os.close(c.person.master)
+    c.person.master = os.open("/dev/null", os.O_RDWR)
+    status, how = c.ended()
+    equal((status, how["result"]), (1, "there is nothing to ask on"))
 
 
 # --- the passphrase ----------------------------------------------------------------
@@ -509,6 +610,31 @@ def not_ours(c):
 
 
 @test()
+def opened_by_itself(c):
+    """What the system opens without asking stays its own."""
+    disk, tpm, key = c.disk(), c.disk("tpm"), c.key()
+    key.enroll(disk)
+    key.enroll(tpm)
+    tpm.token({"type": "systemd-tpm2", "keyslots": ["0"]})
+
+    def left(disk, *options):
+        _, how = c.ended(c.start(*options, disk.name, disk.path), 20)
+        equal(how["result"], "no security key is enrolled, or it is opened in another way")
+
+    left(tpm)
+    for option in "headless", "headless=1", "try-empty-password", "timeout=30":
+        left(disk, "--options", "discard," + option)
+    keys = os.path.join(c.root, "etc/cryptsetup-keys.d")
+    os.makedirs(keys)
+    with open(os.path.join(keys, disk.name + ".key"), "wb"):
+        pass
+    left(disk)
+    shutil.rmtree(keys)
+    c.unlock(disk, "--options", "timeout=0,headless=no")
+    c.asked("Passphrase")
+
+
+@test()
 def greedy_keyslot(c):
     """A header that asks for a day of work is refused by what it says."""
     disk, key = c.disk(), c.key()
@@ -519,6 +645,40 @@ def greedy_keyslot(c):
     c.asked("Passphrase")
     c.told("does not open disk")
     assert "wants more work than is done here" in c.log(), c.log()
+
+
+@test()
+def no_memory(c):
+    """A passphrase that could not be tried is not a wrong one."""
+    disk, key = c.disk("disk", "--pbkdf", "argon2id", "--pbkdf-memory", "131072",
+                       "--pbkdf-force-iterations", "4", "--pbkdf-parallel", "1"), c.key()
+    key.enroll(disk)
+    c.unlock(disk)
+    c.asked("Passphrase")
+    resource.prlimit(c.process.pid, resource.RLIMIT_AS, (96 << 20, -1))
+    for n in range(1, 6):
+        c.person.answer(PASSPHRASE)
+        c.told("could not be tried", times=n)
+        c.asked("Passphrase")
+    assert "Wrong" not in c.screen(), c.screen()
+    resource.prlimit(c.process.pid, resource.RLIMIT_AS, (-1, -1))
+    c.person.answer(PASSPHRASE)
+    c.opened("passphrase")
+
+
+@test()
+def reencrypted(c):
+    """Reencryption has begun: two volume keys, and a keyslot for each."""
+    disk, key = c.disk(), c.key()
+    key.enroll(disk)
+    disk.reencrypt()
+    c.unlock(disk)
+    c.asked("Passphrase")
+    c.person.answer("wrong")
+    c.told("Wrong passphrase")
+    c.asked("Passphrase")
+    c.person.answer(PASSPHRASE)
+    c.opened("passphrase")
 
 
 def patch_iterations(disk, iterations):
@@ -547,7 +707,7 @@ def busy(c):
     """Somebody else is at the key: our turn comes."""
     disk, key = c.disk(), c.key()
     key.enroll(disk)
-    key.at("1-3", "--touch", "never", "--touch-timeout", "3000")
+    key.at("1-3", "--touch", "never", "--touch-timeout", "8000")
     other = key.client()
     waits = threading.Thread(target=lambda: other.failing(key))
     waits.start()
@@ -596,6 +756,33 @@ def second_volume_later(c):
     c.person.answer(PASSPHRASE)
     c.opened("passphrase", first)
     c.opened("passphrase", c.start(two.name, two.path))
+
+
+@test()
+def slot_of_another(c):
+    """The key blinks for a volume that a passphrase opens; the volume that takes its
+    place is opened by the key all the same, and nothing is said against it."""
+    one, two, three = c.disk("one"), c.disk("two"), c.disk("three")
+    key, other = c.key(), c.key("other")
+    for disk, k in (one, key), (two, other), (three, key):
+        k.enroll(disk)
+    for disk in two, three:
+        disk.only("another passphrase of " + disk.name)
+    key.at("1-3", "--touch", "never")
+    c.start("--serve")
+    until("the server", lambda: os.path.exists(os.path.join(c.run, "unlock")))
+    first = c.start(one.name, one.path)
+    c.told("Touch the security key")
+    second = c.start(two.name, two.path)
+    c.asked("Passphrase")
+    c.person.answer(PASSPHRASE)
+    c.opened("passphrase", first)
+    third = c.start(three.name, three.path)
+    c.told("Touch the security key", times=2)
+    key.tell("touch now")
+    c.opened("key", third)
+    assert "does not open" not in c.screen(), c.screen()
+    assert second.poll() is None
 
 
 @test()

@@ -81,6 +81,17 @@ def see(t, pattern, timeout=40):
     t.say(f"on the screen: {pattern}")
 
 
+def ask_pin(t, tries=8):
+    """Its PIN is asked for; when the passphrase was asked for before, after Enter."""
+    t.doing("waiting for the question for a PIN")
+    t.screen.wait("PIN of the security key on port 1-2", t.left(120))
+    if re.search("Enter alone: the PIN of the security key on port 1-2",
+                 t.screen.text()):
+        gate.wait_keyboard(t)
+        t.type("\n")
+    see(t, f"PIN of the security key on port 1-2, {tries} tries left")
+
+
 def wants_touch(t, key):
     """It blinks. For when the screen still shows an older request."""
     end = time.monotonic() + t.left(20)
@@ -105,10 +116,13 @@ def fido_unlock(t: Test):
     gate.wait_keyboard(t)
     see(t, "or plug in its security key")
     key.attach(2)
+    see(t, "Enter alone: the PIN of the security key on port 1-2")
+    t.qmp.screenshot(t.out / "late.png")
+    t.type("\n")
     see(t, "PIN of the security key on port 1-2, 8 tries left")
     t.qmp.screenshot(t.out / "pin.png")
-    # Faster than anybody reads it would be taken for a passphrase.
-    t.sleep(1.5)
+    # systemd's agent throws away what was typed before it asks.
+    t.sleep(1)
     t.type(fido.PIN + "\n")
     see(t, "Touch the security key on port 1-2 now")
     t.qmp.screenshot(t.out / "touch.png")
@@ -240,8 +254,10 @@ def fido_trouble(t: Test):
     see(t, "or plug in its security key")
     t.say("late")
     key.attach(2)
+    see(t, "Enter alone: the PIN of the security key on port 1-2")
+    t.type("\n")
     see(t, "PIN of the security key on port 1-2, 8 tries left")
-    t.sleep(1.5)
+    t.sleep(1)
     t.type("000000\n")
     see(t, "Wrong PIN for the security key on port 1-2")
     see(t, "1-2, 7 tries left")
@@ -359,9 +375,9 @@ def fido_cryptenroll(t: Test):
         t.boot(disk=disk, devices=KEYBOARD, extra=key.qemu())
         t.wait_initramfs()
         if pin == "yes":
-            see(t, "PIN of the security key on port 1-2, 8 tries left", 120)
+            ask_pin(t)
             gate.wait_keyboard(t)
-            t.sleep(1.5)
+            t.sleep(1)
             t.type(fido.PIN + "\n")
         opened(t, 120)
         t.say(f"{name}: open")
