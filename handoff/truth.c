@@ -57,13 +57,21 @@ static void read_domain(struct xs_handle *xs, struct gk_truth *t, const char *id
 	free(name);
 }
 
-/* libxl puts all PCI devices of a domain into its backend number 0. */
+/*
+ * libxl puts all PCI devices of a domain into its backend number 0. What it leaves
+ * there of a domain that was destroyed while xl pci-detach worked on it is nobody's:
+ * Xen takes a domain's devices away before xenstored hears of its end.
+ */
 static void read_owned(struct xs_handle *xs, struct gk_truth *t, const char *id)
 {
 	static const char at[] = "/local/domain/0/backend/pci";
-	char *count = read_node(xs, "%s/%.16s/0/num_devs", at, id);
-	long n = count ? strtol(count, NULL, 10) : 0;
+	char *count;
+	long n;
 
+	if (!xs_is_domain_introduced(xs, (unsigned)atoi(id)))
+		return;
+	count = read_node(xs, "%s/%.16s/0/num_devs", at, id);
+	n = count ? strtol(count, NULL, 10) : 0;
 	for (long i = 0; i < n && i < GK_TRUTH_OWNED; i++) {
 		char *host = read_node(xs, "%s/%.16s/0/dev-%ld", at, id, i);
 		char *guest = read_node(xs, "%s/%.16s/0/vdev-%ld", at, id, i);

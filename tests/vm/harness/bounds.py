@@ -33,5 +33,34 @@ def keyboard_ready(results):
     return result
 
 
+# While sys-usb gets the controllers no key comes for at most so many times as long as
+# the same controller's unbind, reset and probe take in one domain.
+BLACKOUT_TIMES = 3
+
+
+def blackout(results):
+    """`handoff-running` against `handoff-floor`; None when one of them did not run."""
+    found = {}
+    for result in results:
+        for name in ("handoff_blackout_ms", "handoff_floor_ms", "handoff_naive_ms"):
+            if result.metrics.get(name) is not None:
+                found[name] = result.metrics[name]
+                found[name, "by"] = result.name
+    if not {"handoff_blackout_ms", "handoff_floor_ms"} <= found.keys():
+        return None
+    taken, floor = found["handoff_blackout_ms"], found["handoff_floor_ms"]
+    ratio = round(taken / floor, 2)
+    result = Result("bound-handoff-blackout", "passed", metrics={
+        "handoff_blackout_ratio": ratio, "handoff_blackout_ratio_bound": BLACKOUT_TIMES,
+        "handoff_blackout_ms": taken, "handoff_floor_ms": floor,
+        "handoff_naive_ms": found.get("handoff_naive_ms")})
+    if ratio > BLACKOUT_TIMES:
+        result.status = "failed"
+        result.reason = f"no key for {taken} ms, {ratio} times the floor of {floor} ms"
+        result.compares = (found["handoff_floor_ms", "by"],
+                           found["handoff_blackout_ms", "by"])
+    return result
+
+
 def judge(results):
-    return [result for result in (keyboard_ready(results),) if result]
+    return [result for result in (keyboard_ready(results), blackout(results)) if result]

@@ -22,7 +22,8 @@ DISK_SIZE = "3G"
 MAKER_MODULES = ("virtio_pci", "virtio_blk", "dm_crypt", "xts", "aesni_intel",
                  "sha256_generic", "ext4", "crc32c_generic", "algif_skcipher")
 SYSUSB_MODULES = ("xen_pcifront", "xhci_pci", "ehci_pci", "uhci_hcd", "ohci_pci",
-                  "usbhid", "hid_generic", "evdev", "usb_storage")
+                  "usbhid", "hid_generic", "evdev", "usb_storage",
+                  "xen_evtchn", "xen_gntalloc", "xen_gntdev")
 
 
 class BuildError(Exception):
@@ -240,13 +241,26 @@ class Builder:
         os.mknod(tree / "dev/console", 0o600 | 0o020000, os.makedev(5, 1))
         return tree
 
+    def agent(self):
+        """gatekeeper-agent as it is installed into a guest."""
+        root = BUILD / "agent"
+        shutil.rmtree(root, ignore_errors=True)
+        root.mkdir()
+        if self.with_project:
+            self.run("make", "-C", TOP, "install-agent", f"DESTDIR={root}",
+                     "PREFIX=/usr")
+            shutil.copy(VM / "sys-usb/start-agent", self._dir(root / "agent") / "start")
+        return root
+
     def sys_usb(self, stage, base_key):
         image = Product("sys-usb", BUILD / "sys-usb.img")
-        key = _key(VM / "sys-usb", base_key, " ".join(SYSUSB_MODULES))
+        agent = self.agent()
+        key = _key(VM / "sys-usb", base_key, " ".join(SYSUSB_MODULES), agent)
         if not image.fresh(key):
             tree = self.tree("sys-usb.tree", VM / "sys-usb/init")
             shutil.copy(VM / "sys-usb/poweroff", tree / "sbin/poweroff")
             self.modules(tree, SYSUSB_MODULES)
+            shutil.copytree(agent, tree, dirs_exist_ok=True)
             self.cpio(tree, image.path)
             shutil.rmtree(tree)
             image.done(key)
@@ -261,6 +275,9 @@ class Builder:
             with open(conf, "a") as text:
                 text.write("\n# The tests' sys-usb.\nsys_usb_config = "
                            "/etc/xen/sys-usb.cfg\n")
+        for unit in (VM / "sys-usb").glob("*.service"):
+            shutil.copy(unit, self._dir(stage / "etc/systemd/system"))
+        shutil.copy(VM / "sys-usb/start-sys-usb", stage / "usr/lib/gktest")
 
     def initramfs(self, variant, stage_key):
         image = Product(f"initramfs-{variant}", initramfs(variant))
