@@ -93,6 +93,7 @@ void gk_daemon_publish(struct gk_daemon *d)
 		put_file("failed", text, 0644);
 	else
 		remove_file("failed");
+	gk_inputs_check(d);
 }
 
 static char *program_name;	/* argv[0], as it stands in our memory */
@@ -123,6 +124,7 @@ void gk_daemon_switched_root(struct gk_daemon *d)
 	gk_fido_switched_root(d);
 	gk_keyboards_load(d);
 	gk_keyboards_keep(d);
+	gk_inputs_check(d);
 	/* From here on the screen belongs to the system. */
 	d->screen.on = d->opt.debug;
 	gk_log_open("gatekeeperd");

@@ -220,6 +220,8 @@ static int run(void)
 	if (was_handed_over()) {
 		d.state = GK_GATE_HANDED_OVER;
 		gk_log(LOG_INFO, "the controllers were handed over before");
+		if (d.opt.input_proxy)
+			open_keyboard(&d);
 		gk_daemon_publish(&d);
 	} else {
 		/* The keyboard first: the console may open it meanwhile. */

@@ -129,6 +129,8 @@ static int set(struct gk_options *o, const char *key, const char *value)
 		return set_language(o->language, sizeof(o->language), value);
 	if (!strcmp(key, "uhid"))
 		return set_uhid(&o->uhid, value);
+	if (!strcmp(key, "input_proxy"))
+		return set_bool(&o->input_proxy, value);
 	if (!strcmp(key, "sys_usb_config"))
 		return set_path(o->sys_usb_config, sizeof(o->sys_usb_config),
 				value);

@@ -67,6 +67,12 @@ static const char *link_reader(scmp_filter_ctx ctx)
 	return NULL;
 }
 
+static const char *input_reader(scmp_filter_ctx ctx)
+{
+#include "dom0/input_reader.seccomp.h"
+	return NULL;
+}
+
 static const char *key_child(scmp_filter_ctx ctx)
 {
 #include "luks/key_child.seccomp.h"
@@ -81,6 +87,7 @@ static const struct list {
 	{ "worker", SCMP_ACT_KILL_PROCESS, worker },
 	{ "supervisor", SCMP_ACT_ERRNO(EPERM), supervisor },
 	{ "link_reader", SCMP_ACT_KILL_PROCESS, link_reader },
+	{ "input_reader", SCMP_ACT_KILL_PROCESS, input_reader },
 	{ "key_child", SCMP_ACT_KILL_PROCESS, key_child },
 };
 
@@ -132,6 +139,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc == 2 && i < sizeof(lists) / sizeof(lists[0]); i++)
 		if (strcmp(argv[1], lists[i].name) == 0)
 			return make(&lists[i]) < 0;
-	fprintf(stderr, "usage: gk-filter worker|supervisor|link_reader|key_child\n");
+	fprintf(stderr, "usage: gk-filter worker|supervisor|link_reader|"
+		"input_reader|key_child\n");
 	return 2;
 }

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <grp.h>
+#include <linux/filter.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "dom0/input_jail.h"
+#include "dom0/input_reader_filter.h"
+#include "jail/drop.h"
+
+/* Its own: no other process is to have it. 65529 is gatekeeper-key's. */
+enum { GK_INPUT_UID = 65528 };
+
+static const struct gk_limit limits[] = {
+	/* poll() refuses more entries than this; none can be opened. */
+	{ RLIMIT_NOFILE, 8 },
+	{ RLIMIT_NPROC, 0 },
+	{ RLIMIT_FSIZE, 0 },
+	{ RLIMIT_CORE, 0 },
+	{ RLIMIT_MEMLOCK, 0 },
+	{ RLIMIT_MSGQUEUE, 0 },
+};
+
+/* /proc/self/fdinfo is a directory in which nothing can be made and, seen by
+ * another user, nothing opened: an empty root that is always there. */
+static int enter_empty_root(void)
+{
+	if (chdir("/proc/self/fdinfo") < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return -1;
+	return 0;
+}
+
+static int drop_ids(void)
+{
+	if (setgroups(0, NULL) < 0 ||
+	    setresgid(GK_INPUT_UID, GK_INPUT_UID, GK_INPUT_UID) < 0 ||
+	    setresuid(GK_INPUT_UID, GK_INPUT_UID, GK_INPUT_UID) < 0)
+		return -1;
+	return gk_drop_caps(0);
+}
+
+int gk_input_jail(int dies_with_parent, const char **step)
+{
+	int root = geteuid() == 0;
+
+	*step = "chroot";
+	if (root && enter_empty_root() < 0)
+		return GK_ERR_SYSTEM;
+	*step = "capability bounding set";
+	if (root && gk_drop_bounding(0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "uid and gid";
+	if (root && drop_ids() < 0)
+		return GK_ERR_SYSTEM;
+	/* Only now: a change of ids clears both (prctl(2)). */
+	*step = "parent-death signal";
+	if (dies_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "dumpable";
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "no_new_privs";
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "resource limits";
+	if (gk_drop_limits(limits, sizeof(limits) / sizeof(limits[0])) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "seccomp";
+	if (gk_drop_syscalls(gk_input_reader_filter, sizeof(gk_input_reader_filter) /
+						     sizeof(gk_input_reader_filter[0])) < 0)
+		return GK_ERR_SYSTEM;
+	return GK_OK;
+}
