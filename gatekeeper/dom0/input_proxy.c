@@ -54,7 +54,7 @@ static void close_stream(struct gk_input_stream *s, const char *why)
 		gk_log(LOG_NOTICE, "keyboard \"%s\" of the input proxy gone: %s", s->name,
 		       why);
 	else
-		gk_log(LOG_NOTICE, "input proxy: a stream without a keyboard: %s", why);
+		gk_log(LOG_INFO, "input proxy: a stream without a keyboard: %s", why);
 	gk_timer_clear(d->loop, &s->deadline);
 	gk_loop_del(d->loop, s->fd);
 	close(s->fd);

@@ -216,6 +216,9 @@ static void read_sender(struct reader *r)
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	/* A sender that has gone with lights unread. */
+	if (n < 0 && errno == ECONNRESET)
+		n = 0;
 	r->in_used = 0;
 	r->in_len = n > 0 ? (size_t)n : 0;
 	if (n > 0)
