@@ -101,6 +101,27 @@ static void print_devices(const char *json)
 	}
 }
 
+static void print_inputs(const char *json)
+{
+	static const char begin[] = "{\"keyboard\":";
+	const char *s = strstr(json, "\"input_proxy\":["), *end;
+	char name[160], verdict[16], reason[128], number[16];
+
+	end = s ? strstr(s, "\"rules\":") : NULL;
+	if (!end)
+		return;
+	for (s = next(s, end, begin); s < end; s = next(s + 1, end, begin)) {
+		member(s, "keyboard", name, sizeof(name));
+		member(s, "verdict", verdict, sizeof(verdict));
+		member(s, "reason", reason, sizeof(reason));
+		member(s, "number_to_type", number, sizeof(number));
+		printf("input proxy \"%s\": %s%s%s\n", name, verdict,
+		       reason[0] ? ": " : "", reason);
+		if (number[0])
+			printf("  type %s and Enter on it\n", number);
+	}
+}
+
 static void print_rules(const char *json)
 {
 	const char *s = strstr(json, "\"rules\":{");
@@ -154,6 +175,7 @@ static void print_text(const char *json)
 		printf("cause: %s\n", cause);
 	print_controllers(json);
 	print_devices(json);
+	print_inputs(json);
 	print_rules(json);
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
 		if (gk_cli_member(json, times[i], value, sizeof(value)) &&

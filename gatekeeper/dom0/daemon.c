@@ -40,6 +40,7 @@ void gk_daemon_status(struct gk_daemon *d, struct gk_status *s)
 		s->fido[i] = clients >= 0;
 		s->fido_clients[i] = clients > 0 ? (uint8_t)clients : 0;
 	}
+	gk_inputs_status(d, s);
 	for (int i = 0; i < GK_LINK_DEVICES; i++)
 		if (c[i].counts == GK_COUNTS_ASKED)
 			s->number[i] = c[i].challenge.number;

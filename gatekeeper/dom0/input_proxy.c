@@ -64,6 +64,7 @@ static void close_stream(struct gk_input_stream *s, const char *why)
 		gk_keyboards_decide_others(d);
 		gk_inputs_decide_again(d);
 	}
+	gk_daemon_publish(d);
 }
 
 /* --- which of them count --- */
@@ -205,7 +206,10 @@ static int on_answer(struct gk_input_stream *s, enum gk_challenge_answer a)
 		break;
 	case GK_CHALLENGE_PASSED:
 		s->answered = 1;
-		return decide(s);
+		if (decide(s))
+			return GK_ERR_CLOSED;
+		gk_daemon_publish(s->d);
+		return 0;
 	}
 	refuse(s, GK_REASON_CHALLENGE);
 	close_stream(s, "it did not type the number");
@@ -258,7 +262,10 @@ static int on_begin(struct gk_input_stream *s, const struct gk_link_log *log)
 	s->begun = 1;
 	gk_timer_clear(s->d->loop, &s->deadline);
 	send_lights(s);
-	return decide(s);
+	if (decide(s))
+		return GK_ERR_CLOSED;
+	gk_daemon_publish(s->d);
+	return 0;
 }
 
 static int on_frame(struct gk_input_stream *s, const struct gk_frame *f)
@@ -332,6 +339,27 @@ static void on_connect(void *ctx, uint32_t events)
 	s->d = d;
 	s->order = ++d->inputs.order;
 	gk_timer_set(d->loop, &s->deadline, GK_INPUT_BEGIN_MS, late, s);
+}
+
+void gk_inputs_status(const struct gk_daemon *d, struct gk_status *s)
+{
+	_Static_assert((int)GK_STATUS_INPUTS >= (int)GK_INPUT_STREAMS, "room for all");
+
+	s->inputs_on = d->inputs.listening;
+	for (int i = 0; i < GK_INPUT_STREAMS; i++) {
+		const struct gk_input_stream *in = &d->inputs.stream[i];
+		int admitted = in->counted.counts == GK_COUNTS_YES;
+
+		if (!in->used || !in->begun)
+			continue;
+		s->input[s->inputs++] = (struct gk_status_input){
+			.name = in->name,
+			.verdict = admitted ? "admitted" : "refused",
+			.reason = admitted ? NULL : gk_reason_text(in->counted.reason),
+			.number = in->counted.counts == GK_COUNTS_ASKED ?
+				  in->counted.challenge.number : NULL,
+		};
+	}
 }
 
 /* --- the socket --- */

@@ -61,6 +61,10 @@ unsigned gk_inputs_counting(const struct gk_daemon *d);
 void gk_inputs_displace(struct gk_daemon *d);
 void gk_inputs_decide_again(struct gk_daemon *d);
 
+/* gk_inputs_status: their part of it; valid until d changes. */
+struct gk_status;
+void gk_inputs_status(const struct gk_daemon *d, struct gk_status *s);
+
 /* gk_inputs_lights: the lock lights, to all of them. */
 void gk_inputs_lights(struct gk_daemon *d);
 

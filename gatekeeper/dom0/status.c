@@ -230,6 +230,22 @@ static void put_event(struct gk_json *j, const struct gk_event *e)
 	gk_json_end_object(j);
 }
 
+static void put_inputs(struct gk_json *j, const struct gk_status *s)
+{
+	gk_json_array(j, "input_proxy");
+	for (unsigned i = 0; i < s->inputs; i++) {
+		const struct gk_status_input *in = &s->input[i];
+
+		gk_json_object(j, NULL);
+		gk_json_string(j, "keyboard", in->name);
+		gk_json_string(j, "verdict", in->verdict);
+		gk_json_string(j, "reason", in->reason);
+		gk_json_string(j, "number_to_type", in->number);
+		gk_json_end_object(j);
+	}
+	gk_json_end_array(j);
+}
+
 int gk_status_json(const struct gk_status *s, char *buf, size_t cap)
 {
 	struct gk_json j;
@@ -263,6 +279,8 @@ int gk_status_json(const struct gk_status *s, char *buf, size_t cap)
 			put_device(&j, s, i);
 	gk_json_end_array(&j);
 	put_times(&j, &s->times);
+	if (s->inputs_on)
+		put_inputs(&j, s);
 	put_rules(&j, s->rules);
 	gk_json_array(&j, "log");
 	for (unsigned i = 0; s->events && i < s->events->n; i++)

@@ -139,12 +139,22 @@ static void begin(const char *rules)
 /* --- senders --- */
 
 static char *const *more_arguments;
+static int systemd;	/* fd 3 is a listening socket of its */
 
 static int exec_program(void *arg)
 {
 	char *argv[8] = { (char *)(uintptr_t)program, (char *)(uintptr_t)"--run-dir", run };
 
 	(void)arg;
+	if (systemd) {
+		char pid[16];
+
+		snprintf(pid, sizeof(pid), "%d", (int)getpid());
+		setenv("LISTEN_PID", pid, 1);
+		setenv("LISTEN_FDS", "1", 1);
+		execv(program, argv);
+		_exit(98);
+	}
 	for (int i = 0; more_arguments && more_arguments[i]; i++)
 		argv[3 + i] = more_arguments[i];
 	/* As qrexec does it. */
@@ -305,6 +315,23 @@ static const char *screen(void)
 
 	assert_true(gk_file_read(console, text, sizeof(text)) >= 0);
 	return text;
+}
+
+/* What `gatekeeper status` would be told, and state.json is. */
+static void status_has(const char *want)
+{
+	static char text[GK_STATUS_MAX], file[GK_STATUS_MAX];
+	struct gk_status st;
+	char path[128];
+
+	gk_daemon_status(&d, &st);
+	assert_true(gk_status_json(&st, text, sizeof(text)) > 0);
+	if (!strstr(text, want))
+		fail_msg("no %s in %s", want, text);
+	snprintf(path, sizeof(path), "%s/state.json", run);
+	assert_true(gk_file_read(path, file, sizeof(file)) > 0);
+	if (!strstr(file, want))
+		fail_msg("no %s in the file: %s", want, file);
 }
 
 /* --- the tests --- */
@@ -513,7 +540,8 @@ static void lights(void **state)
 static void modes(void **state)
 {
 	struct sender s, second;
-	char number[7], *at;
+	char number[7], want[256];
+	const char *at;
 
 	(void)state;
 	begin("allow\nkeyboards pinned\npin via-port \"1-1\" hash \"aaaaaaaaaaaaaaaa"
@@ -549,16 +577,22 @@ static void modes(void **state)
 	memcpy(number, at, 6);
 	number[6] = '\0';
 	assert_int_equal(strspn(number, "0123456789"), 6);
+	snprintf(want, sizeof(want), "{\"keyboard\":\"dom0-test: A keyboard\",\"verdict\":"
+		 "\"refused\",\"reason\":\"%s\",\"number_to_type\":\"%s\"}",
+		 gk_reason_text(GK_REASON_CHALLENGE), number);
+	status_has(want);
 	tap(&s, KEY_X);
 	tap(&s, KEY_ENTER);
 	for (int i = 0; i < 6; i++)
 		tap(&s, number[i] == '0' ? KEY_0 : (uint16_t)(KEY_1 + number[i] - '1'));
 	tap(&s, KEY_ENTER);
 	UNTIL(gk_inputs_counting(&d) == 1);
+	status_has("\"verdict\":\"admitted\",\"reason\":null,\"number_to_type\":null}");
 	tap(&s, KEY_A);
 	comes_out("30+ 30-");
 	hang_up(&s);
 	ends_with(&s, GK_INPUT_EXIT_DONE, "");
+	status_has("\"input_proxy\":[]");
 }
 
 /* Terminals and reboots are held back as with any keyboard. */
@@ -813,6 +847,39 @@ static void on_a_socket(void **state)
 	hang_up(&listener);
 }
 
+/* The same with a socket that systemd has made. */
+static void on_a_socket_of_systemd(void **state)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct gk_child_spec spec = {
+		.name = "the proxy", .fn = exec_program, .deadline_ms = 60000,
+		.done = on_end,
+	};
+	struct sender listener = { .fd = -1 }, s = { 0 };
+	uint8_t *data;
+	size_t len = stream("only-caps", &data);
+
+	(void)state;
+	begin("allow\n");
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s/activated", root);
+	spec.pass_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	spec.ctx = &listener;
+	assert_int_equal(bind(spec.pass_fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(spec.pass_fd, 4), 0);
+	systemd = 1;
+	assert_int_equal(gk_child_start(loop, &spec, &listener.child), 0);
+	systemd = 0;
+	close(spec.pass_fd);
+	s.fd = reach(a.sun_path);
+	assert_true(s.fd >= 0);
+	give(&s, data, len);
+	tap(&s, KEY_A);
+	comes_out("30+ 30-");
+	hang_up(&s);
+	UNTIL(gk_inputs_counting(&d) == 0);
+	gk_child_kill(loop, listener.child);
+}
+
 /* A sender that says nothing, and a gatekeeperd that does not read: bounded. */
 static void bounds_in_time(void **state)
 {
@@ -858,6 +925,7 @@ int main(void)
 		cmocka_unit_test(only_root),
 		cmocka_unit_test(jailed),
 		cmocka_unit_test(on_a_socket),
+		cmocka_unit_test(on_a_socket_of_systemd),
 		cmocka_unit_test(bounds_in_time),
 	};
 
