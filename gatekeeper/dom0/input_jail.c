@@ -16,7 +16,8 @@ static const struct gk_limit limits[] = {
 	/* poll() refuses more entries than this; none can be opened. */
 	{ RLIMIT_NOFILE, 8 },
 	{ RLIMIT_NPROC, 0 },
-	{ RLIMIT_FSIZE, 0 },
+	/* Of its last line, where that goes into a file. */
+	{ RLIMIT_FSIZE, 1 << 20 },
 	{ RLIMIT_CORE, 0 },
 	{ RLIMIT_MEMLOCK, 0 },
 	{ RLIMIT_MSGQUEUE, 0 },

@@ -291,6 +291,9 @@ static void on_packet(void *ctx, uint32_t events)
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
+		/* It ended with lights unread; its last keys are still to come. */
+		if (n < 0 && errno == ECONNRESET)
+			continue;
 		if (n <= 0) {
 			close_stream(s, "its reader has ended");
 			return;

@@ -891,7 +891,7 @@ expect "it does not take them back" 0 "gate: handed-over"
 # is a pipe that stays open.
 golden=$(dirname "$0")/../golden/input
 proxy() {
-    "$golden/write" --get "$1" |
+    "$golden/write" --get "$1" 2> "$tmp/out" |
         timeout 20 "$bin/gatekeeper-input-proxy" --run-dir "$tmp/run" --from sys-usb \
             > "$tmp/lights" 2> "$tmp/err"
     status=$?
