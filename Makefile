@@ -114,7 +114,7 @@ all: $(PROGRAMS) $(B)/gate-kernel $(B)/gate-image
 T := $(B)/tests
 REDIR := libusbredirparser-0.5
 UNIT := $(patsubst tests/unit/%.c,$(T)/unit/%,$(wildcard tests/unit/test_*.c))
-DOMAIN_TESTS := $(patsubst tests/domain/%.c,$(T)/domain/%,$(wildcard tests/domain/*.c))
+DOMAIN_TESTS := $(patsubst tests/domain/%.c,$(T)/domain/%,$(wildcard tests/domain/test_*.c))
 DOM0_TESTS := $(patsubst tests/dom0/%.c,$(T)/dom0/%,$(wildcard tests/dom0/*.c))
 HANDOFF_TESTS := $(patsubst tests/handoff/%.c,$(T)/handoff/%,$(wildcard tests/handoff/test_*.c))
 # Not core alone: gatekeeperd; some of its files are replaced or included there.
@@ -128,6 +128,7 @@ SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
 $(UNIT): $(T)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libgkcore.a
 $(DOM0_TESTS): $(T)/dom0/%: $(B)/obj/tests/dom0/%.o $(B)/libgkdom0.a $(B)/libgkcore.a
 $(T)/domain/test_worker_look: $(call domain_objs,worker_keyboard clock)
+$(T)/domain/test_worker_fido $(T)/domain/test_worker_keyboard: $(B)/obj/tests/domain/played.o
 $(DOMAIN_TESTS): $(T)/domain/test_%: $(B)/obj/tests/domain/test_%.o \
 	$(B)/obj/gatekeeper/domain/%.o $(B)/libgkcore.a
 $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/handoff/tree.o \
@@ -172,7 +173,8 @@ $(T)/replay/supervisor $(T)/fuzz/supervisor: LIBS := -lcrypto
 
 include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/bench.mk
 
-TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(UNIT) $(DOM0_TESTS) \
+TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(EVIL_WORKER)/test_link \
+	$(UNIT) $(DOM0_TESTS) \
 	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
 	$(FIDO_TESTS) $(LUKS_TESTS) $(ENROLL_STOPS) $(B)/luks.pot
@@ -189,7 +191,7 @@ check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 
 # All boot scenarios. SCENARIOS="name ..." runs some.
 vm-check: deps
-	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(T)/fido-bridge \
+	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(T)/fido-bridge $(ENROLL_STOPS) \
 		$(TAKEN_OVER_GATE) $(TAKEN_OVER_WORKER)
 	$(Q)tests/vm/run $(SCENARIOS)
 

@@ -38,7 +38,15 @@ check() {
 }
 
 depends() {
+    local conf="${dracutsysrootdir:-}/etc/gatekeeper/gatekeeper.conf"
+
     echo crypt
+    # Then systemd's own programs are to find the keys already here, and look for what
+    # opens a disk with one: libcryptsetup's plugin.
+    if grep -Eqs '^[[:space:]]*uhid[[:space:]]*=[[:space:]]*"?always' "$conf" &&
+        [[ -d $(dracut_module_path fido2) ]]; then
+        echo fido2
+    fi
     return 0
 }
 

@@ -19,6 +19,7 @@ struct gk_attempt_target {
 	const struct gk_volume *volume;
 	uint32_t keyslots;	/* gk_volume_open() */
 	int result;		/* its result; GK_ERR_TIMEOUT: never came */
+	unsigned computing_ms;	/* processor time it took: nearly all of it PBKDF */
 };
 
 typedef void gk_attempt_done(void *ctx, const struct gk_attempt_target *t, unsigned n);

@@ -23,7 +23,7 @@ struct gk_enroll {
 	const char *key_file;	/* --unlock-key-file */
 	const char *by_key;	/* --unlock-by-key */
 	const char *id;		/* --remove */
-	int no_pin, no_touch, force, json;
+	int no_pin, no_touch, fingerprint, force, json;
 	int recovery;		/* 1 yes, 0 no, -1: ask */
 	unsigned wait_s;
 

@@ -72,10 +72,14 @@ static int find_key(struct gk_enroll *e, struct gk_ekey **out)
 		err = gk_ekey_open(k, e->loop, 0);
 	if (err)
 		return err;
-	describe(k, k->flags & GK_KEY_ALWAYS_UV ? ", which it always asks for" : "");
+	describe(k, k->flags & GK_KEY_UV ? ", knows a fingerprint" :
+		    k->flags & GK_KEY_ALWAYS_UV ? ", which it always asks for" : "");
 	if (!(k->flags & GK_KEY_HMAC_SECRET))
 		return gk_fail("it cannot open disks: it has no hmac-secret");
-	if (k->flags & GK_KEY_ALWAYS_UV && (e->no_pin || !(k->flags & GK_KEY_PIN_SET)))
+	if (e->fingerprint && !(k->flags & GK_KEY_UV))
+		return gk_fail("it knows no fingerprint: it has no reader, or none is "
+			       "stored in it yet (fido2-token -S -e)");
+	if (k->flags & GK_KEY_ALWAYS_UV && !e->fingerprint && (e->no_pin || !(k->flags & GK_KEY_PIN_SET)))
 		return gk_fail("it does nothing without its PIN%s", e->no_pin ? "" :
 			       ", and has none yet: set one with fido2-token -S");
 	tokens = gk_enroll_tokens_of(&e->header, k, &certain);
@@ -165,14 +169,17 @@ static int make(struct gk_enroll *e, struct gk_ekey *k, struct gk_token *t,
 	int err;
 
 	strcpy(t->rp, GK_TOKEN_RP);
-	t->pin = k->flags & GK_KEY_PIN_SET && !e->no_pin ? GK_NEED_YES : GK_NEED_NO;
+	t->pin = k->flags & GK_KEY_PIN_SET && !e->no_pin && !e->fingerprint ?
+		 GK_NEED_YES : GK_NEED_NO;
 	t->up = k->flags & GK_KEY_UP && !e->no_touch ? GK_NEED_YES : GK_NEED_NO;
-	t->uv = GK_NEED_NO;
+	t->uv = e->fingerprint ? GK_NEED_YES : GK_NEED_NO;
 	if (getrandom(t->salt, sizeof(t->salt), 0) != (ssize_t)sizeof(t->salt))
 		return gk_fail("no random numbers: %s", strerror(errno));
-	if (t->pin == GK_NEED_NO)
+	if (t->pin == GK_NEED_NO && t->uv == GK_NEED_NO)
 		gk_say("It will open the disk without a PIN: whoever has both key and "
 		       "disk can read it%s", e->no_pin ? "" : " (fido2-token -S sets a PIN)");
+	if (t->uv == GK_NEED_YES)
+		gk_say("Touch it with the finger that it knows");
 	gk_say(t->up == GK_NEED_YES ?
 	       "It will have to be touched three times: for its credential, for the "
 	       "secret, and to show that it opens the disk" :

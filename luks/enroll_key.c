@@ -107,6 +107,12 @@ static int say_error(const struct gk_ekey *k, int code)
 	case GK_KEY_ERR_DENIED:
 	case GK_KEY_ERR_CANCELLED:
 		return gk_fail("the security key on port %s was not touched", k->port);
+	case GK_KEY_ERR_UV_INVALID:
+		return gk_fail("the security key on port %s does not know this finger",
+			       k->port);
+	case GK_KEY_ERR_UV_BLOCKED:
+		return gk_fail("the security key on port %s looks at no finger any more: "
+			       "it wants its PIN first", k->port);
 	case GK_KEY_ERR_UP_REQUIRED:
 	case GK_KEY_ERR_UNSUPPORTED_OPTION:
 	case GK_KEY_ERR_INVALID_OPTION:
@@ -254,6 +260,11 @@ static int is_touch_missing(int code)
 	       code == GK_KEY_ERR_ACTION_TIMEOUT || code == GK_KEY_ERR_DENIED;
 }
 
+static int is_finger_unknown(int code)
+{
+	return code == GK_KEY_ERR_UV_INVALID || code == GK_KEY_ERR_UV_BLOCKED;
+}
+
 static int is_touch_wanted(int code)
 {
 	return code == GK_KEY_ERR_UP_REQUIRED || code == GK_KEY_ERR_UNSUPPORTED_OPTION ||
@@ -263,7 +274,7 @@ static int is_touch_wanted(int code)
 /* How one exchange that needs a person is to be tried. */
 struct gk_try {
 	int with_pin, may_add_pin;
-	uint8_t up;
+	uint8_t up, uv;		/* uv: when there is no PIN */
 	int may_add_up;
 	int touches;
 };
@@ -284,8 +295,8 @@ static int once_more(struct gk_ekey *k, struct gk_try *t)
 		gk_say("Wrong PIN");
 		return 0;
 	}
-	if (code == GK_KEY_ERR_PIN_REQUIRED && !t->with_pin && t->may_add_pin &&
-	    k->flags & GK_KEY_PIN_SET) {
+	if ((code == GK_KEY_ERR_PIN_REQUIRED || is_finger_unknown(code)) &&
+	    !t->with_pin && t->may_add_pin && k->flags & GK_KEY_PIN_SET) {
 		t->with_pin = 1;
 		return 0;
 	}
@@ -295,15 +306,12 @@ static int once_more(struct gk_ekey *k, struct gk_try *t)
 		t->up = GK_KEY_TRUE;
 		return 0;
 	}
-	if (is_touch_missing(code) && ++t->touches < GK_ENROLL_TOUCHES)
+	if (code == GK_KEY_ERR_UV_INVALID)
+		gk_say("The security key on port %s does not know this finger", k->port);
+	if ((is_touch_missing(code) || code == GK_KEY_ERR_UV_INVALID) &&
+	    ++t->touches < GK_ENROLL_TOUCHES)
 		return 0;
 	return say_error(k, code);
-}
-
-/* uv without a PIN: never by the key itself, as the token says uv=false. */
-static uint8_t option_uv(const struct gk_ekey *k, int with_pin)
-{
-	return with_pin || !(k->flags & GK_KEY_UV) ? GK_KEY_OMIT : GK_KEY_FALSE;
 }
 
 static int with_person(struct gk_ekey *k, const struct gk_key_request *what,
@@ -322,7 +330,7 @@ static int with_person(struct gk_ekey *k, const struct gk_key_request *what,
 		}
 		r.has_pin = t->with_pin != 0;
 		r.up = t->up;
-		r.uv = option_uv(k, t->with_pin);
+		r.uv = t->with_pin ? GK_KEY_OMIT : t->uv;
 		err = exchange(k, &r);
 		if (err)
 			return say_lost(k, err);
@@ -340,7 +348,10 @@ static int with_person(struct gk_ekey *k, const struct gk_key_request *what,
 int gk_ekey_make(struct gk_ekey *k, struct gk_token *t, const char *user)
 {
 	struct gk_key_request r = { .ask = GK_KEY_MAKE, .timeout_ms = GK_KEY_TOUCH_MS };
-	struct gk_try how = { .with_pin = t->pin == GK_NEED_YES, .may_add_pin = 1 };
+	struct gk_try how = {
+		.with_pin = t->pin == GK_NEED_YES, .uv = (uint8_t)gk_key_uv(k->flags, t),
+		.may_add_pin = t->uv != GK_NEED_YES,
+	};
 	int err;
 
 	memcpy(r.rp, t->rp, sizeof(t->rp));
@@ -363,15 +374,17 @@ int gk_ekey_secret(struct gk_ekey *k, const struct gk_token *t, int with_pin,
 		.credential_len = t->credential_len,
 	};
 	struct gk_try how = {
-		.with_pin = with_pin, .may_add_pin = t->pin == GK_NEED_IF_ASKED,
+		.with_pin = with_pin, .uv = (uint8_t)gk_key_uv(k->flags, t),
+		.may_add_pin = t->pin == GK_NEED_IF_ASKED ||
+			       (with_pin < 0 && t->uv == GK_NEED_YES),
 		.may_add_up = t->up == GK_NEED_IF_ASKED,
 	};
 	int err;
 
 	if (with_pin < 0)
 		how.with_pin = k->flags & GK_KEY_PIN_SET &&
-			       (t->pin == GK_NEED_YES || k->flags & GK_KEY_ALWAYS_UV);
-	/* As the unlocker does it (unlock_key.c). */
+			       (t->pin == GK_NEED_YES ||
+				(k->flags & GK_KEY_ALWAYS_UV && how.uv != GK_KEY_TRUE));
 	how.up = !(k->flags & GK_KEY_UP) ? GK_KEY_OMIT :
 		 t->up == GK_NEED_YES ? GK_KEY_TRUE : GK_KEY_FALSE;
 	memcpy(r.rp, t->rp, sizeof(t->rp));

@@ -116,6 +116,7 @@ static void list_slot(struct gk_enroll *e, int slot)
 	if (s->kind == GK_SLOT_FIDO2 && t->readable) {
 		gk_json_bool(&json, "pin", t->fido.pin == GK_NEED_YES);
 		gk_json_bool(&json, "touch", t->fido.up == GK_NEED_YES);
+		gk_json_bool(&json, "fingerprint", t->fido.uv == GK_NEED_YES);
 		gk_json_string(&json, "port", k && certain ? k->port : NULL);
 		gk_json_string(&json, "aaguid", k && certain ? aaguid : NULL);
 	}

@@ -34,6 +34,7 @@ static const char help[] =
 	"  --key PORT              the key at that port\n"
 	"  --no-pin                it is to open the volume without its PIN\n"
 	"  --no-touch              and without being touched\n"
+	"  --fingerprint           by a fingerprint that it knows in place of its PIN\n"
 	"  --unlock-key-file FILE  instead of a passphrase that is valid now\n"
 	"  --unlock-by-key PORT    likewise, a key that is enrolled\n"
 	"  --recovery              a recovery passphrase, too\n"
@@ -142,6 +143,7 @@ static int read_options(int argc, char **argv)
 		{ "key", required_argument, NULL, OPT_KEY },
 		{ "no-pin", no_argument, &enroll.no_pin, 1 },
 		{ "no-touch", no_argument, &enroll.no_touch, 1 },
+		{ "fingerprint", no_argument, &enroll.fingerprint, 1 },
 		{ "unlock-key-file", required_argument, NULL, OPT_FILE },
 		{ "unlock-by-key", required_argument, NULL, OPT_BY_KEY },
 		{ "recovery", no_argument, &enroll.recovery, 1 },
@@ -173,11 +175,13 @@ static int read_options(int argc, char **argv)
 static int is_sound(void)
 {
 	int other = list + test + (enroll.id != NULL);
-	int adds = enroll.no_pin || enroll.no_touch || enroll.recovery >= 0;
+	int adds = enroll.no_pin || enroll.no_touch || enroll.fingerprint ||
+		   enroll.recovery >= 0;
 
 	if (other > 1 || (enroll.json && !list) || (enroll.force && !enroll.id) ||
 	    (other && adds) || (!other && !enroll.volume) ||
-	    (enroll.key_file && enroll.by_key))
+	    (enroll.key_file && enroll.by_key) ||
+	    (enroll.fingerprint && (enroll.no_pin || enroll.no_touch)))
 		return 0;
 	if ((list || test) && (enroll.key_file || enroll.by_key))
 		return 0;

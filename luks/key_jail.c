@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <grp.h>
 #include <linux/filter.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,22 +62,7 @@ int gk_key_jail(const char **step)
 	*step = "uid and gid";
 	if (root && drop_ids() < 0)
 		return GK_ERR_SYSTEM;
-	/* Only now: a change of ids clears both (prctl(2)). */
-	*step = "parent-death signal";
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "dumpable";
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "no_new_privs";
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "resource limits";
-	if (gk_drop_limits(limits, sizeof(limits) / sizeof(limits[0])) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "seccomp";
-	if (gk_drop_syscalls(gk_key_child_filter, sizeof(gk_key_child_filter) /
-						  sizeof(gk_key_child_filter[0])) < 0)
-		return GK_ERR_SYSTEM;
-	return GK_OK;
+	return gk_drop_last(limits, sizeof(limits) / sizeof(limits[0]),
+			    gk_key_child_filter, sizeof(gk_key_child_filter) /
+						 sizeof(gk_key_child_filter[0]), step);
 }

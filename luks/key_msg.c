@@ -75,3 +75,11 @@ int gk_key_request_check(const struct gk_key_request *r, size_t n)
 		return GK_ERR_VALUE;
 	return GK_OK;
 }
+
+enum gk_key_option gk_key_uv(uint32_t flags, const struct gk_token *t)
+{
+	if (!(flags & GK_KEY_UV))
+		return GK_KEY_OMIT;
+	return t->uv == GK_NEED_YES ? GK_KEY_TRUE :
+	       t->uv == GK_NEED_NO ? GK_KEY_FALSE : GK_KEY_OMIT;
+}

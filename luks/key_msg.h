@@ -43,7 +43,7 @@ enum gk_key_flag {
 	GK_KEY_HMAC_SECRET = 1 << 0,
 	GK_KEY_PIN_SET = 1 << 1,
 	GK_KEY_ALWAYS_UV = 1 << 2,
-	GK_KEY_UV = 1 << 3,	/* verifies its user itself: a fingerprint */
+	GK_KEY_UV = 1 << 3,	/* verifies its user itself: a stored fingerprint */
 	GK_KEY_UP = 1 << 4,	/* can ask for a touch */
 	GK_KEY_PIN_CAN = 1 << 5,	/* could have a PIN */
 	GK_KEY_FLAGS = (1 << 6) - 1,
@@ -123,6 +123,11 @@ struct gk_key_reply {
  */
 int gk_key_reply_check(const struct gk_key_reply *untrusted, size_t n,
 		       uint32_t ask, uint32_t seq) GK_MUST_CHECK;
+
+/* gk_key_uv: option uv of a request without a PIN: as the token says, and only of a
+ * key that can do it itself (flags: enum gk_key_flag). With a PIN that is the
+ * verification, and libfido2 sets uv. */
+enum gk_key_option gk_key_uv(uint32_t flags, const struct gk_token *t);
 
 /* gk_key_request_check: the same on the other side. */
 int gk_key_request_check(const struct gk_key_request *r, size_t n) GK_MUST_CHECK;

@@ -111,6 +111,7 @@ static int report(void)
 	put_time(&j, "key_to_touch_ms", result.key_to_touch_ms);
 	put_time(&j, "key_to_open_ms", result.touch_to_open_ms);
 	put_time(&j, "keyslot_ms", result.keyslot_ms);
+	put_time(&j, "pbkdf_ms", result.pbkdf_ms);
 	put_time(&j, "total_ms", result.total_ms);
 	gk_json_end_object(&j);
 	if (gk_json_finish(&j) >= 0)

@@ -69,7 +69,8 @@ static int begin(struct peer *p, const char *buf, size_t n, struct gk_unlock_how
 	int err;
 
 	*how = (struct gk_unlock_how){ .end = GK_UNLOCK_NOT_OURS, .key_to_touch_ms = -1,
-				       .touch_to_open_ms = -1, .keyslot_ms = -1 };
+				       .touch_to_open_ms = -1, .keyslot_ms = -1,
+				       .pbkdf_ms = -1 };
 	if (split(buf, n, word))
 		return 1;
 	err = gk_volume_set(&v, word[0], word[1], word[2], &why);

@@ -82,7 +82,7 @@ void gk_unlock_end_all(struct gk_unlock *u, enum gk_unlock_end end)
 	for (unsigned i = 0; i < GK_VOLUMES; i++) {
 		struct gk_unlock_how how = {
 			.end = end, .key_to_touch_ms = -1,
-			.touch_to_open_ms = -1, .keyslot_ms = -1,
+			.touch_to_open_ms = -1, .keyslot_ms = -1, .pbkdf_ms = -1,
 		};
 
 		if (u->volume[i].state != VOLUME_FREE)

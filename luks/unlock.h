@@ -62,6 +62,7 @@ struct gk_unlock_how {
 	int64_t key_to_touch_ms;	/* socket there to "touch now"; -1: none */
 	int64_t touch_to_open_ms;	/* the key's answer to open */
 	int64_t keyslot_ms;		/* of that, PBKDF and device mapper */
+	int64_t pbkdf_ms;		/* of that, computing: nearly all of it PBKDF */
 	int64_t total_ms;
 };
 

@@ -201,7 +201,8 @@ static int another_is_sure(const struct gk_ukey *k)
 static int needs_pin(const struct gk_ukey *k)
 {
 	if (k->flags & GK_KEY_ALWAYS_UV)
-		return (k->flags & GK_KEY_PIN_SET) != 0;
+		return k->flags & GK_KEY_PIN_SET &&
+		       (k->pin_asked || gk_key_uv(k->flags, token_of(k)) != GK_KEY_TRUE);
 	if (k->without_pin || !(k->flags & GK_KEY_PIN_SET))
 		return 0;
 	return token_of(k)->pin == GK_NEED_YES || k->pin_asked;
@@ -215,14 +216,6 @@ static uint8_t option_up(const struct gk_ukey *k)
 	return token_of(k)->up == GK_NEED_YES || k->up ? GK_KEY_TRUE : GK_KEY_FALSE;
 }
 
-static uint8_t option_uv(const struct gk_ukey *k)
-{
-	if (!(k->flags & GK_KEY_UV))
-		return GK_KEY_OMIT;
-	return token_of(k)->uv == GK_NEED_YES ? GK_KEY_TRUE :
-	       token_of(k)->uv == GK_NEED_NO ? GK_KEY_FALSE : GK_KEY_OMIT;
-}
-
 static void ask_secret(struct gk_ukey *k, int with_pin)
 {
 	const struct gk_token *t = token_of(k);
@@ -231,8 +224,7 @@ static void ask_secret(struct gk_ukey *k, int with_pin)
 		.up = option_up(k), .credential_len = t->credential_len,
 	};
 
-	/* With a PIN that is the verification; libfido2 then sets uv itself. */
-	r.uv = with_pin ? GK_KEY_OMIT : option_uv(k);
+	r.uv = with_pin ? GK_KEY_OMIT : (uint8_t)gk_key_uv(k->flags, t);
 	r.has_pin = (uint8_t)with_pin;
 	if (with_pin)
 		memcpy(r.pin, k->pin, sizeof(r.pin));
@@ -507,9 +499,12 @@ static void no_secret(struct gk_ukey *k, int err)
 	case GK_KEY_ERR_PIN_REQUIRED:
 	case GK_KEY_ERR_UV_BLOCKED:
 	case GK_KEY_ERR_UV_INVALID:
-		/* Once: the key has one, and nobody gave it; or the fingerprint was not
-		 * recognised. */
+		/* Once: the key has one, and nobody gave it; or it is not the finger. */
 		if (!k->used_pin && !k->pin_asked && k->flags & GK_KEY_PIN_SET) {
+			if (err != GK_KEY_ERR_PIN_REQUIRED)
+				gk_unlock_tell(k->u, "The security key on port %s does not "
+					       "know this finger: it asks for its PIN",
+					       k->port);
 			k->pin_asked = 1;
 			k->without_pin = 0;
 			begin_token(k);

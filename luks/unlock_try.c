@@ -28,7 +28,9 @@ static unsigned targets(struct gk_unlock *u, const struct gk_token *t,
 		uint32_t slots = t ? slots_for(v, t) : UINT32_MAX;
 
 		if (u->volume[i].state == VOLUME_PENDING && slots)
-			out[n++] = (struct gk_attempt_target){ v, slots, 0 };
+			out[n++] = (struct gk_attempt_target){
+				.volume = v, .keyslots = slots,
+			};
 	}
 	return n;
 }
@@ -65,14 +67,15 @@ static int64_t since(uint64_t then)
 	return then ? (int64_t)(gk_now_ms() - then) : -1;
 }
 
-static void opened(struct gk_unlock *u, unsigned i, const struct gk_ukey *k)
+static void opened(struct gk_unlock *u, unsigned i, const struct gk_ukey *k,
+		   unsigned computing_ms)
 {
 	struct gk_unlock_how how = {
 		.end = GK_UNLOCK_OPENED,
 		.key_to_touch_ms = -1, .touch_to_open_ms = -1,
 		.keyslot_ms = since(u->attempt_at),
+		.pbkdf_ms = computing_ms,
 	};
-
 	int by_key = u->source == FROM_KEY ||
 		     (u->source == FROM_CACHE && u->cache[u->source_cache].is_key);
 
@@ -84,12 +87,14 @@ static void opened(struct gk_unlock *u, unsigned i, const struct gk_ukey *k)
 		how.touch_to_open_ms = since(k->secret_at);
 	}
 	if (k)
-		gk_log(LOG_NOTICE, "%s is open, by a key on port %s; keyslot %lld ms, "
-		       "%lld ms after the key's answer", u->volume[i].v.name, how.port,
-		       (long long)how.keyslot_ms, (long long)how.touch_to_open_ms);
+		gk_log(LOG_NOTICE, "%s is open, by a key on port %s; keyslot %lld ms "
+		       "(%u computing), %lld ms after the key's answer",
+		       u->volume[i].v.name, how.port, (long long)how.keyslot_ms,
+		       computing_ms, (long long)how.touch_to_open_ms);
 	else
-		gk_log(LOG_NOTICE, "%s is open, by a %s; keyslot %lld ms",
-		       u->volume[i].v.name, how.by, (long long)how.keyslot_ms);
+		gk_log(LOG_NOTICE, "%s is open, by a %s; keyslot %lld ms (%u computing)",
+		       u->volume[i].v.name, how.by, (long long)how.keyslot_ms,
+		       computing_ms);
 	gk_unlock_finish(u, i, &how);
 }
 
@@ -97,7 +102,7 @@ static void broken(struct gk_unlock *u, unsigned i)
 {
 	struct gk_unlock_how how = {
 		.end = GK_UNLOCK_BROKEN, .key_to_touch_ms = -1,
-		.touch_to_open_ms = -1, .keyslot_ms = -1,
+		.touch_to_open_ms = -1, .keyslot_ms = -1, .pbkdf_ms = -1,
 	};
 
 	gk_unlock_tell(u, "Disk %s cannot be opened; the journal says why",
@@ -140,7 +145,7 @@ static void tried(void *ctx, const struct gk_attempt_target *t, unsigned n)
 		if (at == GK_VOLUMES)
 			continue;
 		if (t[i].result >= 0)
-			opened(u, at, k);
+			opened(u, at, k, t[i].computing_ms);
 		else if (t[i].result == GK_ERR_SYSTEM)
 			broken(u, at);
 	}
@@ -222,8 +227,9 @@ static int try_cached(struct gk_unlock *u)
 			unsigned at = v->cached++;
 			const struct gk_ucache *c = &u->cache[at];
 			struct gk_attempt_target t = {
-				&v->v, c->is_key ? slots_for(&v->v, &c->token) :
-				UINT32_MAX, 0,
+				.volume = &v->v,
+				.keyslots = c->is_key ?
+					    slots_for(&v->v, &c->token) : UINT32_MAX,
 			};
 
 			u->source_cache = at;

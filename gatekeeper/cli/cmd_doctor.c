@@ -7,7 +7,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
+#include "cli/doctor.h"
 #include "core/rules.h"
 #include "dom0/controllers.h"
 #include "dom0/gate_config.h"
@@ -17,18 +17,8 @@
 
 enum { XL_S = 10, STATUS_MS = 3000 };
 
-enum level { OK, WARN, FAIL };
-
-struct doctor {
-	int as_json;
-	int failed;
-	struct gk_json json;
-	char text[32 << 10];
-};
-
-__attribute__((format(printf, 5, 6)))
-static void check(struct doctor *d, const char *name, enum level level,
-		  const char *remedy, const char *fmt, ...)
+void gk_check(struct gk_doctor *d, const char *name, enum gk_doctor_level level,
+	      const char *remedy, const char *fmt, ...)
 {
 	static const char *const words[] = { "ok", "WARN", "FAIL" };
 	char text[400];
@@ -37,13 +27,13 @@ static void check(struct doctor *d, const char *name, enum level level,
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	if (level == FAIL)
+	if (level == GK_FAIL)
 		d->failed = 1;
-	if (level == OK)
+	if (level == GK_FINE)
 		remedy = NULL;
 	if (!d->as_json) {
-		printf("%-4s %s: %s%s%s\n", words[level], name, text,
-		       remedy ? ": " : "", remedy ? remedy : "");
+		printf("%-4s %s: %s%s%s\n", words[level], name, text, remedy ? ": " : "",
+		       remedy ? remedy : "");
 		return;
 	}
 	gk_json_object(&d->json, NULL);
@@ -54,11 +44,7 @@ static void check(struct doctor *d, const char *name, enum level level,
 	gk_json_end_object(&d->json);
 }
 
-static int file_has(const char *what, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-
-/* Whether a file of any length has a line with that text in it. */
-static int file_has(const char *what, const char *fmt, ...)
+int gk_file_has(const char *what, const char *fmt, ...)
 {
 	char rel[GK_PATH_MAX], path[GK_PATH_MAX], line[4096];
 	int found = 0;
@@ -79,44 +65,59 @@ static int file_has(const char *what, const char *fmt, ...)
 	return found;
 }
 
-static int is_there(const char *rel, int mode)
+int gk_is_there(const char *rel, int mode)
 {
 	char path[GK_PATH_MAX];
 
 	return gk_path(path, "%s", rel) == 0 && access(path, mode) == 0;
 }
 
-static void check_xen(struct doctor *d)
+int gk_has_module(const char *name)
+{
+	struct utsname u;
+	char file[64];
+
+	if (uname(&u) < 0)
+		return 0;
+	snprintf(file, sizeof(file), "/%s.ko", name);
+	return gk_file_has(file, "/lib/modules/%s/modules.dep", u.release) ||
+	       gk_file_has(file, "/lib/modules/%s/modules.builtin", u.release);
+}
+
+static void check_xen(struct gk_doctor *d)
 {
 	static const char *const xl[] = { "xl", "info", NULL };
 	static char out[16 << 10];
-	int xen = file_has("xen", "/sys/hypervisor/type");
+	int xen = gk_file_has("xen", "/sys/hypervisor/type");
 	int status;
 
-	check(d, "Xen", xen ? OK : FAIL, "boot the entry with Xen",
-	      xen ? "this kernel runs under Xen" : "not under Xen");
+	gk_check(d, "Xen", xen ? GK_FINE : GK_FAIL, "boot the entry with Xen",
+		 xen ? "this kernel runs under Xen" : "not under Xen");
 	if (!xen)
 		return;
-	if (!file_has("control_d", "/proc/xen/capabilities")) {
-		check(d, "dom0", FAIL, "run this in dom0 (is xenfs mounted on "
-		      "/proc/xen?)", "this is not dom0");
+	if (!gk_file_has("control_d", "/proc/xen/capabilities")) {
+		gk_check(d, "dom0", GK_FAIL,
+			 "run this in dom0 (is xenfs mounted on /proc/xen?)",
+			 "this is not dom0");
 		return;
 	}
-	check(d, "dom0", OK, NULL, "this is dom0");
+	gk_check(d, "dom0", GK_FINE, NULL, "this is dom0");
 	status = gk_cli_capture(xl, out, sizeof(out), XL_S);
 	if (status != 0)
-		check(d, "xl", FAIL, "install the Xen tools; does xenstored "
-		      "run?", "xl info does not work");
+		gk_check(d, "xl", GK_FAIL,
+			 "install the Xen tools; does xenstored run?",
+			 "xl info does not work");
 	else if (strstr(out, "pv_directio"))
-		check(d, "IOMMU", OK, NULL, "Xen can pass PCI devices to PV "
-		      "domains safely");
+		gk_check(d, "IOMMU", GK_FINE, NULL,
+			 "Xen can pass PCI devices to PV domains safely");
 	else
-		check(d, "IOMMU", FAIL, "switch VT-d or AMD-Vi on in the "
-		      "firmware; no iommu=0 on Xen's command line",
-		      "Xen has no IOMMU for PV domains");
+		gk_check(d, "IOMMU", GK_FAIL,
+			 "switch VT-d or AMD-Vi on in the "
+			 "firmware; no iommu=0 on Xen's command line",
+			 "Xen has no IOMMU for PV domains");
 }
 
-static void check_modules(struct doctor *d)
+static void check_modules(struct gk_doctor *d)
 {
 	static const char *const host[] = {
 		"/xhci-hcd.ko", "/xhci-pci.ko", "/ehci-hcd.ko", "/ehci-pci.ko",
@@ -128,40 +129,36 @@ static void check_modules(struct doctor *d)
 
 	if (uname(&u) < 0)
 		return;
-	pciback = is_there("/sys/bus/pci/drivers/pciback", F_OK) ||
-		  file_has("xen-pciback.ko", "/lib/modules/%s/modules.dep",
-			   u.release) ||
-		  file_has("xen-pciback.ko", "/lib/modules/%s/modules.builtin",
-			   u.release);
-	check(d, "xen-pciback", pciback ? OK : FAIL,
-	      "use a kernel with CONFIG_XEN_PCIDEV_BACKEND",
-	      pciback ? "there" : "this kernel has none");
+	pciback = gk_is_there("/sys/bus/pci/drivers/pciback", F_OK) ||
+		  gk_has_module("xen-pciback");
+	gk_check(d, "xen-pciback", pciback ? GK_FINE : GK_FAIL,
+		 "use a kernel with CONFIG_XEN_PCIDEV_BACKEND",
+		 pciback ? "there" : "this kernel has none");
 	for (size_t i = 0; i < sizeof(host) / sizeof(host[0]); i++) {
 		size_t len = strlen(built_in);
 
-		if (!file_has(host[i], "/lib/modules/%s/modules.builtin",
-			      u.release))
+		if (!gk_file_has(host[i], "/lib/modules/%s/modules.builtin", u.release))
 			continue;
 		snprintf(built_in + len, sizeof(built_in) - len, " %.*s",
 			 (int)strlen(host[i]) - 4, host[i] + 1);
 	}
 	if (built_in[0])
-		check(d, "host drivers", FAIL, "pciback cannot win the race "
-		      "against them: use a kernel that has them as modules",
-		      "built into the kernel:%s", built_in);
+		gk_check(d, "host drivers", GK_FAIL,
+			 "pciback cannot win the race "
+			 "against them: use a kernel that has them as modules",
+			 "built into the kernel:%s", built_in);
 	else
-		check(d, "host drivers", OK, NULL, "none is built into the "
-		      "kernel");
-	if (is_there("/dev/uinput", F_OK) ||
-	    file_has("uinput.ko", "/lib/modules/%s/modules.dep", u.release) ||
-	    file_has("uinput.ko", "/lib/modules/%s/modules.builtin", u.release))
-		check(d, "uinput", OK, NULL, "there");
+		gk_check(d, "host drivers", GK_FINE, NULL,
+			 "none is built into the kernel");
+	if (gk_is_there("/dev/uinput", F_OK) || gk_has_module("uinput"))
+		gk_check(d, "uinput", GK_FINE, NULL, "there");
 	else
-		check(d, "uinput", FAIL, "use a kernel with "
-		      "CONFIG_INPUT_UINPUT", "this kernel has none");
+		gk_check(d, "uinput", GK_FAIL,
+			 "use a kernel with CONFIG_INPUT_UINPUT",
+			 "this kernel has none");
 }
 
-static void check_files(struct doctor *d)
+static void check_files(struct gk_doctor *d)
 {
 	char kernel[GK_PATH_MAX], image[GK_PATH_MAX], cause[GK_CAUSE_MAX];
 	char pattern[GK_PATH_MAX];
@@ -170,23 +167,23 @@ static void check_files(struct doctor *d)
 	if (gk_path(kernel, GK_GATE_KERNEL) || gk_path(image, GK_GATE_IMAGE))
 		return;
 	if (gk_gate_image_check(kernel, image, cause))
-		check(d, "gate image", FAIL, "install it again", "%s", cause);
+		gk_check(d, "gate image", GK_FAIL, "install it again", "%s", cause);
 	else
-		check(d, "gate image", OK, NULL, "%s and %s look right", kernel,
-		      image);
-	if (is_there(GK_LINK_PROGRAM, X_OK))
-		check(d, "link reader", OK, NULL, "there");
+		gk_check(d, "gate image", GK_FINE, NULL, "%s and %s look right", kernel,
+			 image);
+	if (gk_is_there(GK_LINK_PROGRAM, X_OK))
+		gk_check(d, "link reader", GK_FINE, NULL, "there");
 	else
-		check(d, "link reader", FAIL, "install it again",
-		      GK_LINK_PROGRAM " is missing");
+		gk_check(d, "link reader", GK_FAIL, "install it again",
+			 GK_LINK_PROGRAM " is missing");
 	if (gk_path(pattern, "/usr/lib/dracut/modules.d/[0-9][0-9]gatekeeper"))
 		return;
 	if (glob(pattern, 0, NULL, &g) == 0) {
-		check(d, "dracut module", OK, NULL, "%s", g.gl_pathv[0]);
+		gk_check(d, "dracut module", GK_FINE, NULL, "%s", g.gl_pathv[0]);
 		globfree(&g);
 	} else {
-		check(d, "dracut module", FAIL, "install it and run dracut -f",
-		      "not installed");
+		gk_check(d, "dracut module", GK_FAIL, "install it and run dracut -f",
+			 "not installed");
 	}
 }
 
@@ -196,14 +193,14 @@ static int lets_in(const struct gk_rules *r, uint8_t base_class, uint8_t sub_cla
 	struct gk_rule_device d = { .interfaces = 1 };
 	struct gk_rule_verdict v;
 
-	d.interface[0] = (struct gk_rule_interface){ base_class, sub_class, protocol,
-						     fits };
+	d.interface[0] =
+		(struct gk_rule_interface){ base_class, sub_class, protocol, fits };
 	gk_rules_judge(r, &d, &v);
 	return v.verdict == GK_VERDICT_HUB || v.verdict == GK_VERDICT_ADMITTED;
 }
 
 /* A file that parses can still leave the machine without a keyboard. */
-static void check_rules(struct doctor *d)
+static void check_rules(struct gk_doctor *d)
 {
 	static char text[GK_RULES_TEXT_MAX + 2];
 	static struct gk_rules r;
@@ -214,80 +211,88 @@ static void check_rules(struct doctor *d)
 	if (gk_path(path, GK_RULES_CONF))
 		return;
 	if (access(path, F_OK) < 0) {
-		check(d, "rules", OK, NULL, "the built-in ones: no " GK_RULES_CONF);
+		gk_check(d, "rules", GK_FINE, NULL,
+			 "the built-in ones: no " GK_RULES_CONF);
 		return;
 	}
 	len = gk_file_read(path, text, sizeof(text));
 	if (len == GK_ERR_SYSTEM) {
-		check(d, "rules", WARN, "correct it", "%s cannot be read", path);
+		gk_check(d, "rules", GK_WARN, "correct it", "%s cannot be read", path);
 		return;
 	}
 	if (gk_rules_complete(text, len < 0 ? GK_RULES_TEXT_MAX + 1 : (size_t)len,
 			      sizeof(text), &r, &at) < 0)
-		check(d, "rules", WARN, "correct it; until then the built-in rules "
-		      "are in force", "%s line %u, column %u: %s", path, at.line,
-		      at.column, at.text);
+		gk_check(d, "rules", GK_WARN,
+			 "correct it; until then the built-in rules are in force",
+			 "%s line %u, column %u: %s", path, at.line, at.column, at.text);
 	else if (!lets_in(&r, 3, 1, 1, GK_ROLE_KEYBOARD))
-		check(d, "rules", WARN, "make sure that yours is, or that there is "
-		      "a PS/2 one", "%s does not let every plain keyboard in", path);
+		gk_check(d, "rules", GK_WARN,
+			 "make sure that yours is, or that there is a PS/2 one",
+			 "%s does not let every plain keyboard in", path);
 	else if (!lets_in(&r, 9, 0, 0, 0))
-		check(d, "rules", WARN, "many machines have a hub inside: allow "
-		      "with-interface match-all { 09:*:* }",
-		      "%s does not let every hub in", path);
+		gk_check(d, "rules", GK_WARN,
+			 "many machines have a hub inside: allow "
+			 "with-interface match-all { 09:*:* }",
+			 "%s does not let every hub in", path);
 	else if (r.notes)
-		check(d, "rules", WARN, "see gatekeeper rules --check",
-		      "%s line %u, column %u: %s", path, r.note[0].line,
-		      r.note[0].column, r.note[0].text);
+		gk_check(d, "rules", GK_WARN, "see gatekeeper rules --check",
+			 "%s line %u, column %u: %s", path, r.note[0].line,
+			 r.note[0].column, r.note[0].text);
 	else
-		check(d, "rules", OK, NULL, "%s lets hubs and plain keyboards in",
-		      path);
+		gk_check(d, "rules", GK_FINE, NULL,
+			 "%s lets hubs and plain keyboards in", path);
 }
 
-static void check_shell(struct doctor *d)
+static void check_shell(struct gk_doctor *d)
 {
 	char path[GK_PATH_MAX], line[4096], *save = NULL;
 	int off = 0;
 
-	if (gk_path(path, "/proc/cmdline") ||
-	    gk_file_line(path, line, sizeof(line)) < 0)
+	if (gk_path(path, "/proc/cmdline") || gk_file_line(path, line, sizeof(line)) < 0)
 		return;
 	/* The last one counts, as for dracut's getargbool. */
 	for (char *w = strtok_r(line, " ", &save); w; w = strtok_r(NULL, " ", &save))
 		if (!strncmp(w, "rd.shell", 8) && (!w[8] || w[8] == '='))
 			off = !strcmp(w, "rd.shell=0") || !strcmp(w, "rd.shell=no") ||
 			      !strcmp(w, "rd.shell=off");
-	check(d, "rd.shell", off ? OK : WARN, "put rd.shell=0 on the kernel's "
-	      "command line", off ? "no shell when the boot fails" :
-	      "a boot that fails, as after wrong passphrases, gives whoever types a "
-	      "shell");
+	gk_check(
+		d, "rd.shell", off ? GK_FINE : GK_WARN,
+		"put rd.shell=0 on the kernel's command line",
+		off ? "no shell when the boot fails"
+		    : "a boot that fails, as after wrong passphrases, gives whoever types a "
+		      "shell");
 }
 
-static void check_controller(struct doctor *d, const struct gk_options *o,
+static void check_controller(struct gk_doctor *d, const struct gk_options *o,
 			     const struct gk_controller *c)
 {
 	char name[48], path[GK_PATH_MAX], method[64] = "";
 
 	snprintf(name, sizeof(name), "controller %s", c->bdf);
 	if (gk_options_is_dom0_usb(o, c->bdf)) {
-		check(d, name, WARN, "its devices are dom0's; take "
-		      "rd.qubes.dom0_usb= off the command line if that is not "
-		      "meant", "left to dom0 (driver %s)", c->driver);
+		gk_check(d, name, GK_WARN,
+			 "its devices are dom0's; take "
+			 "rd.qubes.dom0_usb= off the command line if that is not "
+			 "meant",
+			 "left to dom0 (driver %s)", c->driver);
 		return;
 	}
 	if (!strcmp(c->driver, "pciback"))
-		check(d, name, OK, NULL, "bound to pciback");
+		gk_check(d, name, GK_FINE, NULL, "bound to pciback");
 	else
-		check(d, name, WARN, "it is taken at the next boot with the "
-		      "gate; run dracut -f, and no rd.gatekeeper=0",
-		      "%s%s", c->driver[0] ? "dom0 drives it: " : "no driver",
-		      c->driver);
+		gk_check(d, name, GK_WARN,
+			 "it is taken at the next boot with the "
+			 "gate; run dracut -f, and no rd.gatekeeper=0",
+			 "%s%s", c->driver[0] ? "dom0 drives it: " : "no driver",
+			 c->driver);
 	if (gk_path(path, "/sys/bus/pci/devices/%s/reset_method", c->bdf) == 0 &&
 	    gk_file_line(path, method, sizeof(method)) > 0)
-		check(d, name, OK, NULL, "reset by %s", method);
+		gk_check(d, name, GK_FINE, NULL, "reset by %s", method);
 	else
-		check(d, name, WARN, "a handoff needs --no-strict-reset; only "
-		      "the IOMMU stands between its owners",
-		      "has no reset method");
+		gk_check(d, name, GK_WARN,
+			 "a handoff needs --no-strict-reset; only "
+			 "the IOMMU stands between its owners",
+			 "has no reset method");
 }
 
 static void note_state(void *ctx, const char *line)
@@ -300,7 +305,7 @@ static void note_state(void *ctx, const char *line)
 
 int gk_cmd_doctor(int argc, char **argv)
 {
-	static struct doctor d;
+	static struct gk_doctor d;
 	struct gk_controller c[GK_CONTROLLERS_MAX];
 	struct gk_options_note note;
 	struct gk_options o;
@@ -318,26 +323,28 @@ int gk_cmd_doctor(int argc, char **argv)
 	check_modules(&d);
 	check_files(&d);
 	gk_options_load(&o, &note);
-	check(&d, "settings", note.text[0] ? WARN : OK, "correct it", "%s",
-	      note.text[0] ? note.text : "understood");
+	gk_check(&d, "settings", note.text[0] ? GK_WARN : GK_FINE, "correct it", "%s",
+		 note.text[0] ? note.text : "understood");
+	gk_doctor_keys(&d, &o);
 	check_rules(&d);
 	check_shell(&d);
 	n = gk_controllers_list(c);
 	if (n == 0)
-		check(&d, "controllers", WARN, "nothing for the gate to do",
-		      "no USB controller found");
+		gk_check(&d, "controllers", GK_WARN, "nothing for the gate to do",
+			 "no USB controller found");
 	if (n < 0)
-		check(&d, "controllers", FAIL, "is sysfs mounted?",
-		      "cannot be read from /sys/bus/pci/devices (%s)",
-		      gk_strerror(n));
+		gk_check(&d, "controllers", GK_FAIL, "is sysfs mounted?",
+			 "cannot be read from /sys/bus/pci/devices (%s)",
+			 gk_strerror(n));
 	for (int i = 0; i < n; i++)
 		check_controller(&d, &o, &c[i]);
 	if (gk_cli_request("status", STATUS_MS, note_state, state))
-		check(&d, "gatekeeperd", WARN, "it starts in the initramfs; "
-		      "see journalctl -b -u gatekeeperd", "does not run");
+		gk_check(&d, "gatekeeperd", GK_WARN,
+			 "it starts in the initramfs; see journalctl -b -u gatekeeperd",
+			 "does not run");
 	else
-		check(&d, "gatekeeperd", strcmp(state, "failed") ? OK : WARN,
-		      "see gatekeeper status", "runs, state %s", state);
+		gk_check(&d, "gatekeeperd", strcmp(state, "failed") ? GK_FINE : GK_WARN,
+			 "see gatekeeper status", "runs, state %s", state);
 	gk_json_end_array(&d.json);
 	gk_json_bool(&d.json, "ok", !d.failed);
 	gk_json_end_object(&d.json);

@@ -211,6 +211,16 @@ static void close_uhid(struct gk_fido_key *k)
 	gk_ctaphid_detach(&k->mux, GK_FIDO_UHID, gk_now_ms());
 }
 
+/* The kernel keeps 31 events for us (drivers/hid/uhid.c), and what does not fit is
+ * lost: packets, which the mux notices, but OPEN and CLOSE, too. */
+static void uhid_opened(struct gk_fido_key *k)
+{
+	if (k->uhid_open)
+		gk_ctaphid_detach(&k->mux, GK_FIDO_UHID, gk_now_ms());
+	gk_ctaphid_attach(&k->mux, GK_FIDO_UHID, GK_FIDO_UHID_CHANNELS);
+	k->uhid_open = 1;
+}
+
 static void on_uhid(void *ctx, uint32_t events)
 {
 	struct gk_fido_key *k = ctx;
@@ -224,15 +234,15 @@ static void on_uhid(void *ctx, uint32_t events)
 			break;
 		switch (ev) {
 		case GK_UHID_OPENED:
-			gk_ctaphid_attach(&k->mux, GK_FIDO_UHID,
-					  GK_FIDO_UHID_CHANNELS);
-			k->uhid_open = 1;
+			uhid_opened(k);
 			break;
 		case GK_UHID_CLOSED:
 			gk_ctaphid_detach(&k->mux, GK_FIDO_UHID, gk_now_ms());
 			k->uhid_open = 0;
 			break;
 		case GK_UHID_PACKET:
+			if (!k->uhid_open)
+				uhid_opened(k);
 			gk_ctaphid_from_client(&k->mux, GK_FIDO_UHID, packet,
 					       gk_now_ms());
 			to_clients(k);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <grp.h>
 #include <linux/filter.h>
-#include <signal.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "dom0/input_jail.h"
@@ -41,7 +39,7 @@ static int drop_ids(void)
 	return gk_drop_caps(0);
 }
 
-int gk_input_jail(int dies_with_parent, const char **step)
+int gk_input_jail(const char **step)
 {
 	int root = geteuid() == 0;
 
@@ -54,22 +52,8 @@ int gk_input_jail(int dies_with_parent, const char **step)
 	*step = "uid and gid";
 	if (root && drop_ids() < 0)
 		return GK_ERR_SYSTEM;
-	/* Only now: a change of ids clears both (prctl(2)). */
-	*step = "parent-death signal";
-	if (dies_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "dumpable";
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "no_new_privs";
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "resource limits";
-	if (gk_drop_limits(limits, sizeof(limits) / sizeof(limits[0])) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "seccomp";
-	if (gk_drop_syscalls(gk_input_reader_filter, sizeof(gk_input_reader_filter) /
-						     sizeof(gk_input_reader_filter[0])) < 0)
-		return GK_ERR_SYSTEM;
-	return GK_OK;
+	return gk_drop_last(limits, sizeof(limits) / sizeof(limits[0]),
+			    gk_input_reader_filter, sizeof(gk_input_reader_filter) /
+						    sizeof(gk_input_reader_filter[0]),
+			    step);
 }

@@ -11,10 +11,9 @@
 #include "core/error.h"
 
 /*
- * gk_input_jail: dies_with_parent: its parent took the connection and is to end it.
- * Not root (tests): ids and root stay, the rest is done all the same. On an error
+ * gk_input_jail: not root (tests): ids and root stay, the rest is done all the same. On an error
  * *step names what failed and the caller exits: there is no running half dropped.
  */
-int gk_input_jail(int dies_with_parent, const char **step) GK_MUST_CHECK;
+int gk_input_jail(const char **step) GK_MUST_CHECK;
 
 #endif

@@ -80,7 +80,7 @@ static int reach_daemon(void)
 }
 
 /* The stream is on fd 0 and 1. */
-static int serve(const char *from, int dies_with_parent)
+static int serve(const char *from)
 {
 	const char *step;
 	int flags, err = reach_daemon();
@@ -97,7 +97,7 @@ static int serve(const char *from, int dies_with_parent)
 		gk_input_say("close_range: %s", strerror(errno));
 		return GK_INPUT_EXIT_SETUP;
 	}
-	if (gk_input_jail(dies_with_parent, &step)) {
+	if (gk_input_jail(&step)) {
 		gk_input_say("cannot drop privileges: %s: %s", step, strerror(errno));
 		return GK_INPUT_EXIT_SETUP;
 	}
@@ -153,7 +153,7 @@ static int serve_all(int listener, const char *from)
 			close(listener);
 			if (dup2(fd, STDIN_FILENO) < 0 || dup2(fd, STDOUT_FILENO) < 0)
 				_exit(GK_INPUT_EXIT_SETUP);
-			_exit(serve(from, 1));
+			_exit(serve(from));
 		}
 		if (pid < 0)
 			gk_input_say("fork: %s", strerror(errno));
@@ -238,5 +238,5 @@ int main(int argc, char **argv)
 		gk_input_say("%s: %s", path, strerror(errno));
 		return GK_INPUT_EXIT_SETUP;
 	}
-	return listener < 0 ? serve(from, 0) : serve_all(listener, from);
+	return listener < 0 ? serve(from) : serve_all(listener, from);
 }

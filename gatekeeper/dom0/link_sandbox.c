@@ -2,7 +2,6 @@
 #include <grp.h>
 #include <linux/filter.h>
 #include <linux/securebits.h>
-#include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -78,22 +77,8 @@ int gk_link_sandbox(const char *const empty_dirs[], const char **step)
 	*step = "uid and gid";
 	if (root && drop_ids() < 0)
 		return GK_ERR_SYSTEM;
-	/* Only now: a change of ids clears it (prctl(2)). */
-	*step = "parent-death signal";
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "dumpable";
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "no_new_privs";
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "resource limits";
-	if (gk_drop_limits(limits, sizeof(limits) / sizeof(limits[0])) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "seccomp";
-	if (gk_drop_syscalls(gk_link_reader_filter, sizeof(gk_link_reader_filter) /
-						    sizeof(gk_link_reader_filter[0])) < 0)
-		return GK_ERR_SYSTEM;
-	return 0;
+	return gk_drop_last(limits, sizeof(limits) / sizeof(limits[0]),
+			    gk_link_reader_filter, sizeof(gk_link_reader_filter) /
+						   sizeof(gk_link_reader_filter[0]),
+			    step);
 }

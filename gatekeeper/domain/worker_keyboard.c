@@ -127,10 +127,27 @@ static void on_report(struct in *in, const struct libusb_transfer *t)
 	}
 }
 
+static int is_halted(const struct keyboard *itf)
+{
+	int halted = 0;
+
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		halted |= itf->in[k].halted;
+	return halted;
+}
+
+static void cancel(struct keyboard *itf)
+{
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		if (itf->in[k].in_flight)
+			libusb_cancel_transfer(itf->in[k].transfer);
+}
+
 static void on_in(struct libusb_transfer *t)
 {
 	struct in *in = t->user_data;
 	struct gk_worker *w = in->w;
+	struct keyboard *itf = &kb.itf[in->itf];
 
 	in->in_flight = 0;
 	switch (t->status) {
@@ -138,6 +155,7 @@ static void on_in(struct libusb_transfer *t)
 		on_report(in, t);
 		break;
 	case LIBUSB_TRANSFER_CANCELLED:
+		in->idle = 1;
 		return;
 	case LIBUSB_TRANSFER_NO_DEVICE:
 		gk_worker_end(w, GK_WORKER_DONE);
@@ -145,6 +163,8 @@ static void on_in(struct libusb_transfer *t)
 	case LIBUSB_TRANSFER_STALL:
 		in->halted = 1;
 		in_error(in);
+		/* The others would wait behind the halt. */
+		cancel(itf);
 		return;
 	case LIBUSB_TRANSFER_ERROR:
 	case LIBUSB_TRANSFER_OVERFLOW:
@@ -152,7 +172,8 @@ static void on_in(struct libusb_transfer *t)
 		in_error(in);
 		return;
 	}
-	if (!w->done && submit(in) != 0)
+	in->idle = is_halted(itf);
+	if (!w->done && !in->idle && submit(in) != 0)
 		in_error(in);
 }
 
@@ -160,18 +181,19 @@ static void on_in(struct libusb_transfer *t)
  * endpoint is cleared, which is only possible when none is in flight. */
 static int again(struct gk_worker *w, struct keyboard *itf)
 {
-	int left = 0, flying = 0, halted = 0;
+	int left = 0, flying = 0, halted = is_halted(itf);
 
-	for (unsigned k = 0; k < TRANSFERS; k++) {
+	for (unsigned k = 0; k < TRANSFERS; k++)
 		flying |= itf->in[k].in_flight;
-		halted |= itf->in[k].halted;
-		itf->in[k].halted = itf->in[k].halted && flying;
-	}
-	if (halted && !flying)
+	if (halted && !flying) {
 		libusb_clear_halt(w->dev, itf->i->in_address);
+		for (unsigned k = 0; k < TRANSFERS; k++)
+			itf->in[k].halted = 0;
+		halted = 0;
+	}
 	for (unsigned k = 0; k < TRANSFERS; k++)
 		if (itf->in[k].idle)
-			left += submit(&itf->in[k]) != 0;
+			left += halted || submit(&itf->in[k]) != 0;
 	return left;
 }
 
@@ -299,6 +321,7 @@ static void find_lights(const struct gk_worker_interface *i)
 
 static int keyboard_start(struct gk_worker *w)
 {
+	memset(&kb, 0, sizeof(kb));
 	kb.led = libusb_alloc_transfer(0);
 	if (!kb.led)
 		return GK_ERR_SYSTEM;
@@ -341,9 +364,7 @@ static void keyboard_stop(struct gk_worker *w)
 	struct timeval slice = { .tv_usec = 20000 };
 
 	for (unsigned i = 0; i < kb.count; i++)
-		for (unsigned k = 0; k < TRANSFERS; k++)
-			if (kb.itf[i].in[k].in_flight)
-				libusb_cancel_transfer(kb.itf[i].in[k].transfer);
+		cancel(&kb.itf[i]);
 	if (kb.led_busy)
 		libusb_cancel_transfer(kb.led);
 	/* At most half a second; the kernel ends what is left with the fd. */

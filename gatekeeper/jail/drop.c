@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -54,4 +55,24 @@ int gk_drop_syscalls(const struct sock_filter *filter, size_t n)
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
 		return GK_ERR_SYSTEM;
 	return GK_OK;
+}
+
+int gk_drop_last(const struct gk_limit *limits, size_t limits_n,
+		 const struct sock_filter *filter, size_t filter_n, const char **step)
+{
+	/* A change of ids clears the first two (prctl(2)). */
+	*step = "parent-death signal";
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "dumpable";
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "no_new_privs";
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "resource limits";
+	if (gk_drop_limits(limits, limits_n) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "seccomp";
+	return gk_drop_syscalls(filter, filter_n);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What every jail of the project gives up, in the gate and in dom0. Each
- * function is one system call or a loop of one; the order is the caller's.
+ * function but the last is one system call or a loop of one; the order is the
+ * caller's.
  */
 #ifndef GK_JAIL_DROP_H
 #define GK_JAIL_DROP_H
@@ -36,5 +37,12 @@ int gk_drop_limits(const struct gk_limit *limits, size_t n) GK_MUST_CHECK;
  * no_new_privs must be set.
  */
 int gk_drop_syscalls(const struct sock_filter *filter, size_t n) GK_MUST_CHECK;
+
+/* gk_drop_last: what a process in dom0 does when its ids are changed: it dies with
+ * its parent, leaves no core file, gains nothing by execve(2), has these limits and
+ * these system calls. *step is what failed. */
+int gk_drop_last(const struct gk_limit *limits, size_t limits_n,
+		 const struct sock_filter *filter, size_t filter_n, const char **step)
+	GK_MUST_CHECK;
 
 #endif

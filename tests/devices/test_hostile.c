@@ -463,7 +463,7 @@ static void steady(void **state)
 	unlink(path);
 	free(seen);
 	assert_int_equal(n, 1000);
-	assert_in_range((last - first) / 1000000, 990, 4000);
+	assert_in_range((last - first) / 1000000, 990, 20000);
 	assert_in_range(keys[0], 50, 150);
 	assert_in_range(keys[1], 50, 150);
 }
@@ -485,7 +485,7 @@ static void typists(void **state)
 	command(h, "attack 1");
 	expect_later(h, "ok");
 	assert_int_equal(h->n_in, 2000);
-	assert_in_range(now_ms() - begin, 950, 4000);
+	assert_in_range(now_ms() - begin, 950, 20000);
 	assert_memory_equal(h->packets[0].data, "\0\0\x8a\0\0\0\0\0", 8);
 	assert_memory_equal(h->packets[1].data, "\0\0\0\0\0\0\0\0", 8);
 	tell(h, "attack 9", "error attack [1..8 SECONDS]");
@@ -502,7 +502,7 @@ static void typists(void **state)
 	command(h, "attack 1");
 	expect_later(h, "ok");
 	assert_int_equal(h->n_in, 8000);
-	assert_in_range(now_ms() - begin, 950, 4900);
+	assert_in_range(now_ms() - begin, 950, 20000);
 	assert_memory_equal(h->packets[0].data, "\0\0\x8a\x8b\x92\x93\x94\x88", 8);
 	stop(h);
 
@@ -561,7 +561,7 @@ static void answers(void **state)
 	until(h, h->connects == 1);
 	begin = now_ms();
 	assert_int_equal(get_descriptor(h, 0x0100, 18)->len, 18);
-	assert_in_range(now_ms() - begin, 690, 4000);
+	assert_in_range(now_ms() - begin, 690, 20000);
 	stop(h);
 
 	h = start("stall-class");

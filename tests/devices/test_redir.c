@@ -130,7 +130,7 @@ static void typing(void **state)
 	command(h, "type aB! /");
 	until(h, h->n_packets == 10);
 	/* ten reports at forty a second, the first at once */
-	assert_in_range(now_ms() - begin, 210, 2000);
+	assert_in_range(now_ms() - begin, 210, 20000);
 	expect(h, "ok");
 	for (i = 0; i < 5; i++) {
 		assert_int_equal(h->packets[2 * i].ep, 0x81);
@@ -257,7 +257,7 @@ static void late_never_stall(void **state)
 	tell(h, "control late 200", "ok");
 	begin = now_ms();
 	assert_int_equal(get_descriptor(h, 0x0100, 18)->len, 18);
-	assert_in_range(now_ms() - begin, 195, 2000);
+	assert_in_range(now_ms() - begin, 195, 20000);
 	tell(h, "control stall", "ok");
 	assert_int_equal(get_descriptor(h, 0x0100, 18)->status,
 			 usb_redir_stall);

@@ -7,6 +7,7 @@
  *   judge - socket - gatekeeperd's fido.c - frames - a worker's mux - fido-bridge
  *
  * What is left out of the channel is the link reader, the supervisor and libusb.
+ * SIGUSR1: the gate dies, and a moment later there is a new one.
  */
 #include <errno.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,22 +27,39 @@
 #include "dom0/daemon.h"
 #include "dom0/paths.h"
 
-enum { LOOK_MS = 2, LINK = 0, ID = 1 };
+enum { LOOK_MS = 2, NEW_GATE_MS = 700, LINK = 0, ID = 1 };
 
 static struct gk_daemon d;
+static volatile sig_atomic_t dies;
 
 static struct {
 	struct gk_loop *loop;
 	struct gk_ctaphid mux;	/* the worker's */
 	char key_path[108];	/* the bridge's socket */
+	char ours[128];		/* gatekeeperd's */
+	const char *path;	/* where it is to be seen: a link to it */
+	int shown;
 	int key;		/* connected to it, -1: it is unplugged */
 	int link;		/* the gate's end */
-	int put_out;
+	/* The socket of one that was put out: it stays so until it is another. */
+	struct stat put_out;
 	uint32_t generation;
+	uint64_t boots_until;	/* a new gate, ms */
 	struct gk_timer look;
 	int out;		/* what the bridge says */
 	int plugged_once;
 } g;
+
+static void show(void)
+{
+	int there = gk_fido_clients(&d, 0) >= 0;
+
+	if (there && !g.shown && symlink(g.ours, g.path) < 0)
+		abort();
+	if (!there && g.shown)
+		unlink(g.path);
+	g.shown = there;
+}
 
 static void to_dom0(const struct gk_frame *f)
 {
@@ -69,10 +88,11 @@ static void pump(void)
 			      .generation = g.generation };
 	uint8_t p[GK_CTAPHID_PACKET];
 
-	for (int i = 0; i < 2; i++) {
+	/* A worker that has gone says nothing more. */
+	for (int i = 0; i < 2 && g.key >= 0; i++) {
 		while (gk_ctaphid_to_client(&g.mux, LINK, f.u.fido.packet))
 			to_dom0(&f);
-		while (g.key >= 0 && gk_ctaphid_to_device(&g.mux, gk_now_ms(), p))
+		while (gk_ctaphid_to_device(&g.mux, gk_now_ms(), p))
 			if (send(g.key, p, sizeof(p), MSG_NOSIGNAL) < 0)
 				break;
 	}
@@ -91,11 +111,55 @@ static void on_key(void *ctx, uint32_t events)
 		gone();
 	} else if (gk_ctaphid_from_device(&g.mux, p, gk_now_ms()) < 0) {
 		/* As the supervisor does. */
-		g.put_out = 1;
+		stat(g.key_path, &g.put_out);
 		gone();
 	} else {
 		pump();
 	}
+}
+
+static void from_dom0(void *ctx, uint32_t events);
+static void to_daemon(void *ctx, uint32_t events);
+
+static void boot(void)
+{
+	struct gk_frame hello = { .type = GK_LINK_HELLO };
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		abort();
+	g.link = pair[0];
+	d.link_fd = pair[1];
+	if (gk_loop_add(g.loop, g.link, EPOLLIN, from_dom0, NULL) ||
+	    gk_loop_add(g.loop, d.link_fd, EPOLLIN, to_daemon, NULL))
+		abort();
+	hello.u.hello.version_min = hello.u.hello.version_max = GK_LINK_VERSION;
+	to_dom0(&hello);
+}
+
+/* As link_client.c sees it. */
+static void die(void)
+{
+	gk_loop_del(g.loop, g.link);
+	gk_loop_del(g.loop, d.link_fd);
+	close(g.link);
+	close(d.link_fd);
+	d.link_fd = -1;
+	gk_fido_reset(&d);
+	show();
+	d.session_begun = 0;
+	if (g.key >= 0) {
+		gk_loop_del(g.loop, g.key);
+		close(g.key);
+	}
+	g.key = -1;
+	g.boots_until = gk_now_ms() + NEW_GATE_MS;
+}
+
+static void on_usr1(int number)
+{
+	(void)number;
+	dies = 1;
 }
 
 /* The key is plugged in when its socket is there. */
@@ -103,15 +167,25 @@ static void on_look(void *ctx)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	struct gk_frame f = { .type = GK_LINK_DEVICE, .device = ID };
+	struct stat st;
 	int fd;
 
 	(void)ctx;
 	gk_timer_set(g.loop, &g.look, LOOK_MS, on_look, NULL);
+	if (dies)
+		die();
+	dies = 0;
+	if (g.boots_until > gk_now_ms())
+		return;
+	if (g.boots_until)
+		boot();
+	g.boots_until = 0;
 	gk_ctaphid_tick(&g.mux, gk_now_ms());
 	pump();
-	if (access(g.key_path, F_OK) < 0)
-		g.put_out = 0;
-	if (g.key >= 0 || g.put_out)
+	if (g.key >= 0 || stat(g.key_path, &st) < 0 ||
+	    (st.st_ino == g.put_out.st_ino &&
+	     st.st_ctim.tv_sec == g.put_out.st_ctim.tv_sec &&
+	     st.st_ctim.tv_nsec == g.put_out.st_ctim.tv_nsec))
 		return;
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	strcpy(a.sun_path, g.key_path);
@@ -170,6 +244,7 @@ static void to_daemon(void *ctx, uint32_t events)
 		return;
 	if (gk_link_decode(b, (size_t)n, GK_SIDE_GATE, &f) || gk_devices_frame(&d, &f))
 		abort();
+	show();
 }
 
 /* "ready" is said when our socket is there, too. */
@@ -180,7 +255,7 @@ static void on_out(void *ctx, uint32_t events)
 
 	(void)ctx;
 	(void)events;
-	if (!g.plugged_once && gk_fido_clients(&d, 0) < 0) {
+	if (!g.plugged_once && !g.shown) {
 		usleep(LOOK_MS * 1000);
 		return;
 	}
@@ -224,48 +299,39 @@ static pid_t start_bridge(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct gk_frame hello = { .type = GK_LINK_HELLO };
-	char run[] = "/tmp/gk-channel-XXXXXX", ours[128], command[64];
-	const char *path = NULL;
-	int pair[2];
+	char run[] = "/tmp/gk-channel-XXXXXX", command[64];
 	pid_t pid;
 
 	for (int i = 1; i + 1 < argc; i++)
 		if (!strcmp(argv[i], "--socket"))
-			path = argv[i + 1];
-	if (!path || strlen(path) > 90 || !mkdtemp(run))
+			g.path = argv[i + 1];
+	if (!g.path || strlen(g.path) > 90 || !mkdtemp(run))
 		return 2;
 	snprintf(g.key_path, sizeof(g.key_path), "%s/bridge", run);
 	pid = start_bridge(argc, argv);
 	gk_root_prefix = gk_run_dir = run;
-	if (gk_loop_open(&g.loop) ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+	if (gk_loop_open(&g.loop))
 		return 2;
+	signal(SIGUSR1, on_usr1);
 	g.key = -1;
-	g.link = pair[0];
 	d.loop = g.loop;
-	d.link_fd = pair[1];
 	d.control_fd = d.keyboard.fd = -1;
 	gk_options_default(&d.opt);
 	gk_times_init(&d.times);
 	gk_screen_init(&d.screen, g.loop, 0);
 	d.in_initrd = 1;
 	gk_fido_start(&d);
-	snprintf(ours, sizeof(ours), "%s/fido/1-3", run);
-	unlink(path);
-	if (symlink(ours, path) < 0 ||
-	    gk_loop_add(g.loop, g.link, EPOLLIN, from_dom0, NULL) ||
-	    gk_loop_add(g.loop, d.link_fd, EPOLLIN, to_daemon, NULL) ||
-	    gk_loop_add(g.loop, g.out, EPOLLIN, on_out, NULL))
+	snprintf(g.ours, sizeof(g.ours), "%s/fido/1-3", run);
+	unlink(g.path);
+	if (gk_loop_add(g.loop, g.out, EPOLLIN, on_out, NULL))
 		return 2;
-	hello.u.hello.version_min = hello.u.hello.version_max = GK_LINK_VERSION;
-	to_dom0(&hello);
+	boot();
 	on_look(NULL);
 	gk_loop_run(g.loop);
 	gk_fido_reset(&d);
+	show();
 	kill(pid, SIGTERM);
 	waitpid(pid, NULL, 0);
-	unlink(path);
 	snprintf(command, sizeof(command), "rm -r %s", run);
 	return system(command) != 0;
 }

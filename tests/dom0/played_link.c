@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Stands where gatekeeperd looks for gatekeeper-link, for programs.sh: a
- * session with one keyboard and one disk, as good as the real reader would
- * pass it on. The file `how` beside it says what is different:
+ * session with one keyboard, one disk and one security key, as good as the real
+ * reader would pass it on. The key answers CTAPHID_INIT; requests it leaves
+ * unanswered, and says on stderr when there is one, and when it is cancelled. The file `how` beside it says what is different:
  * "violation": it ends with that status after a moment; "rogue": it passes on
  * a frame that it must not; "stays": it closes its end and does not go.
  */
@@ -25,12 +26,13 @@ static void put(const struct gk_frame *f)
 		_exit(GK_LINK_EXIT_DONE);
 }
 
-static void device(uint32_t id, uint8_t port, uint8_t class)
+enum { KEYBOARD = 1, DISK, KEY };
+
+static void device(uint32_t id, uint8_t port, uint8_t class, uint8_t role)
 {
 	struct gk_frame f = {
 		.type = GK_LINK_DEVICE, .device = id, .generation = id,
 	};
-	int keyboard = class == 3;
 
 	/* The controller is the gate's 00:01.0. */
 	f.u.dev.path = (struct gk_port_path){
@@ -38,12 +40,34 @@ static void device(uint32_t id, uint8_t port, uint8_t class)
 	};
 	f.u.dev.vid = 0x0627;
 	f.u.dev.pid = 0x0001;
-	f.u.dev.asked = f.u.dev.granted = keyboard ? GK_ROLE_KEYBOARD : 0;
-	f.u.dev.verdict = keyboard ? GK_VERDICT_ADMITTED : GK_VERDICT_REFUSED;
-	f.u.dev.reason = keyboard ? GK_REASON_ADMITTED : GK_REASON_NO_ROLE;
+	f.u.dev.asked = f.u.dev.granted = role;
+	f.u.dev.verdict = role ? GK_VERDICT_ADMITTED : GK_VERDICT_REFUSED;
+	f.u.dev.reason = role ? GK_REASON_ADMITTED : GK_REASON_NO_ROLE;
 	f.u.dev.interfaces = 1;
 	f.u.dev.shown[0].base_class = class;
 	f.u.dev.shown[0].role = f.u.dev.granted;
+	put(&f);
+}
+
+/* CTAP 2.1 11.2.9: commands with the bit of a first packet. */
+static void key_hears(const uint8_t packet[GK_LINK_REPORT])
+{
+	static const uint8_t channel[] = { 0, 0, 0, 7, 2, 0, 0, 1, 4 };
+	struct gk_frame f = { .type = GK_LINK_FIDO, .device = KEY, .generation = KEY };
+
+	if (packet[4] == 0x90)
+		fputs("gatekeeper-link: played key: asked\n", stderr);
+	memcpy(f.u.fido.packet, packet, 15);
+	if (packet[4] == 0x86) {
+		f.u.fido.packet[6] = 17;
+		memcpy(f.u.fido.packet + 15, channel, sizeof(channel));
+	} else if (packet[4] == 0x91) {
+		fputs("gatekeeper-link: played key: cancelled\n", stderr);
+		/* CTAP2_ERR_KEEPALIVE_CANCEL */
+		memcpy(f.u.fido.packet + 4, (uint8_t[]){ 0x90, 0, 1, 0x2d }, 4);
+	} else {
+		return;
+	}
 	put(&f);
 }
 
@@ -69,11 +93,12 @@ int main(int argc, char **argv)
 	f.u.hello.version_min = f.u.hello.version_max = GK_LINK_VERSION;
 	memset(f.u.hello.nonce, 0x5a, GK_LINK_NONCE);
 	put(&f);
-	device(1, 2, 3);
-	device(2, 3, 8);
+	device(KEYBOARD, 2, 3, GK_ROLE_KEYBOARD);
+	device(DISK, 3, 8, 0);
+	device(KEY, 4, 3, GK_ROLE_FIDO);
 	if (!strncmp(how, "rogue", 5)) {
 		f = (struct gk_frame){
-			.type = GK_LINK_KEY, .device = 2, .generation = 2,
+			.type = GK_LINK_KEY, .device = DISK, .generation = DISK,
 			.u.key = { .code = 30, .value = 1 },
 		};
 		put(&f);
@@ -95,8 +120,11 @@ int main(int argc, char **argv)
 		n = recv(3, buf, sizeof(buf), 0);
 		if (n <= 0)
 			return GK_LINK_EXIT_DONE;
-		if (gk_link_decode(buf, (size_t)n, GK_SIDE_DOM0, &f) < 0 ||
-		    f.type != GK_LINK_PING || f.u.ping.reply)
+		if (gk_link_decode(buf, (size_t)n, GK_SIDE_DOM0, &f) < 0)
+			continue;
+		if (f.type == GK_LINK_FIDO)
+			key_hears(f.u.fido.packet);
+		if (f.type != GK_LINK_PING || f.u.ping.reply)
 			continue;
 		f.u.ping.reply = 1;
 		put(&f);

@@ -110,6 +110,54 @@ doctor "a mode alone" "lets hubs and plain keyboards in" 'keyboards one\n'
 rm "$root/etc/gatekeeper/rules.conf"
 gk doctor
 expect "doctor without rules" 1 "ok   rules: the built-in ones"
+
+# What unlocking needs, one after the other; then the volumes of crypttab.
+lib=$root/usr/lib/gatekeeper
+expect "doctor without the unlocker" 1 "/gatekeeper-unlock is missing: install it again"
+mkdir -p "$lib" "$root/usr/lib/systemd/system" "$root/usr/lib/dracut/modules.d/89gatekeeper"
+cp "$bin/gatekeeper-unlock" "$bin/gatekeeper-enroll" "$lib/"
+printf '#!/bin/sh\nexit 127\n' > "$lib/gatekeeper-key"
+gk doctor
+expect "doctor without the key's program" 1 "/gatekeeper-key is missing: install it again"
+chmod +x "$lib/gatekeeper-key"
+gk doctor
+expect "doctor, a library is missing" 1 "/gatekeeper-key does not start: ldd shows"
+cp "$bin/gatekeeper-key" "$lib/"
+gk doctor
+expect "doctor without the unit" 1 "/gatekeeper-unlock.service is missing: install it"
+: > "$root/usr/lib/systemd/system/gatekeeper-unlock.service"
+for file in cryptsetup-20-gatekeeper.conf ask.sh; do
+    gk doctor
+    expect "doctor without $file" 1 "gatekeeper/$file is missing: install it"
+    : > "$root/usr/lib/dracut/modules.d/89gatekeeper/$file"
+done
+gk doctor
+expect "doctor on the unlocker" 1 "ok   unlocking: its programs start"
+expect "doctor without uhid" 1 "WARN uhid: this kernel has none"
+expect "doctor without volumes" 1 "WARN security keys: which volumes have one"
+# volume TOKEN...: one in crypttab, with these tokens.
+volume() {
+    truncate -s 20M "$tmp/disk"
+    printf secret | cryptsetup luksFormat -q --type luks2 --pbkdf pbkdf2 \
+        --pbkdf-force-iterations 1000 "$tmp/disk" -
+    for token; do
+        printf '%s' "$token" | cryptsetup token import --disable-external-tokens "$tmp/disk"
+    done
+    echo "root $tmp/disk none luks" > "$root/etc/crypttab"
+}
+volume
+gk doctor
+expect "doctor, no key is enrolled" 1 "ok   security keys: keyslots that one opens: 0"
+volume '{"type":"systemd-fido2","keyslots":["0"],"fido2-credential":"AAAA","fido2-salt":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}'
+gk doctor
+expect "doctor, one is" 1 "ok   security keys: keyslots that one opens: 1"
+volume '{"type":"systemd-fido2","keyslots":["0"],"fido2-credential":"AAAA","fido2-salt":"AAAA"}'
+gk doctor
+expect "doctor, a token that cannot be read" 1 "tokens of 1 of 1 keyslots cannot be read: see"
+volume '{"type":"gatekeeper-enrolling","keyslots":[],"keyslot":1}'
+gk doctor
+expect "doctor, an enrolment was broken off" 1 "something is left over in a header: see"
+rm "$root/etc/crypttab"
 expect "doctor on a shell" 1 "WARN rd.shell: "
 machine "rd.shell rd.shell=0"
 gk doctor
@@ -604,6 +652,70 @@ expect "a reader that was killed" 0 "gate: up (domain 5), restarted 1 times"
     echo "FAILED: the gate was destroyed for its reader"
     failed=1
 }
+stop
+
+# --- a program is at a security key, and goes, or the link does ---
+running_gate "" well
+start
+if [ -x /usr/bin/python3 ]; then
+    /usr/bin/python3 - "$tmp/run/fido/1-4" "$daemon" "$tmp/log" > "$tmp/out" 2>&1 << 'END'
+import os, signal, socket, subprocess, sys, time
+path, daemon, log = sys.argv[1:]
+def until(what, check, seconds=15):
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+def says(s, cid, cmd, data):
+    s.send((cid + bytes([0x80 | cmd, 0, len(data)]) + data).ljust(64, b"\0"))
+def opened():
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.settimeout(10)
+    until("the socket", lambda: os.path.exists(path))
+    s.connect(path)
+    says(s, b"\xff" * 4, 0x06, b"nonce123")
+    answer = s.recv(64)
+    assert answer[4] == 0x86 and answer[7:15] == b"nonce123", answer
+    return s, answer[15:19]
+def count(what):
+    return open(log).read().count("played key: " + what)
+def asks(s, cid):
+    before = count("asked")
+    says(s, cid, 0x10, b"\x02")
+    until("a request at the key", lambda: count("asked") > before)
+def ends(why, end):
+    before = count("cancelled")
+    end()
+    until(f"CANCEL after {why}", lambda: count("cancelled") > before)
+s, cid = opened()
+asks(s, cid)
+ends("close", s.close)
+# Killed in the middle.
+before, pid = count("asked"), os.fork()
+if pid == 0:
+    held = opened()
+    asks(*held)
+    time.sleep(60)
+until("a request of the other", lambda: count("asked") > before)
+ends("kill -9", lambda: os.kill(pid, signal.SIGKILL))
+os.waitpid(pid, 0)
+# The link reader goes, in the middle of a request; then there is a new one.
+s, cid = opened()
+asks(s, cid)
+old = os.stat(path).st_ino, os.stat(path).st_ctime_ns
+for reader in subprocess.run(["pgrep", "-P", daemon], stdout=subprocess.PIPE,
+                             check=True).stdout.split():
+    os.kill(int(reader), signal.SIGKILL)
+assert s.recv(64) == b"", "not closed"
+until("the next socket", lambda: os.path.exists(path) and
+      (os.stat(path).st_ino, os.stat(path).st_ctime_ns) != old)
+s, cid = opened()
+asks(s, cid)
+ends("the last one", s.close)
+END
+    status=$?
+    expect "programs at a key" 0 ""
+fi
 stop
 
 for how in violation rogue; do

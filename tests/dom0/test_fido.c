@@ -716,9 +716,6 @@ static void a_hid_device(void **state)
 	assert_memory_equal(ev.u.create2.rd_data, "\x06\xd0\xf1\x09\x01\xa1\x01\x09\x20",
 			    9);
 	assert_string_equal((char *)ev.u.create2.phys, "gatekeeper/1-3");
-	/* Nobody has it open: nobody is heard. */
-	kernel_writes(GK_CTAPHID_BROADCAST, 0x80 | GK_CTAPHID_INIT, 8, 0x5a);
-	assert_false(gate_reads(&f, QUIET_MS));
 	memset(&ev, 0, sizeof(ev));
 	kernel_says(&ev, UHID_START);
 	kernel_says(&ev, UHID_OPEN);
@@ -770,6 +767,69 @@ static void a_hid_device(void **state)
 	close(fd);
 }
 
+static void kernel_hears_error(uint32_t cid, uint8_t error)
+{
+	struct uhid_event ev;
+
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_INPUT2);
+	assert_int_equal(ev.u.input2.data[4], 0x80 | GK_CTAPHID_ERROR);
+	assert_int_equal(cid_of(ev.u.input2.data), cid);
+	assert_int_equal(ev.u.input2.data[7], error);
+}
+
+static void a_transaction_by_hid(uint32_t gen, uint32_t cid, uint32_t theirs)
+{
+	struct uhid_event ev;
+	struct gk_frame f;
+
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CBOR);
+	assert_int_equal(cid_of(f.u.fido.packet), theirs);
+	key_says(1, gen, theirs, 0x80 | GK_CTAPHID_CBOR, 1, 0);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_INPUT2);
+	assert_int_equal(cid_of(ev.u.input2.data), cid);
+}
+
+/* The kernel's queue for us is short, and what does not fit is lost. */
+static void a_hid_device_that_loses(void **state)
+{
+	uint32_t gen = plug(1, 3, GK_ROLE_FIDO), cid, theirs, next;
+	struct uhid_event ev = { 0 };
+	struct gk_frame f;
+
+	(void)state;
+	tell_child(MAKE_UHID);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_CREATE2);
+	/* OPEN is lost. */
+	cid = kernel_opens(gen, &theirs);
+	a_transaction_by_hid(gen, cid, theirs);
+	/* A packet in the middle: an error at once, and nothing for the key. */
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 7609, 4);
+	for (unsigned i = 0; i < 128; i++)
+		if (i != 31)
+			kernel_writes(cid, i, 0, 4);
+	kernel_hears_error(cid, GK_CTAPHID_INVALID_SEQ);
+	a_transaction_by_hid(gen, cid, theirs);
+	/* The last ones: an error soon. */
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 7609, 4);
+	for (unsigned i = 0; i < 31; i++)
+		kernel_writes(cid, i, 0, 4);
+	kernel_hears_error(cid, GK_CTAPHID_MSG_TIMEOUT);
+	a_transaction_by_hid(gen, cid, theirs);
+	/* CLOSE, in the middle of a transaction: with the next OPEN that is over. */
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CBOR);
+	memset(&ev, 0, sizeof(ev));
+	kernel_says(&ev, UHID_OPEN);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CANCEL);
+	key_says(1, gen, theirs, 0x80 | GK_CTAPHID_CBOR, 1, 0x2d);
+	next = kernel_opens(gen, &theirs);
+	assert_int_not_equal(next, cid);
+	a_transaction_by_hid(gen, next, theirs);
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	kernel_hears_error(cid, GK_CTAPHID_INVALID_CHANNEL);
+}
+
 /* After boot it is wanted, and there is none: everything else goes on. */
 static void no_uhid(void **state)
 {
@@ -799,6 +859,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(goes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(old_sockets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_hid_device, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_hid_device_that_loses, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(no_uhid, set_up, tear_down),
 	};
 

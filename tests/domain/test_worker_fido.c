@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * gatekeeper/domain/worker_fido.c as it is. libusb's transfers, the worker's loop
- * and the clock are played here: this machine has no USB device to wrap.
+ * gatekeeper/domain/worker_fido.c as it is, on what is played in played.c: this
+ * machine has no USB device to wrap.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,125 +13,12 @@
 #include <cmocka.h>
 
 #include "core/ctaphid.h"
-#include "domain/clock.h"
-#include "domain/worker.h"
+#include "tests/domain/played.h"
 
-enum { TRANSFERS = 3, SENT = 256, IN = 0x81, OUT = 0x02 };
+/* Two for what comes in, one for what goes out. */
+enum { TRANSFERS = 3, IN = 0x81, OUT = 0x02 };
 
 static const struct gk_worker_role *const role = &gk_worker_fido;
-
-static struct {
-	struct gk_worker w;
-	uint64_t now;
-	struct libusb_transfer transfer[TRANSFERS];
-	int allocated;
-	int flying[TRANSFERS], cancelled[TRANSFERS];
-	int fail_submit;
-	int cleared[256];
-	struct gk_frame sent[SENT];	/* to the supervisor */
-	unsigned sents;
-} m;
-
-uint64_t gk_clock_ms(void)
-{
-	return m.now;
-}
-
-void gk_worker_send(struct gk_worker *w, const struct gk_frame *f)
-{
-	uint8_t buf[GK_LINK_FRAME_MAX];
-
-	assert_ptr_equal(w, &m.w);
-	assert_true(gk_link_encode(f, GK_SIDE_WORKER, buf, sizeof(buf)) > 0);
-	assert_true(m.sents < SENT);
-	m.sent[m.sents++] = *f;
-}
-
-void gk_worker_end(struct gk_worker *w, enum gk_worker_exit status)
-{
-	if (!w->done)
-		w->status = status;
-	w->done = 1;
-}
-
-struct libusb_transfer *libusb_alloc_transfer(int iso)
-{
-	assert_int_equal(iso, 0);
-	assert_true(m.allocated < TRANSFERS);
-	return &m.transfer[m.allocated++];
-}
-
-int libusb_submit_transfer(struct libusb_transfer *t)
-{
-	int i = (int)(t - m.transfer);
-
-	assert_false(m.flying[i]);
-	/* What it is to stop it must not begin again. */
-	assert_false(m.w.done);
-	if (m.fail_submit)
-		return LIBUSB_ERROR_IO;
-	m.flying[i] = 1;
-	return 0;
-}
-
-int libusb_cancel_transfer(struct libusb_transfer *t)
-{
-	int i = (int)(t - m.transfer);
-
-	assert_true(m.flying[i]);
-	m.cancelled[i] = 1;
-	return 0;
-}
-
-int libusb_clear_halt(libusb_device_handle *dev, unsigned char endpoint)
-{
-	(void)dev;
-	for (int i = 0; i < m.allocated; i++)
-		assert_false(m.flying[i] && m.transfer[i].endpoint == endpoint);
-	m.cleared[endpoint]++;
-	return 0;
-}
-
-static void complete(int i, enum libusb_transfer_status status, int len)
-{
-	assert_true(m.flying[i]);
-	m.flying[i] = 0;
-	m.cancelled[i] = 0;
-	m.transfer[i].status = status;
-	m.transfer[i].actual_length = len;
-	m.transfer[i].callback(&m.transfer[i]);
-}
-
-int libusb_handle_events_timeout_completed(libusb_context *ctx, struct timeval *tv,
-					   int *completed)
-{
-	(void)ctx;
-	(void)tv;
-	(void)completed;
-	for (int i = 0; i < m.allocated; i++)
-		if (m.cancelled[i] && m.flying[i])
-			complete(i, LIBUSB_TRANSFER_CANCELLED, 0);
-	return 0;
-}
-
-/* The transfer of an endpoint that is in flight; -1: none. */
-static int flying(uint8_t endpoint)
-{
-	for (int i = 0; i < m.allocated; i++)
-		if (m.flying[i] && m.transfer[i].endpoint == endpoint)
-			return i;
-	return -1;
-}
-
-/* As worker.c does. */
-static void tick(unsigned ms)
-{
-	m.now += ms;
-	if (!m.w.retry || m.w.done)
-		return;
-	m.w.retry = 0;
-	role->tick(&m.w);
-}
 
 static int set_up(void **state)
 {
@@ -279,14 +166,14 @@ static void says_so_when_it_is_late(void **state)
 	from_dom0(cid, 0x90, 1);
 	out_done();
 	for (unsigned ms = 0; ms <= GK_CTAPHID_SILENCE_MS && !m.sents; ms += 30)
-		tick(30);
+		tick(role, 30);
 	assert_int_equal(m.sents, 1);
 	assert_int_equal(m.sent[0].u.fido.packet[4], 0xbf);
 	assert_int_equal(m.sent[0].u.fido.packet[7], GK_CTAPHID_MSG_TIMEOUT);
 	assert_int_equal(out_packet()[4], 0x91);
 	out_done();
 	for (unsigned ms = 0; ms <= 2 * GK_CTAPHID_DRAIN_MS; ms += 30)
-		tick(30);
+		tick(role, 30);
 	/* Nothing waits: it is not woken up any more. */
 	assert_false(m.w.retry);
 	assert_false(m.w.done);
@@ -304,7 +191,7 @@ static void out_errors(void **state)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		complete(flying(OUT), bad[i], 0);
 		assert_true(flying(OUT) < 0);
-		tick(30);
+		tick(role, 30);
 		/* The same packet. */
 		assert_int_equal(out_packet()[4], 0x90);
 		assert_int_equal(m.cleared[OUT], i >= 1);
@@ -319,7 +206,7 @@ static void out_errors(void **state)
 		m.now += 2000;
 		if (flying(OUT) >= 0)
 			complete(flying(OUT), LIBUSB_TRANSFER_TIMED_OUT, 0);
-		tick(30);
+		tick(role, 30);
 	}
 	assert_true(m.w.done);
 	assert_int_equal(m.w.status, GK_WORKER_DEVICE);
@@ -332,11 +219,11 @@ static void in_errors(void **state)
 	(void)state;
 	/* A stall: the other is taken back, the endpoint cleared, both go out. */
 	complete(flying(IN), LIBUSB_TRANSFER_STALL, 0);
-	tick(30);
+	tick(role, 30);
 	assert_int_equal(m.cleared[IN], 0);
 	libusb_handle_events_timeout_completed(NULL, NULL, NULL);
 	assert_true(flying(IN) < 0);
-	tick(30);
+	tick(role, 30);
 	assert_int_equal(m.cleared[IN], 1);
 	assert_true(m.flying[1] && m.flying[2]);
 	channel(9);
@@ -346,7 +233,7 @@ static void in_errors(void **state)
 	while (!m.w.done && m.now - since < 60000) {
 		if (flying(IN) >= 0)
 			complete(flying(IN), LIBUSB_TRANSFER_ERROR, 0);
-		tick(30);
+		tick(role, 30);
 	}
 	assert_true(m.w.done);
 	assert_int_equal(m.w.status, GK_WORKER_DEVICE);
@@ -358,7 +245,7 @@ static void a_single_error_is_forgotten(void **state)
 	(void)state;
 	complete(flying(IN), LIBUSB_TRANSFER_ERROR, 0);
 	for (int i = 0; i < 600; i++)
-		tick(30);
+		tick(role, 30);
 	assert_false(m.w.done);
 	assert_false(m.w.retry);
 	assert_true(flying(IN) >= 0);
@@ -417,9 +304,9 @@ static void submit_fails(void **state)
 	m.fail_submit = 1;
 	from_dom0(cid, 0x90, 1);
 	assert_true(flying(OUT) < 0 && m.w.retry);
-	tick(30);
+	tick(role, 30);
 	m.fail_submit = 0;
-	tick(30);
+	tick(role, 30);
 	assert_int_equal(out_packet()[4], 0x90);
 }
 

@@ -31,7 +31,6 @@ static struct {
 	unsigned life[CLIENTS]; /* attached as its how many-eth */
 	unsigned pair_life[PAIRS];
 	uint32_t last_cid[CLIENTS];
-	uint32_t given;	     /* by the device's last answer to INIT */
 	uint32_t heard[CIDS]; /* what the device heard last, on what channels */
 	unsigned heards;
 	uint8_t nonce[8];
@@ -138,17 +137,27 @@ static void told_channel(unsigned client, const uint8_t raw[GK_CTAPHID_PACKET])
 {
 	uint32_t cid = cid_of(raw + 15);
 
-	MUST(cid != 0 && cid != GK_CTAPHID_BROADCAST);
-	if (cid_of(raw) != GK_CTAPHID_BROADCAST) {
-		MUST(cid == cid_of(raw) && pair_of(client, cid) >= 0);
-		return;
-	}
+	MUST(pair_of(client, cid) >= 0);
+	if (cid_of(raw) != GK_CTAPHID_BROADCAST)
+		MUST(cid == cid_of(raw));
 	f.last_cid[client] = cid;
-	if (f.pairs == PAIRS)
+}
+
+/* The device has answered an INIT: what it gave is known now, also when the client
+ * takes its answer later. */
+static void gave_channel(unsigned client, uint32_t device_cid)
+{
+	const struct gk_ctaphid_client *c = &f.m.client[client];
+	const uint8_t *raw = c->queue[(c->head + c->count - 1u) % GK_CTAPHID_QUEUE];
+	uint32_t cid = cid_of(raw + 15);
+
+	if (c->count == 0 || raw[4] != (0x80 | GK_CTAPHID_INIT) ||
+	    cid_of(raw) != GK_CTAPHID_BROADCAST || pair_of(client, cid) >= 0)
 		return;
+	MUST(cid != 0 && cid != GK_CTAPHID_BROADCAST && f.pairs < PAIRS);
 	f.pair[f.pairs].client = client;
 	f.pair[f.pairs].cid = cid;
-	f.pair[f.pairs].device_cid = f.given;
+	f.pair[f.pairs].device_cid = device_cid;
 	f.pair_life[f.pairs++] = f.life[client];
 }
 
@@ -303,16 +312,21 @@ static int device_goes_on(uint8_t who, uint8_t b)
 
 static int device_inits(uint8_t who, uint8_t b)
 {
+	uint32_t given = b & 0x80 ? 0x01000000u + f.pairs : b;
 	uint8_t raw[GK_CTAPHID_PACKET] = { 0 };
+	unsigned asked = f.m.init_sent, client = f.m.init_client;
+	int err;
 
-	f.given = b & 0x80 ? 0x01000000u + f.pairs : b;
 	put_cid(raw, who & 1 ? f.heard[(f.heards + CIDS - 1) % CIDS] : GK_CTAPHID_BROADCAST);
 	raw[4] = 0x80 | GK_CTAPHID_INIT;
 	raw[6] = GK_CTAPHID_INIT_LEN;
 	memcpy(raw + 7, f.nonce, 8);
-	put_cid(raw + 15, who & 1 ? cid_of(raw) : f.given);
+	put_cid(raw + 15, who & 1 ? cid_of(raw) : given);
 	raw[7] ^= (who & 0xf0) == 0xf0;
-	return gk_ctaphid_from_device(&f.m, raw, f.now);
+	err = gk_ctaphid_from_device(&f.m, raw, f.now);
+	if (asked && !f.m.init_sent)
+		gave_channel(client, given);
+	return err;
 }
 
 static void comes_and_goes(uint8_t who, uint8_t b)

@@ -7,9 +7,7 @@ python3-fido2.
 
 enroll.py [--keep] [--not NAME] [NAME...]: all, or those that contain NAME."""
 
-import argparse
 import base64
-import concurrent.futures
 import json
 import os
 import pty
@@ -19,10 +17,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import termios
 import time
-import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -30,8 +26,8 @@ from fido2.ctap2 import Ctap2  # noqa: E402
 from fido2.hid import CtapHidDevice  # noqa: E402
 from fido2.hid.base import HidDescriptor  # noqa: E402
 
-from rig import (BUILD, FAST, PASSPHRASE, Case, Connection, Terminal,  # noqa: E402
-                 until)
+from rig import (BRIDGE, BUILD, CHANNEL, FAST, PASSPHRASE,  # noqa: E402
+                 Connection, Terminal, run_tests, until)
 
 TESTS = []
 PIN = "123456"
@@ -313,6 +309,65 @@ def always_uv(c):
     enroll(c, disk, pin=PIN)
     c.unlock(disk)
     unlocked(c, "PIN of the security key")
+
+
+@test
+def fingerprint(c):
+    """In place of the PIN; another finger, and it is the PIN after all."""
+    for n, more in enumerate(((), ("--always-uv-strict",), ("--ctap20",))):
+        disk, key = c.disk(f"disk{n}"), c.key(f"key{n}", "--pin", PIN, "--uv", *more)
+        key.at("1-3")
+        text = enroll(c, disk, "--fingerprint")
+        assert "with the finger that it knows" in text, text
+        assert "without a PIN" not in text, text
+        t = disk.dump()["tokens"]["0"]
+        equal([t[f"fido2-{what}-required"] for what in ("clientPin", "up", "uv")],
+              [False, True, True])
+        assert "security key, touch, fingerprint" in Run(c, "--list", disk.path).end()
+        equal(entries(c, disk)[1]["fingerprint"], True)
+        c.unlock(disk)
+        c.opened("key")
+        Run(c, "--test", disk.path).end()
+        equal(key.stats()["requests"]["token"], 0, "PINs sent")
+        key.tell("finger wrong")
+        c.unlock(disk)
+        unlocked(c, "PIN of the security key on port 1-3, 8 tries left")
+        c.told("does not know this finger: it asks for its PIN", times=n + 1)
+        r = Run(c, "--test", disk.path)
+        r.answer("PIN of the security key on port 1-3", PIN)
+        r.end()
+        key.pull()
+
+
+@test
+def fingerprint_not_wanted(c):
+    """A key that has one, enrolled by its PIN, or without anything."""
+    disk, key = c.disk(), c.key("key", "--pin", PIN, "--uv")
+    key.at("1-3")
+    key.tell("finger wrong")
+    enroll(c, disk, pin=PIN)
+    token_opens(key, disk, PIN)
+    c.unlock(disk)
+    unlocked(c, "PIN of the security key")
+    Run(c, "--remove", "1", "--unlock-key-file", key_file(c), disk.path).end()
+    enroll(c, disk, "--no-pin")
+    equal(token_opens(key, disk)["fido2-uv-required"], False)
+    c.unlock(disk)
+    c.opened("key")
+
+
+@test
+def fingerprint_missing(c):
+    disk, key, other = c.disk(), c.key("key", "--pin", PIN), c.key("other", "--uv")
+    before = disk.dump()
+    key.at("1-3")
+    assert "it knows no fingerprint" in enroll(c, disk, "--fingerprint", status=1)
+    key.pull()
+    other.at("1-3")
+    other.tell("finger wrong")
+    text = enroll(c, disk, "--fingerprint", status=1)
+    assert "looks at no finger any more" in text, text
+    same(disk, before)
 
 
 @test
@@ -606,15 +661,38 @@ def told_to_end(c):
     r.expect("valid now: $")
     os.kill(r.process.pid, signal.SIGINT)
     r.end(1)
-    r = Run(c, "--unlock-key-file", key_file(c), "--no-recovery", disk.path)
-    r.expect(r"\[2/4\]")
+    r = Run(c, "--unlock-key-file", key_file(c), "--no-recovery", disk.path,
+            program=STOPS, env={"GK_ENROLL_HOLD_AT": "token-written"})
+    until("held", lambda: stopped(r.process.pid))
     key.tell("touch never")
-    r.expect(r"\[3/4\]")
-    # The touch was quicker, or it is awaited now: either way it ends, cleanly.
-    time.sleep(0.3)
+    os.kill(r.process.pid, signal.SIGCONT)
+    until("a touch is wanted", lambda: key.stats()["state"] == "touch")
     os.kill(r.process.pid, signal.SIGINT)
     text = r.end(1)
     assert "as it was before" in text, text
+    same(disk, before)
+
+
+@test
+def ended_at_the_touch(c):
+    """Ctrl-C and kill -9: the key stops blinking, directly and through the channel."""
+    disk = c.disk()
+    before = disk.dump()
+    for n, program in enumerate((BRIDGE, CHANNEL)):
+        key = c.key(f"key{n}", program=program)
+        key.at("1-3", "--touch", "never")
+        for end in (signal.SIGINT, signal.SIGKILL):
+            r = Run(c, "--unlock-key-file", key_file(c), "--no-recovery", disk.path)
+            r.expect("Touch the security key on port 1-3 now")
+            until("a touch is wanted", lambda: key.stats()["state"] == "touch")
+            cancels = key.stats()["cancels"]
+            # Of the terminal it goes to all that is in the foreground.
+            (os.killpg if end == signal.SIGINT else os.kill)(r.process.pid, end)
+            until("it blinks no more", lambda: key.stats()["state"] == "idle", 5)
+            equal(key.stats()["cancels"], cancels + 1)
+            text = r.end(1 if end == signal.SIGINT else -end)
+            assert "does not answer" not in text, text
+        key.pull()
     same(disk, before)
 
 
@@ -1094,6 +1172,7 @@ def wrong_use(c):
                  ("--list", "--no-pin", disk.path), ("--wait", "x", disk.path),
                  ("--remove", "x", disk.path), ("--remove", "32", disk.path),
                  ("--remove", "", disk.path), ("--remove", "token:32", disk.path),
+                 ("--fingerprint", "--no-pin", disk.path),
                  ("--key", "1-3", "--unlock-by-key", "1-3", disk.path)):
         Run(c, *args).end(2)
 
@@ -1187,50 +1266,5 @@ def children(parent):
     return found
 
 
-def run_one(name, f, case, keep):
-    """(name, what to print, did it pass)"""
-    begin = time.monotonic()
-    text = ""
-    try:
-        f(case)
-    except Exception:  # every one is a failure of the test
-        text = traceback.format_exc()
-    finally:
-        case.end()
-    if not text and not keep:
-        shutil.rmtree(case.dir)
-    word = "FAILED" if text else "ok"
-    return name, f"{text}{word:7} {name} ({time.monotonic() - begin:.1f} s)", not text
-
-
-def main():
-    args = argparse.ArgumentParser()
-    args.add_argument("--keep", action="store_true")
-    args.add_argument("--not", dest="without", metavar="NAME")
-    args.add_argument("names", nargs="*")
-    args = args.parse_args()
-    base = tempfile.mkdtemp(prefix="gk-enroll-")
-    wanted = [(name, f) for name, f in TESTS
-              if (not args.names or any(n in name for n in args.names)) and
-              not (args.without and args.without in name)]
-    failed = []
-    # They mostly wait: three at a time. A socket's path has 107 bytes (unix(7)).
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        jobs = [pool.submit(run_one, name, f, Case(base, name.replace(":", "-")[:32],
-                                                   Terminal), args.keep)
-                for name, f in wanted]
-        for job in concurrent.futures.as_completed(jobs):
-            name, text, passed = job.result()
-            print(text, flush=True)
-            if not passed:
-                failed.append(name)
-    print(f"{len(jobs) - len(failed)} passed, {len(failed)} failed: {' '.join(failed)}")
-    if args.keep or failed:
-        print(base)
-    else:
-        shutil.rmtree(base)
-    return 1 if failed or not jobs else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests("gk-enroll-", [(name, f, Terminal) for name, f in TESTS]))

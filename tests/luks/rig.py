@@ -2,15 +2,20 @@
 """What the unlocking tests are made of: real LUKS2 headers, the virtual
 authenticator, somebody who answers questions, and the unlocker."""
 
+import argparse
 import base64
+import concurrent.futures
 import json
 import os
 import pty
 import re
 import select
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
+import traceback
 
 from fido2.ctap import CtapError
 from fido2.ctap2 import Ctap2
@@ -21,6 +26,8 @@ from fido2.hid.base import CtapHidConnection, HidDescriptor
 
 BUILD = os.path.abspath(os.environ.get("GK_BUILD", "build"))
 BRIDGE = os.environ.get("FIDO_BRIDGE") or os.path.join(BUILD, "tests/fido-bridge")
+# The same key with the whole of the FIDO channel before it (tests/dom0/).
+CHANNEL = os.path.join(BUILD, "tests/dom0/fido_channel")
 RP = "io.systemd.cryptsetup"
 PASSPHRASE = "correct horse battery"
 FAST = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
@@ -69,8 +76,9 @@ class Connection(CtapHidConnection):
 class Key:
     """One authenticator; its credentials and counters outlive being unplugged."""
 
-    def __init__(self, case, name, *options):
+    def __init__(self, case, name, *options, program=BRIDGE):
         self.case, self.name, self.options = case, name, list(options)
+        self.program = program
         self.state = os.path.join(case.dir, name + ".state")
         self.process = None
         self.path = None
@@ -79,9 +87,11 @@ class Key:
         self.path = path
         self.log = open(os.path.join(self.case.dir, self.name + ".log"), "ab")
         self.process = subprocess.Popen(
-            [BRIDGE, "--socket", path, "--state",
+            [self.program, "--socket", path, "--state",
              self.state, *self.options, *more],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
+            env={"GK_FIDO_BRIDGE": os.path.join(BUILD, "tests/fido-bridge"),
+                 **os.environ})
         line = self.process.stdout.readline().decode()
         if "ready" not in line:
             raise AssertionError(f"{self.name}: {line!r}")
@@ -336,8 +346,8 @@ class Case:
         self.keys = []
         self.processes = []
 
-    def key(self, name="key", *options):
-        k = Key(self, name, *options)
+    def key(self, name="key", *options, **more):
+        k = Key(self, name, *options, **more)
         self.keys.append(k)
         return k
 
@@ -411,3 +421,57 @@ class Case:
         for k in self.keys:
             k.pull()
         self.person.stop()
+
+
+# --- all of them -----------------------------------------------------------------
+
+
+def run_one(name, f, case, keep):
+    """(name, what to print, did it pass)"""
+    begin = time.monotonic()
+    text = ""
+    try:
+        f(case)
+        # Of any program, in `make asan`.
+        for bad in ("AddressSanitizer:", "runtime error:"):
+            assert bad not in case.log(), bad
+    except Exception:  # every one is a failure of the test
+        text = (traceback.format_exc() + f"screen:\n{case.screen()}\n"
+                f"log:\n{case.log()}\n")
+    finally:
+        case.end()
+    if not text and not keep:
+        shutil.rmtree(case.dir)
+    word = "FAILED" if text else "ok"
+    return name, f"{text}{word:7} {name} ({time.monotonic() - begin:.1f} s)", not text
+
+
+def run_tests(prefix, tests):
+    """Those that the command line names, of (name, function, person); the exit
+    status."""
+    args = argparse.ArgumentParser()
+    args.add_argument("--keep", action="store_true")
+    args.add_argument("--not", dest="without", metavar="NAME")
+    args.add_argument("names", nargs="*")
+    args = args.parse_args()
+    base = tempfile.mkdtemp(prefix=prefix)
+    wanted = [t for t in tests
+              if (not args.names or any(n in t[0] for n in args.names)) and
+              not (args.without and args.without in t[0])]
+    failed = []
+    # They mostly wait: three at a time. A socket's path has 107 bytes (unix(7)).
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        jobs = [pool.submit(run_one, name, f,
+                            Case(base, name.replace(":", "-")[:32], person), args.keep)
+                for name, f, person in wanted]
+        for job in concurrent.futures.as_completed(jobs):
+            name, text, passed = job.result()
+            print(text, flush=True)
+            if not passed:
+                failed.append(name)
+    print(f"{len(jobs) - len(failed)} passed, {len(failed)} failed: {' '.join(failed)}")
+    if args.keep or failed:
+        print(base)
+    else:
+        shutil.rmtree(base)
+    return 1 if failed or not jobs else 0

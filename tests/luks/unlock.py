@@ -4,24 +4,23 @@
 are, on real LUKS2 headers, with the virtual authenticator and real questions of
 systemd-ask-password (as root; else on a terminal).
 
-unlock.py [--keep] [NAME...]: all, or those that contain NAME."""
+unlock.py [--keep] [--not NAME] [NAME...]: all, or those that contain NAME."""
 
-import concurrent.futures
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
-import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-from rig import PASSPHRASE, Agent, Case, Terminal, until  # noqa: E402
+from rig import (CHANNEL, PASSPHRASE, Agent, Terminal, run_tests,  # noqa: E402
+                 until)
 
 TESTS = []
 PIN = "123456"
@@ -239,6 +238,21 @@ def pulled_mid_touch(c):
     key.pull()
     c.told("on port 1-3 was unplugged")
     key.at("1-3")
+    c.opened("key")
+
+
+@test()
+def gate_anew(c):
+    """The gate dies while the touch is awaited: the key is awaited from the next one."""
+    disk, key = c.disk(), c.key("key", program=CHANNEL)
+    key.enroll(disk)
+    key.at("1-3", "--touch", "never")
+    c.unlock(disk)
+    c.told("Touch the security key")
+    key.process.send_signal(signal.SIGUSR1)
+    c.told("on port 1-3 was unplugged")
+    c.told("Touch the security key", times=2)
+    key.tell("touch now")
     c.opened("key")
 
 
@@ -808,46 +822,5 @@ def drop_in(units):
     shutil.rmtree(folder)
 
 
-def run_one(name, f, case):
-    """(name, what to print, did it pass)"""
-    begin = time.monotonic()
-    text = ""
-    try:
-        f(case)
-        # Of either program, in `make asan`.
-        for bad in ("AddressSanitizer:", "runtime error:"):
-            assert bad not in case.log(), bad
-    except Exception:  # every one is a failure of the test
-        text = (traceback.format_exc() + f"screen:\n{case.screen()}\n"
-                f"log:\n{case.log()}\n")
-    finally:
-        case.end()
-    word = "FAILED" if text else "ok"
-    return name, f"{text}{word:7} {name} ({time.monotonic() - begin:.1f} s)", not text
-
-
-def main():
-    keep = "--keep" in sys.argv
-    names = [a for a in sys.argv[1:] if not a.startswith("-")]
-    base = tempfile.mkdtemp(prefix="gk-luks-")
-    # They mostly wait: three at a time.
-    with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        jobs = [pool.submit(run_one, name, f, Case(base, name.replace(":", "-"), person))
-                for name, f, person in TESTS
-                if not names or any(n in name for n in names)]
-        failed = []
-        for job in concurrent.futures.as_completed(jobs):
-            name, text, passed = job.result()
-            print(text, flush=True)
-            if not passed:
-                failed.append(name)
-    print(f"{len(jobs) - len(failed)} passed, {len(failed)} failed: {' '.join(failed)}")
-    if keep or failed:
-        print(base)
-    else:
-        shutil.rmtree(base)
-    return 1 if failed or not jobs else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_tests("gk-luks-", TESTS))

@@ -36,7 +36,7 @@ TAKEN_OVER_GATE := $(T)/takeover/gate-image $(T)/takeover/witness $(T)/takeover/
 # `unsealed`: without its system-call filter, to see what the rest of the jail holds.
 EVIL_WORKER := $(T)/takeover/worker
 evil_objs = $(1:%=$(B)/obj/tests/takeover/worker/%.o)
-$(call evil_objs,evil evil-unsealed attempts attempts_link test_jail): \
+$(call evil_objs,evil evil-unsealed attempts attempts_link test_jail test_link): \
 	ALL_CFLAGS += -I/usr/include/libusb-1.0
 $(call evil_objs,test_jail): $(call bpf,domain/supervisor)
 $(call evil_objs,evil-unsealed): tests/takeover/worker/evil.c
@@ -55,8 +55,11 @@ $(EVIL_WORKER)/%.image: $(B)/gate/init $(B)/gate/supervisor $(EVIL_WORKER)/%
 	$(call say,IMAGE $@)
 	$(Q)$(IMAGE)/build-image $@ $^
 TAKEN_OVER_WORKER := $(EVIL_WORKER)/sealed.image $(EVIL_WORKER)/unsealed.image
+$(EVIL_WORKER)/test_link: $(call evil_objs,test_link attempts_link) \
+		$(call domain_objs,devices) $(B)/libgkcore.a
 $(EVIL_WORKER)/test_jail: $(call evil_objs,test_jail attempts) \
 		$(call domain_objs,sandbox reduce) $(JAIL)
+$(EVIL_WORKER)/test_jail $(EVIL_WORKER)/test_link:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ -lcmocka

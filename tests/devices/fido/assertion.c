@@ -120,13 +120,17 @@ static enum gk_ctap_status authorize(struct gk_authenticator *a,
 	*uv = false;
 	if (o->has_rk)
 		return CTAP2_ERR_UNSUPPORTED_OPTION;
-	if (o->uv && !call->auth.has_param)
+	if (o->uv && !call->auth.has_param && !a->opt.uv)
 		return CTAP2_ERR_INVALID_OPTION;
 	if (call->auth.has_param) {
 		*uv = true;
 		return gk_pin_check(&a->pin, call->auth.protocol,
 				    call->auth.param, call->client_hash.p,
 				    GK_PERMISSION_GA, rp_hash);
+	}
+	if (o->uv) {
+		*uv = true;
+		return gk_auth_verified(a);
 	}
 	if (a->opt.always_uv && (up || a->opt.always_uv_strict))
 		return CTAP2_ERR_PUAT_REQUIRED;
@@ -350,7 +354,7 @@ enum gk_ctap_status gk_get_assertion(struct gk_authenticator *a,
 	if (!n)
 		return CTAP2_ERR_NO_CREDENTIALS;
 	if (up) {
-		status = gk_auth_touched(a);
+		status = call.auth.has_param && a->pin.present ? CTAP2_OK : gk_auth_touched(a);
 		if (status != CTAP2_OK)
 			return status;
 		gk_pin_spend(&a->pin);

@@ -169,8 +169,7 @@ static enum gk_ctap_status authorize(struct gk_authenticator *a,
 	*uv = false;
 	if (!call->alg)
 		return CTAP2_ERR_UNSUPPORTED_ALGORITHM;
-	/* There is no verification but the PIN's. */
-	if ((o->uv && !call->auth.has_param) || (o->has_up && !o->up))
+	if ((o->uv && !call->auth.has_param && !a->opt.uv) || (o->has_up && !o->up))
 		return CTAP2_ERR_INVALID_OPTION;
 	if (call->enterprise || (call->has_protect && !call->protect))
 		return CTAP1_ERR_INVALID_PARAMETER;
@@ -179,6 +178,10 @@ static enum gk_ctap_status authorize(struct gk_authenticator *a,
 		return gk_pin_check(&a->pin, call->auth.protocol,
 				    call->auth.param, call->client_hash.p,
 				    GK_PERMISSION_MC, rp_hash);
+	}
+	if (o->uv) {
+		*uv = true;
+		return gk_auth_verified(a);
 	}
 	if (a->opt.always_uv)
 		return CTAP2_ERR_PUAT_REQUIRED;
@@ -346,7 +349,7 @@ enum gk_ctap_status gk_make_credential(struct gk_authenticator *a,
 		return status;
 	gk_sha256(call.rp_id.p, call.rp_id.n, rp_hash);
 	status = authorize(a, &call, rp_hash, &uv);
-	if (status == CTAP2_OK)
+	if (status == CTAP2_OK && !(call.auth.has_param && a->pin.present))
 		status = gk_auth_touched(a);
 	if (status != CTAP2_OK)
 		return status;

@@ -7,10 +7,13 @@
 
 #define RESET_WITHIN_NS	10000000000ull	/* 6.6 */
 
+enum { UV_TRIES = 3 };		/* maxUvAttemptsForInternalRetries, 6.5.5.7.3 */
+
 void gk_auth_power_up(struct gk_authenticator *a)
 {
 	gk_pin_renew(&a->pin);
 	a->pin.wrong_in_row = 0;
+	a->uv_wrong = 0;
 	a->next.valid = false;
 	a->powered_ns = gk_now_ns();
 }
@@ -34,6 +37,20 @@ enum gk_ctap_status gk_auth_touched(struct gk_authenticator *a)
 	}
 	a->touches++;
 	return GK_CTAP_WAITS;
+}
+
+enum gk_ctap_status gk_auth_verified(struct gk_authenticator *a)
+{
+	enum gk_ctap_status status;
+
+	if (a->uv_wrong >= UV_TRIES)
+		return CTAP2_ERR_UV_BLOCKED;
+	status = gk_auth_touched(a);
+	if (status != CTAP2_OK)
+		return status;
+	a->uv_wrong = a->other_finger ? a->uv_wrong + 1 : 0;
+	return !a->other_finger ? CTAP2_OK : a->uv_wrong < UV_TRIES ?
+	       CTAP2_ERR_UV_INVALID : CTAP2_ERR_UV_BLOCKED;
 }
 
 enum gk_ctap_status gk_auth_prelude(struct gk_authenticator *a,
@@ -134,9 +151,11 @@ static void put_options(const struct gk_authenticator *a, struct gk_cbor_out *ou
 	bool ctap21 = !a->opt.ctap20;
 
 	gk_cbor_put_int(out, 4);
-	gk_cbor_put_map(out, ctap21 ? 7 : 4);
+	gk_cbor_put_map(out, (ctap21 ? 7u : 4u) + a->opt.uv);
 	put_option(out, "rk", true);
 	put_option(out, "up", true);
+	if (a->opt.uv)
+		put_option(out, "uv", true);
 	put_option(out, "plat", false);
 	if (ctap21)
 		put_option(out, "alwaysUv", a->opt.always_uv);

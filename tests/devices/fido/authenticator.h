@@ -18,6 +18,7 @@ struct gk_auth_options {
 	bool always_uv;
 	/* alwaysUv for up=false too, which the standard lets pass (6.2.2). */
 	bool always_uv_strict;
+	bool uv;		/* a reader, with a fingerprint in it (6.5.5.7.3) */
 	bool no_hmac_secret;
 	/* hmac-secret with up=false, which the standard refuses (12.5). */
 	bool secret_without_touch;
@@ -46,6 +47,8 @@ struct gk_authenticator {
 	struct gk_pin pin;
 	struct gk_next next;
 	enum gk_touch touch;	/* what the user has done for this command */
+	bool other_finger;	/* than the one it knows */
+	unsigned int uv_wrong;	/* in a row, since power-up */
 	uint64_t powered_ns;
 	unsigned long touches;	/* that have been asked for */
 };
@@ -107,6 +110,8 @@ enum gk_ctap_status gk_auth_prelude(struct gk_authenticator *a,
 				    const struct gk_call_auth *auth);
 /* CTAP2_OK when the user has touched, else what ends or delays the command. */
 enum gk_ctap_status gk_auth_touched(struct gk_authenticator *a);
+/* The same, and the fingerprint has been recognised. */
+enum gk_ctap_status gk_auth_verified(struct gk_authenticator *a);
 bool gk_auth_protocol_known(const struct gk_authenticator *a,
 			    unsigned int protocol);
 /* rpIdHash, flags and the counter, which is counted up. */

@@ -103,6 +103,7 @@ static const struct gk_kind_option options[] = {
 	{ "ctap20", NULL, "FIDO_2_0 and nothing newer" },
 	{ "always-uv", NULL, "nothing without PIN but up=false" },
 	{ "always-uv-strict", NULL, "nothing at all without PIN" },
+	{ "uv", NULL, "a reader, with a fingerprint in it" },
 	{ "no-hmac-secret", NULL, "without that extension" },
 	{ "secret-without-touch", NULL, "hmac-secret with up=false too" },
 	{ "reset-any-time", NULL, "reset later than 10 seconds after power-up" },
@@ -118,6 +119,8 @@ static int flag(struct gk_auth_options *o, const char *name)
 		o->always_uv = true;
 	else if (!strcmp(name, "always-uv-strict"))
 		o->always_uv = o->always_uv_strict = true;
+	else if (!strcmp(name, "uv"))
+		o->uv = true;
 	else if (!strcmp(name, "no-hmac-secret"))
 		o->no_hmac_secret = true;
 	else if (!strcmp(name, "secret-without-touch"))
@@ -181,14 +184,19 @@ static void status(const struct gk_fido *f, struct gk_reply *reply)
 		 "\"wrong_in_row\":%u,\"counter\":%lu,\"residents\":%zu,"
 		 "\"touches\":%lu,\"cancels\":%lu,\"requests\":{\"init\":%lu,"
 		 "\"info\":%lu,\"retries\":%lu,\"agree\":%lu,\"set-pin\":%lu,"
-		 "\"token\":%lu,\"make\":%lu,\"assert\":%lu,\"reset\":%lu}}",
+		 "\"token\":%lu,\"make\":%lu,\"assert\":%lu,\"reset\":%lu},"
+		 "\"ms\":{\"first\":%llu,\"asked\":%llu,\"touched\":%llu,"
+		 "\"answered\":%llu}}",
 		 states[f->state], s->pin_set ? "true" : "false",
 		 s->pin_retries, f->auth.pin.wrong_in_row,
 		 (unsigned long)s->counter, s->n_residents, f->auth.touches,
 		 f->cancels, r[GK_STEP_INIT], r[GK_STEP_INFO],
 		 r[GK_STEP_RETRIES], r[GK_STEP_AGREE], r[GK_STEP_SET_PIN],
 		 r[GK_STEP_TOKEN], r[GK_STEP_MAKE], r[GK_STEP_ASSERT],
-		 r[GK_STEP_RESET]);
+		 r[GK_STEP_RESET], (unsigned long long)f->first_ms,
+		 (unsigned long long)f->asked_ms,
+		 (unsigned long long)f->touched_ms,
+		 (unsigned long long)f->answered_ms);
 }
 
 static enum gk_command_result refuse(struct gk_reply *reply, const char *text)
@@ -222,6 +230,10 @@ static enum gk_command_result command(struct gk_vdev *dev, const char *verb,
 		f->auth.pin.wrong_in_row = 0;
 		if (gk_store_save(&f->auth.store) < 0)
 			return refuse(reply, "the state file");
+	} else if (!strcmp(verb, "finger")) {
+		if (strcmp(args, "right") && strcmp(args, "wrong"))
+			return refuse(reply, "finger right|wrong");
+		f->auth.other_finger = args[0] == 'w';
 	} else if (!strcmp(verb, "evil")) {
 		if (gk_evil_parse(args, &f->mischief) < 0)
 			return refuse(reply, "evil none|NAME[:STEP]");

@@ -23,7 +23,7 @@ static const struct variant {
 		"other-command", "answers carry the command MSG" },
 	[GK_EVIL_ERRORS] = { "errors", "each request ends in ERR_CHANNEL_BUSY" },
 	[GK_EVIL_FOREIGN] = {
-		"foreign", "200 frames of another channel before each answer" },
+		"foreign", "100 frames of another channel before each answer" },
 	[GK_EVIL_FOREIGN_FOREVER] = {
 		"foreign-forever", "frames of another channel, no answer" },
 	[GK_EVIL_LENGTH_MAX] = { "length-max", "a message says it has 65535 bytes" },

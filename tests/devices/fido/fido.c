@@ -2,6 +2,7 @@
 #include "fido.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "../device.h"
 
@@ -16,11 +17,19 @@ enum {
 	PULL_MS = 300,			/* after it has asked for the touch */
 };
 
-enum { FOREIGN_FRAMES = 200, PACKETS = 300, SHORT_PACKET = 8 };
+enum { FOREIGN_FRAMES = 100, PACKETS = 300, SHORT_PACKET = 8 };
 
 static void timer(struct gk_fido *f, struct gk_timer *t, unsigned int ms)
 {
 	gk_vdev_timer(f->dev, t, ms * 1000);
+}
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
 static bool evil(const struct gk_fido *f, enum gk_evil what)
@@ -107,6 +116,7 @@ static void finish(struct gk_fido *f, uint8_t cmd, const uint8_t *data,
 		   size_t len)
 {
 	stop(f);
+	f->answered_ms = now_ms();
 	send_message(f, f->hid.cid, cmd, data, len);
 	gk_hid_end(&f->hid);
 }
@@ -156,6 +166,7 @@ static void keepalive(struct gk_fido *f)
 static void wait_touch(struct gk_fido *f)
 {
 	f->state = GK_FIDO_WAITS;
+	f->asked_ms = now_ms();
 	keepalive(f);
 	if (f->mischief.evil == GK_EVIL_UNPLUG &&
 	    f->mischief.step == GK_STEP_TOUCH) {
@@ -345,6 +356,7 @@ bool gk_fido_touch(struct gk_fido *f)
 		return false;
 	if (!pulled_at(f, GK_STEP_TOUCHED)) {
 		f->auth.touch = GK_TOUCHED;
+		f->touched_ms = now_ms();
 		gk_vdev_timer_stop(f->dev, &f->deadline);
 		run(f);
 	}
@@ -397,6 +409,7 @@ void gk_fido_bus_reset(struct gk_fido *f)
 void gk_fido_power(struct gk_fido *f, bool on)
 {
 	gk_fido_bus_reset(f);
+	f->first_ms = 0;
 	if (on)
 		gk_auth_power_up(&f->auth);
 }
@@ -407,6 +420,8 @@ void gk_fido_packet(struct gk_fido *f, const uint8_t *data, size_t len)
 
 	if (len != GK_HID_PACKET || (init && pulled_at(f, GK_STEP_INIT)))
 		return;
+	if (!f->first_ms)
+		f->first_ms = now_ms();
 	f->requests[GK_STEP_INIT] += init;
 	switch (gk_hid_packet(&f->hid, data)) {
 	case GK_HID_NOTHING:

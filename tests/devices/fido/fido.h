@@ -39,6 +39,9 @@ struct gk_fido {
 	struct gk_timer frame, work, touch, deadline, keepalive;
 	unsigned long requests[GK_STEPS];
 	unsigned long cancels;
+	/* CLOCK_MONOTONIC, 0: not yet. The first packet since power-up; and of
+	 * the last request: it asked for a touch, got one, was answered. */
+	uint64_t first_ms, asked_ms, touched_ms, answered_ms;
 };
 
 /* Before options are given. */

@@ -145,6 +145,7 @@ static void token_issue(struct gk_pin *pin, unsigned int protocol,
 		gk_sha256(rp_id.p, rp_id.n, pin->rp_hash);
 	pin->issued_ns = gk_now_ns();
 	pin->used = false;
+	pin->present = false;
 }
 
 enum gk_ctap_status gk_pin_check(struct gk_pin *pin, unsigned int protocol,
@@ -176,6 +177,7 @@ enum gk_ctap_status gk_pin_check(struct gk_pin *pin, unsigned int protocol,
 void gk_pin_spend(struct gk_pin *pin)
 {
 	pin->permissions = 0;
+	pin->present = false;
 }
 
 /* --- the command ------------------------------------------------------------ */
@@ -375,16 +377,36 @@ static enum gk_ctap_status change_pin(struct gk_authenticator *a,
 	return status;
 }
 
+/* By the PIN, or by the fingerprint. */
+static enum gk_ctap_status verify(struct gk_authenticator *a, struct call *call)
+{
+	enum gk_ctap_status status;
+
+	if (call->sub == PIN_GET_TOKEN_BY_UV) {
+		status = a->opt.uv ? gk_auth_verified(a) : CTAP2_ERR_NOT_ALLOWED;
+		return status == CTAP2_OK ? agree(a, call) : status;
+	}
+	if (!a->store.pin_set)
+		return CTAP2_ERR_PIN_NOT_SET;
+	status = tries_left(a);
+	if (status == CTAP2_OK)
+		status = agree(a, call);
+	if (status == CTAP2_OK)
+		status = try_pin(a, call);
+	return status;
+}
+
 static enum gk_ctap_status get_token(struct gk_authenticator *a,
 				     struct call *call, struct gk_cbor_out *out)
 {
 	unsigned int permissions = GK_PERMISSION_MC | GK_PERMISSION_GA;
-	bool named = call->sub == PIN_GET_TOKEN_WITH_PERMISSIONS;
+	bool by_uv = call->sub == PIN_GET_TOKEN_BY_UV;
+	bool named = by_uv || call->sub == PIN_GET_TOKEN_WITH_PERMISSIONS;
 	enum gk_ctap_status status;
 	uint8_t token[48];
 	size_t len;
 
-	if (!call->has_key || !call->pin_hash.p ||
+	if (!call->has_key || (!call->pin_hash.p && !by_uv) ||
 	    (named && !call->has_permissions))
 		return CTAP2_ERR_MISSING_PARAMETER;
 	if (named) {
@@ -398,16 +420,11 @@ static enum gk_ctap_status get_token(struct gk_authenticator *a,
 	} else if (call->has_permissions || call->rp_id.p) {
 		return CTAP1_ERR_INVALID_PARAMETER;
 	}
-	if (!a->store.pin_set)
-		return CTAP2_ERR_PIN_NOT_SET;
-	status = tries_left(a);
-	if (status == CTAP2_OK)
-		status = agree(a, call);
-	if (status == CTAP2_OK)
-		status = try_pin(a, call);
+	status = verify(a, call);
 	if (status != CTAP2_OK)
 		return status;
 	token_issue(&a->pin, call->protocol, permissions, call->rp_id);
+	a->pin.present = by_uv;
 	len = gk_pin_encrypt(&call->shared, a->pin.token[call->protocol - 1], 32,
 			     token);
 	gk_cbor_put_map(out, 1);
@@ -440,8 +457,9 @@ enum gk_ctap_status gk_client_pin(struct gk_authenticator *a,
 		return CTAP2_ERR_MISSING_PARAMETER;
 	if (call.sub == PIN_GET_RETRIES)
 		return get_retries(a, out);
-	if (call.sub == PIN_GET_TOKEN_WITH_PERMISSIONS ? a->opt.ctap20 :
-	    call.sub > PIN_GET_TOKEN)
+	if (call.sub > PIN_GET_TOKEN &&
+	    (a->opt.ctap20 || (call.sub != PIN_GET_TOKEN_BY_UV &&
+			       call.sub != PIN_GET_TOKEN_WITH_PERMISSIONS)))
 		return CTAP2_ERR_INVALID_SUBCOMMAND;
 	if (!call.protocol)
 		return CTAP2_ERR_MISSING_PARAMETER;

@@ -20,6 +20,7 @@ struct gk_pin {
 	uint8_t rp_hash[32];
 	uint64_t issued_ns;
 	bool used;
+	bool present;		/* the user touched it for this token */
 	unsigned int wrong_in_row;	/* since power-up */
 };
 

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_MS = 5000, ARGS_MAX = 32, PACKET = 64,
+enum { WAIT_MS = 20000, ARGS_MAX = 32, PACKET = 64,
        KEEPALIVE = 0xbb };
 
 struct io_log io_log;
@@ -52,7 +52,7 @@ void start_with(struct bridge *b, const char *const *options)
 {
 	const char *program = getenv("FIDO_BRIDGE");
 	const char *args[ARGS_MAX] = { "fido-bridge", "--socket", b->sock,
-				       "--max-seconds", "120" };
+				       "--max-seconds", "280" };
 	int in[2], out[2], n = 5;
 	char line[64];
 
@@ -309,7 +309,8 @@ static int verify(fido_assert_t *a, const struct ask *ask)
 
 	assert_int_equal(es256_pk_from_ptr(pk, ask->id->key, 64), FIDO_OK);
 	/* now it is what the answer has to say */
-	fido_assert_set_uv(a, ask->pin ? FIDO_OPT_TRUE : FIDO_OPT_FALSE);
+	fido_assert_set_uv(a, ask->pin || ask->uv == FIDO_OPT_TRUE ? FIDO_OPT_TRUE :
+								     FIDO_OPT_FALSE);
 	r = fido_assert_verify(a, 0, COSE_ES256, pk);
 	es256_pk_free(&pk);
 	return r;
@@ -339,6 +340,7 @@ int assert_secret(fido_dev_t *dev, const struct ask *ask, uint8_t *secret,
 			ask->two_salts ? 64 : 32), FIDO_OK);
 	}
 	assert_int_equal(fido_assert_set_up(a, ask->up), FIDO_OK);
+	assert_int_equal(fido_assert_set_uv(a, ask->uv), FIDO_OK);
 	r = fido_dev_get_assert(dev, a, ask->pin);
 	if (len)
 		*len = 0;
@@ -352,4 +354,12 @@ int assert_secret(fido_dev_t *dev, const struct ask *ask, uint8_t *secret,
 		*ask->verified = verify(a, ask);
 	fido_assert_free(&a);
 	return r;
+}
+
+void *wait_for_touch(void *waiting)
+{
+	struct waiting *w = waiting;
+
+	w->r = assert_secret(w->dev, w->ask, NULL, NULL);
+	return NULL;
 }

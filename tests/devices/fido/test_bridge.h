@@ -72,7 +72,7 @@ struct ask {
 	const struct id *id;
 	const char *rp_id;	/* NULL: RP_ID */
 	const char *pin;
-	fido_opt_t up;
+	fido_opt_t up, uv;
 	uint8_t salt;		/* 0: no hmac-secret; else 32 bytes of it */
 	bool two_salts;
 	int *verified;		/* what libfido2 says of the signature, with id */
@@ -84,5 +84,14 @@ enum { SECRET_MAX = 128 };
 /* libfido2's status; secret (SECRET_MAX bytes) and *len if there was a salt. */
 int assert_secret(fido_dev_t *dev, const struct ask *ask, uint8_t *secret,
 		  size_t *len);
+
+/* For a thread: a struct waiting, whose r is assert_secret()'s. */
+struct waiting {
+	fido_dev_t *dev;
+	const struct ask *ask;
+	int r;
+};
+
+void *wait_for_touch(void *waiting);
 
 #endif

@@ -14,13 +14,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 2000, LONGEST_MS = 10000, SHARES = 4 };
+/* TIMEOUT_MS where the outcome is that nothing came; else an answer is waited for. */
+enum { TIMEOUT_MS = 2000, PATIENCE_MS = 20000, LONGEST_MS = 40000, SHARES = 4 };
 
 /* The rows that this process tries: most of the time is waiting. */
 static size_t share;
 
 /* How far a client comes: make a credential with PIN, then use a known one. */
-enum stage { OPEN, RETRIES, MAKE, VERIFY, ASSERT, SECRET, CHECK, ALL };
+enum stage { OPEN, RETRIES, MAKE, VERIFY, ASSERT, SECRET, CHECK, ALL, ANYWHERE };
 
 static const char *const stages[] = {
 	[OPEN] = "open", [RETRIES] = "retries", [MAKE] = "make",
@@ -193,6 +194,39 @@ static const struct {
 	{ "unplug-at:answer", { ASSERT, FIDO_ERR_RX } },
 };
 
+/* What else becomes of it behind gatekeeper's FIDO channel, which is told to this
+ * test by GK_STRICT: 256 packets that nobody asked for are too many, and there are
+ * two keep-alives (core/ctaphid.h). What comes after an answer is dropped, or it is
+ * wrong in place of the next one's, if that is waited for already. */
+static const struct {
+	const char *evil;
+	struct outcome outcome;
+} strict[] = {
+	{ "foreign", { ANYWHERE, 0 } },
+	{ "fragments-extra", { ANYWHERE, 0 } },
+	{ "twice", { ANYWHERE, 0 } },
+	{ "keepalive-odd", { OPEN, FIDO_ERR_RX } },
+	{ "keepalive-odd:assert", { ASSERT, FIDO_ERR_RX } },
+};
+
+static const struct outcome *wanted(size_t row)
+{
+	const struct outcome *o = &table[row].outcome;
+	size_t i;
+
+	for (i = 0; getenv("GK_STRICT") && i < sizeof(strict) / sizeof(strict[0]); i++)
+		if (!strcmp(strict[i].evil, table[row].evil))
+			o = &strict[i].outcome;
+	return o;
+}
+
+static bool as_wanted(size_t row, struct outcome o)
+{
+	const struct outcome *w = wanted(row);
+
+	return w->stage == ANYWHERE || (o.stage == w->stage && o.r == w->r);
+}
+
 struct known {
 	struct id id;
 	uint8_t secret[SECRET_MAX];
@@ -276,24 +310,23 @@ static void variants(void **state)
 
 	(void)state;
 	start(&b, "--pin", PIN);
-	dev_timeout_ms = 3000;
+	dev_timeout_ms = PATIENCE_MS;
 	learn(&b, &known);
 	for (i = share; i < sizeof(table) / sizeof(table[0]); i += SHARES) {
 		snprintf(line, sizeof(line), "evil %s", table[i].evil);
 		tell(&b, line, "ok");
 		took = now_ms();
-		dev_timeout_ms = TIMEOUT_MS;
+		dev_timeout_ms = wanted(i)->r == FIDO_ERR_RX ? TIMEOUT_MS : PATIENCE_MS;
 		o = try(&b, &known);
 		took = now_ms() - took;
-		if (o.stage != table[i].outcome.stage ||
-		    o.r != table[i].outcome.r || took > LONGEST_MS) {
+		if (!as_wanted(i, o) || took > LONGEST_MS) {
 			print_message("\t{ \"%s\", { %s, %d } }, /* %s %ld ms */\n",
 				      table[i].evil, stages[o.stage], o.r,
 				      fido_strerr(o.r), took);
 			bad++;
 		}
 		make_good(&b);
-		dev_timeout_ms = 3000;
+		dev_timeout_ms = PATIENCE_MS;
 		o = try(&b, &known);
 		if (o.stage != ALL) {
 			print_message("after %s: %s %d\n", table[i].evil,
@@ -303,20 +336,6 @@ static void variants(void **state)
 	}
 	assert_int_equal(bad, 0);
 	stop(&b);
-}
-
-struct waiting {
-	fido_dev_t *dev;
-	const struct ask *ask;
-	int r;
-};
-
-static void *wait_for_touch(void *arg)
-{
-	struct waiting *w = arg;
-
-	w->r = assert_secret(w->dev, w->ask, NULL, NULL);
-	return NULL;
 }
 
 /* A cancel that is answered with what was not to be asked for any more. */
@@ -343,7 +362,7 @@ static void late_answer(void **state)
 	assert_int_equal(fido_dev_cancel(w.dev), FIDO_OK);
 	pthread_join(thread, NULL);
 	assert_int_equal(w.r, FIDO_OK);
-	assert_in_range(now_ms() - since, 1900, 5000);
+	assert_in_range(now_ms() - since, 1900, 20000);
 	close_dev(w.dev);
 	stop(&b);
 }
@@ -358,11 +377,11 @@ int main(void)
 
 	signal(SIGPIPE, SIG_IGN);
 	/* Whatever goes wrong, this ends, and each bridge with its parent. */
-	alarm(250);
+	alarm(290);
 	fido_init(FIDO_DISABLE_U2F_FALLBACK);
 	for (share = 0; share < SHARES; share++) {
 		if (fork() == 0) {
-			alarm(240);
+			alarm(280);
 			return _cmocka_run_group_tests("evil", tests,
 				share ? 1 : 2, NULL, NULL);
 		}

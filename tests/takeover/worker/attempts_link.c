@@ -95,6 +95,10 @@ SAY(quiesce, zeros(GK_LINK_QUIESCE, 0))
 SAY(quiesced, zeros(GK_LINK_QUIESCED, 0))
 SAY(grant, zeros(GK_LINK_GRANT, 0))
 SAY(unknown, zeros(77, 0))
+/* Types nothing, whoever may. */
+SAY(own_key, key(KEY_MUHENKAN, 0))
+SAY(fido, zeros(GK_LINK_FIDO, 0))
+SAY(fido_other, zeros(GK_LINK_FIDO, 1))
 SAY(sysrq, key(KEY_SYSRQ, 0))
 SAY(power, key(KEY_POWER, 0))
 SAY(short_frame, raw("\1\4", 2))
@@ -110,6 +114,16 @@ static int found(struct gk_worker *w)
 	buf[GK_LINK_HEADER] = 1;
 	buf[GK_LINK_HEADER + 1] = GK_ROLE_FIDO;
 	return raw(buf, len);
+}
+
+static int fido_short(struct gk_worker *w)
+{
+	uint8_t buf[GK_LINK_FRAME_MAX];
+
+	(void)w;
+	header(buf, GK_LINK_FIDO, 0, 0);
+	buf[2] = 8;
+	return raw(buf, GK_LINK_HEADER + 8);
 }
 
 static int long_frame(struct gk_worker *w)
@@ -157,6 +171,7 @@ static int flood(uint8_t type, uint8_t first, uint8_t second)
 
 /* A key that types nothing and changes nothing of what another keyboard types. */
 SAY(key_flood, flood(GK_LINK_KEY, KEY_MUHENKAN, 0))
+SAY(fido_flood, flood(GK_LINK_FIDO, 0xff, 0xff))
 SAY(log_flood, flood(GK_LINK_LOG, 5, 1))
 SAY(ping_flood, flood(GK_LINK_PING, 1, 0))
 
@@ -179,6 +194,10 @@ static int hang(struct gk_worker *w)
 /* The supervisor ends most of these; none may reach dom0. */
 const struct gk_attempt gk_link_attempts[] = {
 	{ "key-as-other-device", other_device },
+	{ "key-of-its-own", own_key },
+	{ "fido", fido },
+	{ "fido-as-other-device", fido_other },
+	{ "fido-short", fido_short },
 	{ "device-other-port", device },
 	{ "gone-other-device", gone },
 	{ "hello", hello },
@@ -196,6 +215,7 @@ const struct gk_attempt gk_link_attempts[] = {
 	{ "long-frame", long_frame },
 	{ "ping-flood", ping_flood },
 	{ "log-flood", log_flood },
+	{ "fido-flood", fido_flood },
 	{ "spin", spin },
 	{ "hang", hang },
 	{ "key-flood", key_flood },

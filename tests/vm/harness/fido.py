@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from . import checks, gate, paths, secrets
+from . import checks, disk, gate, paths, secrets
 from .qemu import overlay
 from .virtual import VirtualDevice
 
@@ -20,6 +20,7 @@ BRIDGE = paths.TOP / "build/tests/fido-bridge"
 HEADER = checks.LUKS_HEADER
 # No digits that stand in a log by chance: they are searched for.
 PIN = "7391648520"
+PASSPHRASE = "Vq7 lampen-Wetter 93"
 
 
 def _rig():
@@ -89,24 +90,32 @@ def now(t):
     return guest_ms(t, time.monotonic())
 
 
-def measure(t, plugged=None, touched=None, port="1-2"):
-    """From the journal: who took which part of the time. plugged, touched: guest ms."""
+OPENED = (r"is open, by a key on port .*; keyslot (\d+) ms \((\d+) computing\), "
+          r"(\d+) ms after the key's answer")
+
+
+def measure(t, key, plugged=None):
+    """From the journal and the key: who took which part of the time. plugged: guest ms,
+    for a key that nothing was typed for between that and its touch."""
     journal = t.guest.output("journalctl -b --no-pager -o short-monotonic", 60)
     (t.out / "journal.txt").write_text(journal)
-    admitted = gate.journal_ms(journal, rf"FIDO key on port {port} .*admitted")
-    asked = gate.journal_ms(journal, rf"Touch the security key on port {port} now")
-    opened = t.events.first("unlocked")[0]
-    if plugged is not None and admitted is not None:
-        t.metrics["fido_plug_to_admitted_ms"] = admitted - plugged
-    if admitted is not None and asked is not None:
-        t.metrics["fido_admitted_to_touch_ms"] = asked - admitted
-    if touched is not None:
-        t.metrics["fido_touch_to_open_ms"] = opened - touched
-    own = re.search(r"is open, by a key on port .*; keyslot (\d+) ms, "
-                    r"(\d+) ms after the key's answer", journal)
-    if own:
-        t.metrics["fido_keyslot_ms"] = int(own[1])
-        t.metrics["fido_answer_to_open_ms"] = int(own[2])
+    at = {name: guest_ms(t, ms / 1000) for name, ms in stats(key)["ms"].items() if ms}
+    told = gate.journal_ms(journal, r"Touch the security key on port 1-2 now", last=True)
+    if plugged is not None:
+        t.metrics["fido_plug_to_touch_prompt_ms"] = told - plugged
+        t.metrics["fido_plug_to_first_packet_ms"] = at["first"] - plugged
+        t.metrics["fido_exchange_ms"] = at["asked"] - at["first"]
+        t.metrics["fido_asked_to_told_ms"] = told - at["asked"]
+    own = re.search(OPENED, journal)
+    ready = gate.journal_ms(journal, OPENED)
+    if own and "touched" in at:
+        keyslot, computing, after = (int(n) for n in own.groups())
+        t.metrics["fido_touch_to_open_ms"] = ready - at["touched"]
+        t.metrics["fido_key_ms"] = at["answered"] - at["touched"]
+        t.metrics["fido_wire_ms"] = ready - after - at["answered"]
+        t.metrics["fido_pbkdf_ms"] = computing
+        t.metrics["fido_device_mapper_ms"] = keyslot - computing
+        t.metrics["fido_ours_ms"] = after - keyslot
     return journal
 
 
@@ -120,40 +129,10 @@ def keep_disk(t):
     return kept
 
 
-# Names what holds one of the values, which are in hex: this text itself must not.
-SEARCH = """
-import os, subprocess
-values = [bytes.fromhex(v) for v in "VALUES".split()]
-def look(name, data):
-    for n, value in enumerate(values):
-        if value in data:
-            print(n, name)
-def look_file(path):
-    try:
-        with open(path, "rb") as f:
-            look(path, f.read())
-    except OSError:
-        pass
-for pid in filter(str.isdigit, os.listdir("/proc")):
-    look_file("/proc/%s/cmdline" % pid)
-    look_file("/proc/%s/environ" % pid)
-for top in "/run", "/var/log", "/var/lib/systemd", "/var/tmp", "/tmp", "/etc", "/root":
-    for folder, _, names in os.walk(top):
-        for name in names:
-            path = os.path.join(folder, name)
-            if os.path.isfile(path) and not os.path.islink(path):
-                look_file(path)
-            if name.startswith("core"):
-                print("core", path)
-for command in ["journalctl", "-b", "--no-pager", "-a", "-o", "export"], ["dmesg"]:
-    look(command[0], subprocess.run(command, stdout=subprocess.PIPE).stdout)
-look("a search that works", values[-1])
-"""
-
-
 def search(t, values):
-    """Known values (name: text) are in no log, command line, environment, core file or
-    other file of dom0; and how often they are left in the machine's memory."""
+    """Known values (name: bytes) are in no log, command line, environment, core file or
+    other file of dom0, in no process's memory, and in nothing that was written to the
+    disk; and how often they are left in the machine's memory."""
     t.doing("searching for secrets")
     image = t.run_dir / "memory"
     t.qmp.run("pmemsave", val=0, size=t.vm.machine.memory << 20, filename=str(image))
@@ -162,10 +141,10 @@ def search(t, values):
         # The search itself is not to be trusted that finds nothing at all.
         t.check(m.find(secrets.LUKS_UUID.encode()) >= 0, "memory was not searched")
         for name, value in values.items():
-            at, places = m.find(value.encode()), []
+            at, places = m.find(value), []
             while at >= 0 and len(places) < 100:
                 places.append((at, m[max(0, at - 48):at + len(value) + 48]))
-                at = m.find(value.encode(), at + 1)
+                at = m.find(value, at + 1)
             found[name] = places
     image.unlink()
     (t.out / "in-memory.txt").write_text("".join(
@@ -173,8 +152,45 @@ def search(t, values):
         for at, around in places))
     for name, places in found.items():
         t.metrics[f"left_in_memory_{name.split()[-1]}"] = len(places)
-    script = SEARCH.replace("VALUES", " ".join(v.encode().hex() for v in values.values()))
-    lines = t.guest.output(f"python3 - <<'END'\n{script}\nEND", 120).splitlines()
+    lines = t.guest.script("secrets_search.py", *(v.hex() for v in values.values()),
+                           timeout=120).splitlines()
     t.check(lines[-1:] == [f"{len(values) - 1} a search that works"], f"{lines[-1:]}")
     t.check(not lines[:-1], f"secrets are in: {lines[:-1]}")
-    t.say(f"no file has them; in memory: { {n: len(p) for n, p in found.items()} }")
+    written = disk.Written(t, secrets.SIMPLE)
+    for name, value in values.items():
+        t.check(not written.find(value), f"{name} is on the disk")
+    t.metrics["searched_on_disk_kib"] = written.size >> 10
+    t.say(f"nothing has them; in memory: { {n: len(p) for n, p in found.items()} }")
+
+
+class SecondDisk:
+    """/dev/sdb: a LUKS2 volume, and behind it a program. The header's first state and
+    the program come to lie in /run."""
+
+    PASSPHRASE = "correct horse battery"
+    HEADER, PROGRAM = "/run/second-header", "/run/second-program"
+
+    def __init__(self, t, program):
+        folder = Path(tempfile.mkdtemp(prefix="gkvm-"))
+        t.cleanups.append(lambda: shutil.rmtree(folder, ignore_errors=True))
+        case = SimpleNamespace(dir=str(folder), number=0)
+        disk = _rig().Disk(case, "second")
+        self.volume, self.size = os.path.getsize(disk.path), os.path.getsize(program)
+        with open(disk.path, "ab") as f:
+            f.write(Path(program).read_bytes())
+            f.truncate((f.tell() + 511) & ~511)
+        self.qemu = ("-drive", f"if=none,id=second,format=raw,file={disk.path}",
+                     "-device", "ide-hd,drive=second,bus=ide.1")
+
+    def unpack(self, device):
+        return (f"head -c {16 << 20} {device} > {self.HEADER} && "
+                f"tail -c +{self.volume + 1} {device} | head -c {self.size} "
+                f"> {self.PROGRAM} && chmod +x {self.PROGRAM}")
+
+
+def second_disk(t, program):
+    """What `gatekeeper enroll --list` names after each of the points, and the disk."""
+    _rig()
+    import enroll
+    after = {name: enroll.AFTER.get(name, []) for name in enroll.points()}
+    return after, SecondDisk(t, program)

@@ -23,13 +23,16 @@ def wait_keyboard(t, timeout=60):
     t.say("the gate admitted a keyboard")
 
 
-def journal_ms(journal, pattern):
-    """Milliseconds of the first journal line that matches (short-monotonic)."""
+def journal_ms(journal, pattern, last=False):
+    """Milliseconds of the first or last line that matches (short-monotonic)."""
+    found = None
     for line in journal.splitlines():
         match = re.match(r"\[ *(\d+\.\d+)\] (.*)", line)
         if match and re.search(pattern, match[2]):
-            return round(float(match[1]) * 1000)
-    return None
+            found = round(float(match[1]) * 1000)
+            if not last:
+                break
+    return found
 
 
 def measure(t):

@@ -3,9 +3,11 @@
 import base64
 import itertools
 import json
+import shlex
 import threading
 import zlib
 
+from . import paths
 from .serial import Timeout
 
 
@@ -64,6 +66,11 @@ class Guest:
 
     def output(self, command, timeout=30):
         return self.run(command, timeout)[1]
+
+    def script(self, name, *args, timeout=60):
+        """The output of a Python program of tests/vm/dom0-scripts/, run in dom0."""
+        text = (paths.VM / "dom0-scripts" / name).read_text()
+        return self.output(f"python3 - {shlex.join(args)} <<'END'\n{text}\nEND", timeout)
 
     def json(self, command, timeout=30):
         return json.loads(self.output(command, timeout))

@@ -81,7 +81,8 @@ def command_line(machine, run_dir, disk):
         "-device", "isa-serial,chardev=com2,index=1",
         "-qmp", f"unix:{run_dir}/qmp,server=on,wait=off",
         "-kernel", str(paths.xen()), "-append", xen,
-        "-initrd", f"{paths.kernel()} {dom0},{image}",
+        # A comma is what parts the modules.
+        "-initrd", f"{paths.kernel()} {dom0.replace(',', ',,')},{image}",
         *machine.extra,
     ]
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Security keys: the channel to dom0's programs, and opening the disk."""
+import base64
+import json
 import re
 import time
 
-from harness import fido, gate, secrets
+from harness import fido, gate, paths, secrets
 from harness.registry import scenario
 from harness.test import Test
 from harness.virtual import PROGRAM, VirtualDevice
@@ -79,6 +81,14 @@ def see(t, pattern, timeout=40):
     t.say(f"on the screen: {pattern}")
 
 
+def wants_touch(t, key):
+    """It blinks. For when the screen still shows an older request."""
+    end = time.monotonic() + t.left(20)
+    while fido.stats(key)["state"] != "touch":
+        t.check(time.monotonic() < end, f"the key is not asked: {fido.stats(key)}")
+        time.sleep(0.2)
+
+
 def by_key(t, journal):
     t.check("is open, by a key on port 1-2" in journal, "the key did not open the disk")
     t.check(not re.search("type=1326.*gatekeeper", journal), "a jail was run against")
@@ -94,7 +104,6 @@ def fido_unlock(t: Test):
     t.metrics["prompt_ms"] = t.wait_prompt()
     gate.wait_keyboard(t)
     see(t, "or plug in its security key")
-    plugged = fido.now(t)
     key.attach(2)
     see(t, "PIN of the security key on port 1-2, 8 tries left")
     t.qmp.screenshot(t.out / "pin.png")
@@ -105,14 +114,14 @@ def fido_unlock(t: Test):
     t.qmp.screenshot(t.out / "touch.png")
     t.check(t.early("test -e /dev/hidraw0") != 0, "a HID device in the initramfs")
     require_closed(t)
-    touched = fido.now(t)
     key.do("touch")
     opened(t)
     t.check(fido.stats(key)["retries"] == 8, f"PIN tries: {fido.stats(key)}")
     t.wait_up()
     gate.require_up(t)
-    by_key(t, fido.measure(t, plugged, touched))
-    fido.search(t, {"the PIN": fido.PIN, "the secret": enrolled.secret_text.decode()})
+    by_key(t, fido.measure(t, key))
+    fido.search(t, {"the PIN": fido.PIN.encode(), "the secret": enrolled.secret_text,
+                    "the key's answer": base64.b64decode(enrolled.secret_text)})
     t.login()
 
 
@@ -136,11 +145,10 @@ def fido_plymouth(t: Test):
     t.sleep(1)
     t.qmp.screenshot(t.out / "touch.png")
     require_closed(t)
-    touched = fido.now(t)
     key.do("touch")
     opened(t)
     t.wait_up()
-    by_key(t, fido.measure(t, None, touched))
+    by_key(t, fido.measure(t, key))
     t.login()
 
 
@@ -182,13 +190,14 @@ def fido_no_touch(t: Test):
     t.check(fido.stats(key)["touches"] == 0, f"touches: {fido.stats(key)}")
     t.wait_agent()
     gate.require_up(t)
-    by_key(t, fido.measure(t))
+    by_key(t, fido.measure(t, key))
 
 
 @scenario("fido-passphrase", timeout=300, needs=(PROGRAM, fido.BRIDGE))
 def fido_passphrase(t: Test):
     """A key nobody touches: a message, Enter tries again, a passphrase opens at once."""
     disk = fido.KeyDisk(t)
+    disk.header.add(fido.PASSPHRASE.encode())
     key = fido.plug_in(t, disk.enroll("key"), "--touch", "never", "--touch-timeout",
                        "3000", port=2)
     t.boot(disk=disk.write(), devices=KEYBOARD, extra=key.qemu())
@@ -202,19 +211,17 @@ def fido_passphrase(t: Test):
     mark = t.vm.side.mark()
     t.type("\n")
     t.events.wait("prompt", t.left(20), mark)
-    end = time.monotonic() + t.left(20)
-    while fido.stats(key)["state"] != "touch":
-        t.check(time.monotonic() < end, f"Enter did not try it again: {fido.stats(key)}")
-        time.sleep(0.2)
+    wants_touch(t, key)
     t.check(fido.stats(key)["requests"]["assert"] > before, f"{fido.stats(key)}")
     # systemd's agent throws away what was typed before it asks.
     t.sleep(1)
-    t.unlock()
+    t.unlock(fido.PASSPHRASE)
     t.check(t.metrics["unlock_ms"] < 3000, f"not at once: {t.metrics['unlock_ms']} ms")
     t.wait_agent()
     gate.require_up(t)
-    journal = fido.measure(t)
+    journal = fido.measure(t, key)
     t.check("is open, by a passphrase" in journal, "who opened it?")
+    fido.search(t, {"the passphrase": fido.PASSPHRASE.encode()})
 
 
 @scenario("fido-trouble", timeout=420, needs=(PROGRAM, fido.BRIDGE))
@@ -258,7 +265,7 @@ def fido_trouble(t: Test):
     t.unlock()
     t.wait_agent()
     gate.require_up(t)
-    t.check("is open, by a passphrase" in fido.measure(t), "who opened it?")
+    t.check("is open, by a passphrase" in fido.measure(t, key), "who opened it?")
 
 
 # Which of what it says, and whether the disk is then asked for in another way.
@@ -291,11 +298,15 @@ def fido_hostile(t: Test):
     t.type("wrong\n")
     see(t, "Wrong passphrase")
     t.say("good again")
+    key.do("touch never")
+    plugged = fido.now(t)
     key.do("plug")
+    wants_touch(t, key)
+    key.do("touch")
     opened(t)
     t.wait_agent()
     gate.require_up(t)
-    by_key(t, fido.measure(t))
+    by_key(t, fido.measure(t, key, plugged))
 
 
 # systemd asks its agents for the PIN, as there is no terminal: this one answers.
@@ -355,7 +366,7 @@ def fido_cryptenroll(t: Test):
         opened(t, 120)
         t.say(f"{name}: open")
     t.wait_agent()
-    by_key(t, fido.measure(t))
+    by_key(t, fido.measure(t, key))
 
 
 @scenario("fido-enroll", timeout=420, needs=(PROGRAM, fido.BRIDGE))
@@ -380,17 +391,43 @@ def fido_enroll(t: Test):
     t.say("enrolled, tested, listed")
     t.reboot()
     disk = fido.keep_disk(t)
-    # Not ours at this boot: systemd-cryptsetup with fido2-device=, as crypttab has it.
-    image = t.initramfs_with({"etc/gatekeeper/gatekeeper.conf": b"uhid = always\n"})
-    t.boot(disk=disk, initramfs=image, devices=KEYBOARD, extra=key.qemu(),
-           args="rd.systemd.mask=gatekeeper-unlock.service "
-                "rd.luks.options=timeout=0,fido2-device=auto,token-timeout=0")
-    t.wait_initramfs()
-    see(t, "Please enter (security|LUKS2) token PIN", 120)
-    gate.wait_keyboard(t)
-    t.sleep(1)
-    t.type(fido.PIN + "\n")
-    opened(t, 120)
+    for variant, args in ("systemd", ""), ("plymouth", "splash"):
+        # Not ours at this boot: systemd-cryptsetup with fido2-device=, as crypttab
+        # has it.
+        image = t.initramfs_with({"etc/gatekeeper/gatekeeper.conf": b"uhid = always\n"},
+                                 variant)
+        t.boot(disk=disk, variant=variant, initramfs=image, devices=KEYBOARD,
+               extra=key.qemu(), args=f"{args} rd.systemd.mask=gatekeeper-unlock.service "
+               "rd.luks.options=timeout=0,fido2-device=auto,token-timeout=0")
+        t.wait_initramfs()
+        see(t, "Please enter (security|LUKS2) token PIN", 120)
+        gate.wait_keyboard(t)
+        t.sleep(1)
+        t.type(fido.PIN + "\n")
+        opened(t, 120)
+        t.say(f"{variant}: opened by systemd-cryptsetup")
     t.wait_agent()
     gate.require_up(t)
-    t.say("opened by systemd-cryptsetup")
+
+
+STOPS = paths.TOP / "build/tests/enroll-stops"
+SECOND = "/dev/sdb"
+
+
+@scenario("fido-enroll-kill", timeout=600, needs=(PROGRAM, fido.BRIDGE, STOPS))
+def fido_enroll_kill(t: Test):
+    """kill -9 of `gatekeeper enroll` at each of its points: the header stays sound."""
+    after, second = fido.second_disk(t, STOPS)
+    key = VirtualDevice(t, "fido", "--pin", fido.PIN, "--touch", "now", port=2)
+    t.boot(devices=KEYBOARD, extra=(*key.qemu(), *second.qemu))
+    t.wait_prompt()
+    gate.wait_keyboard(t)
+    t.unlock()
+    t.wait_agent()
+    t.guest.run(second.unpack(SECOND), 60)
+    said = t.guest.script("enroll_kill.py", SECOND, second.HEADER, second.PROGRAM,
+                          second.PASSPHRASE, fido.PIN, json.dumps(after), timeout=450)
+    (t.out / "killed.txt").write_text(said)
+    t.check(said.count("killed ") == len(after), said)
+    t.metrics["enroll_kills"] = len(after)
+    t.say(f"killed at {len(after)} points; {said.splitlines()[-1]}")
