@@ -11,8 +11,9 @@
 #include "core/error.h"
 
 /*
- * gk_input_jail: not root (tests): ids and root stay, the rest is done all the same. On an error
- * *step names what failed and the caller exits: there is no running half dropped.
+ * gk_input_jail: not root (tests): ids and root stay, the rest is done all the same.
+ * On an error *step names what failed and the caller exits: there is no running half
+ * dropped.
  */
 int gk_input_jail(const char **step) GK_MUST_CHECK;
 
