@@ -10,18 +10,20 @@
 enum {
 	PROPERTIES = 8,
 	TYPES = 8,
-	KEYS = 96,		/* KEY_CNT, 0x300 bits */
+	KEYS = 96, /* KEY_CNT, 0x300 bits */
 	RELATIVE = 8,
 	ABSOLUTE = 8,
 	MISC = 8,
 	LIGHTS = 8,
 	SOUNDS = 8,
-	FORCE_FEEDBACK = 16,	/* FF_CNT, 0x80 bits */
+	FORCE_FEEDBACK = 16, /* FF_CNT, 0x80 bits */
 	SWITCHES = 8,
 };
 
 _Static_assert(PROPERTIES + TYPES + KEYS + RELATIVE + ABSOLUTE + MISC + LIGHTS + SOUNDS +
-	       FORCE_FEEDBACK + SWITCHES == GK_INPUT_PROXY_BITS, "the bitmaps");
+			       FORCE_FEEDBACK + SWITCHES ==
+		       GK_INPUT_PROXY_BITS,
+	       "the bitmaps");
 
 static const uint16_t led_code[3] = { LED_NUML, LED_CAPSL, LED_SCROLLL };
 
@@ -30,7 +32,8 @@ static int bit(const uint8_t *map, unsigned no)
 	return map[no >> 3] >> (no & 7) & 1;
 }
 
-static void expect(struct gk_input_proxy *p, enum gk_input_proxy_state state, size_t want)
+static void expect(struct gk_input_proxy *p, enum gk_input_proxy_state state,
+		   size_t want)
 {
 	p->state = state;
 	p->have = 0;
@@ -48,7 +51,7 @@ int gk_input_proxy_is_32_bit(const struct gk_input_proxy *p)
 	return p->caps_size == GK_INPUT_PROXY_BITS_32 ||
 	       p->caps_size == GK_INPUT_PROXY_BITS_32 + GK_INPUT_PROXY_NAME ||
 	       p->caps_size == GK_INPUT_PROXY_BITS_32 + GK_INPUT_PROXY_NAME +
-			       GK_INPUT_PROXY_AXES;
+				       GK_INPUT_PROXY_AXES;
 }
 
 static int on_hello(struct gk_input_proxy *p)
@@ -93,7 +96,8 @@ static int take_name(struct gk_input_proxy *p, const uint8_t raw[GK_INPUT_PROXY_
 
 static int on_caps(struct gk_input_proxy *p)
 {
-	uint8_t types[TYPES], keys[KEYS], lights[LIGHTS], name[GK_INPUT_PROXY_NAME] = { 0 };
+	uint8_t types[TYPES], keys[KEYS], lights[LIGHTS],
+		name[GK_INPUT_PROXY_NAME] = { 0 };
 	struct gk_reader r;
 	int any = 0;
 
@@ -190,7 +194,7 @@ static int on_event(struct gk_input_proxy *p, uint64_t now_ms,
 	uint32_t value;
 
 	gk_reader_init(&r, p->part, GK_INPUT_PROXY_EVENT);
-	gk_skip(&r, 16);	/* the sender's clock is nothing to us */
+	gk_skip(&r, 16); /* the sender's clock is nothing to us */
 	type = gk_get_u16(&r);
 	code = gk_get_u16(&r);
 	value = gk_get_u32(&r);
@@ -231,7 +235,8 @@ static int on_part(struct gk_input_proxy *p, uint64_t now_ms,
 }
 
 /* Bytes for p->part, or bytes that are passed over; 1 when there are enough. */
-static int gather(struct gk_input_proxy *p, const uint8_t *data, size_t len, size_t *used)
+static int gather(struct gk_input_proxy *p, const uint8_t *data, size_t len,
+		  size_t *used)
 {
 	size_t n = len - *used;
 
@@ -292,7 +297,7 @@ enum gk_input_proxy_what gk_input_proxy_lift(struct gk_input_proxy *p,
 	for (uint16_t code = 1; code < GK_KEYS; code++) {
 		if (!bit(p->down, code))
 			continue;
-		p->down[code >> 3] &= (uint8_t)~(1u << (code & 7));
+		p->down[code >> 3] &= (uint8_t) ~(1u << (code & 7));
 		key->code = code;
 		key->value = 0;
 		return GK_INPUT_PROXY_KEY;

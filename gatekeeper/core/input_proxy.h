@@ -33,7 +33,7 @@
 
 enum {
 	GK_INPUT_PROXY_VERSION = 1,
-	GK_INPUT_PROXY_HELLO = 8,	/* bytes of each part */
+	GK_INPUT_PROXY_HELLO = 8, /* bytes of each part */
 	GK_INPUT_PROXY_BITS = 176,
 	GK_INPUT_PROXY_NAME = 128,
 	GK_INPUT_PROXY_AXES = 1536,
@@ -55,34 +55,34 @@ enum {
 
 enum gk_input_proxy_state {
 	GK_INPUT_PROXY_AT_HELLO = 0,
-	GK_INPUT_PROXY_AT_CAPS,		/* bitmaps, and the name if there is one */
-	GK_INPUT_PROXY_AT_REST,		/* of caps: not looked at */
+	GK_INPUT_PROXY_AT_CAPS, /* bitmaps, and the name if there is one */
+	GK_INPUT_PROXY_AT_REST, /* of caps: not looked at */
 	GK_INPUT_PROXY_AT_EVENTS,
-	GK_INPUT_PROXY_OVER,		/* ended, or an error: takes nothing more */
+	GK_INPUT_PROXY_OVER, /* ended, or an error: takes nothing more */
 };
 
 /* What was dropped. */
 struct gk_input_proxy_count {
-	uint64_t repeat;	/* EV_KEY of value 2: autorepeat */
-	uint64_t unlisted;	/* a key not on the list, or not announced */
-	uint64_t value;		/* EV_KEY of another value than 0, 1, 2 */
-	uint64_t same;		/* down when it was down, up when up */
-	uint64_t lost;		/* between SYN_DROPPED and SYN_REPORT */
-	uint64_t other;		/* any other type, and codes of EV_SYN */
+	uint64_t repeat;   /* EV_KEY of value 2: autorepeat */
+	uint64_t unlisted; /* a key not on the list, or not announced */
+	uint64_t value;	   /* EV_KEY of another value than 0, 1, 2 */
+	uint64_t same;	   /* down when it was down, up when up */
+	uint64_t lost;	   /* between SYN_DROPPED and SYN_REPORT */
+	uint64_t other;	   /* any other type, and codes of EV_SYN */
 };
 
 struct gk_input_proxy {
 	enum gk_input_proxy_state state;
 	uint8_t part[GK_INPUT_PROXY_BITS + GK_INPUT_PROXY_NAME];
-	uint32_t have, want;	/* of part, bytes */
-	uint32_t rest;		/* bytes of caps still to be passed over */
-	uint32_t caps_size;	/* as the hello says */
-	char name[GK_INPUT_PROXY_NAME];	/* 0x20..0x7e, "" for none */
-	uint8_t announced[GK_KEY_BYTES];	/* and on the list */
-	uint8_t leds;		/* announced: bit 0 Num, 1 Caps, 2 Scroll */
-	uint8_t down[GK_KEY_BYTES];	/* as told by GK_INPUT_PROXY_KEY */
-	uint8_t lift;		/* all that is down goes up first */
-	uint8_t lost;		/* SYN_DROPPED came, its SYN_REPORT did not yet */
+	uint32_t have, want;		 /* of part, bytes */
+	uint32_t rest;			 /* bytes of caps still to be passed over */
+	uint32_t caps_size;		 /* as the hello says */
+	char name[GK_INPUT_PROXY_NAME];	 /* 0x20..0x7e, "" for none */
+	uint8_t announced[GK_KEY_BYTES]; /* and on the list */
+	uint8_t leds;			 /* announced: bit 0 Num, 1 Caps, 2 Scroll */
+	uint8_t down[GK_KEY_BYTES];	 /* as told by GK_INPUT_PROXY_KEY */
+	uint8_t lift;			 /* all that is down goes up first */
+	uint8_t lost; /* SYN_DROPPED came, its SYN_REPORT did not yet */
 	uint64_t window_start_ms;
 	uint32_t window_keys;
 	uint32_t window_events;
@@ -90,14 +90,14 @@ struct gk_input_proxy {
 };
 
 enum gk_input_proxy_what {
-	GK_INPUT_PROXY_NOTHING = 0,	/* all bytes are used, more are needed */
-	GK_INPUT_PROXY_BEGIN = 1,	/* name, announced and leds are known */
-	GK_INPUT_PROXY_KEY = 2,		/* *key: a key has changed */
+	GK_INPUT_PROXY_NOTHING = 0, /* all bytes are used, more are needed */
+	GK_INPUT_PROXY_BEGIN = 1,   /* name, announced and leds are known */
+	GK_INPUT_PROXY_KEY = 2,	    /* *key: a key has changed */
 };
 
 struct gk_input_proxy_key {
-	uint16_t code;		/* Linux KEY_*, gk_key_allowed() */
-	uint8_t value;		/* 0 up, 1 down */
+	uint16_t code; /* Linux KEY_*, gk_key_allowed() */
+	uint8_t value; /* 0 up, 1 down */
 };
 
 void gk_input_proxy_init(struct gk_input_proxy *p);
@@ -136,7 +136,7 @@ int gk_input_proxy_is_32_bit(const struct gk_input_proxy *p);
  * sender takes it; the time is zero, as the kernel sets it. Returns the bytes written,
  * GK_INPUT_PROXY_EVENT, or GK_ERR_VALUE.
  */
-int gk_input_proxy_led(unsigned bit, int on, uint8_t out[GK_INPUT_PROXY_EVENT])
-	GK_MUST_CHECK;
+int gk_input_proxy_led(unsigned bit, int on,
+		       uint8_t out[GK_INPUT_PROXY_EVENT]) GK_MUST_CHECK;
 
 #endif

@@ -65,9 +65,9 @@ static int reach_daemon(void)
 		fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
 	if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0) {
 		if (errno == ENOENT || errno == ECONNREFUSED)
-			gk_input_say("gatekeeperd takes no input proxy now: input_proxy = "
-				     "yes in gatekeeper.conf, and the controllers handed "
-				     "over, are needed");
+			gk_input_say("gatekeeperd takes no input proxy now: "
+				     "input_proxy = yes in gatekeeper.conf, and the "
+				     "controllers handed over, are needed");
 		else
 			gk_input_say("%s: %s", a.sun_path, strerror(errno));
 		return GK_INPUT_EXIT_REFUSED;
@@ -226,7 +226,8 @@ int main(int argc, char **argv)
 			return GK_INPUT_EXIT_USAGE;
 		}
 	}
-	if (optind != argc || (from && !is_name(from)) || (!path && isatty(STDIN_FILENO))) {
+	if (optind != argc || (from && !is_name(from)) ||
+	    (!path && isatty(STDIN_FILENO))) {
 		usage(stderr);
 		return GK_INPUT_EXIT_USAGE;
 	}

@@ -101,7 +101,8 @@ static int decide(struct gk_input_stream *s)
 		c->counts = GK_COUNTS_YES;
 		c->reason = 0;
 		memcpy(c->stale, s->down, sizeof(c->stale));
-		gk_log(LOG_NOTICE, "keyboard \"%s\" of the input proxy admitted", s->name);
+		gk_log(LOG_NOTICE, "keyboard \"%s\" of the input proxy admitted",
+		       s->name);
 		return 0;
 	case GK_KEYBOARD_UNPINNED:
 		refuse(s, GK_REASON_UNPINNED);
@@ -411,8 +412,8 @@ static void listen_no_more(struct gk_daemon *d)
 			in->stream[i].counted.counts = GK_COUNTS_NO;
 	for (int i = 0; i < GK_INPUT_STREAMS; i++)
 		if (in->stream[i].used)
-			close_stream(&in->stream[i], "the controllers are not handed over "
-				     "any more");
+			close_stream(&in->stream[i], "the controllers are not "
+				     "handed over any more");
 }
 
 void gk_inputs_check(struct gk_daemon *d)

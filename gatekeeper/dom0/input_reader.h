@@ -4,7 +4,7 @@
 #define GK_DOM0_INPUT_READER_H
 
 enum gk_input_exit {
-	GK_INPUT_EXIT_DONE = 0,		/* the sender has ended, between two events */
+	GK_INPUT_EXIT_DONE = 0,		/* the sender ended, between two events */
 	GK_INPUT_EXIT_REFUSED = 1,	/* by gatekeeperd, or it is not there */
 	GK_INPUT_EXIT_USAGE = 2,
 	GK_INPUT_EXIT_VIOLATION = 3,	/* the sender broke the protocol */

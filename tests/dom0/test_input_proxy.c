@@ -32,7 +32,7 @@ enum { PATIENCE_MS = 10000, STREAM_MAX = 4 << 20, KEYS_MAX = 4096 };
 static char root[] = "/tmp/gk-input-XXXXXX", run[64], console[64];
 static struct gk_daemon d;
 static struct gk_loop *loop;
-static int uinput;	/* its other end */
+static int uinput; /* its other end */
 static const char *program;
 
 /* One input-proxy-sender: its end of the stream, and what became of the program. */
@@ -60,14 +60,14 @@ static void turn(unsigned ms)
 	assert_int_equal(gk_loop_until(loop, &flag), 0);
 }
 
-#define UNTIL(cond)                                                          \
-	do {                                                                 \
-		uint64_t end_ = gk_now_ms() + PATIENCE_MS;                   \
-		while (!(cond)) {                                            \
-			if (gk_now_ms() > end_)                              \
+#define UNTIL(cond)                                                              \
+	do {                                                                     \
+		uint64_t end_ = gk_now_ms() + PATIENCE_MS;                       \
+		while (!(cond)) {                                                \
+			if (gk_now_ms() > end_)                                  \
 				fail_msg("line %d: never: %s", __LINE__, #cond); \
-			turn(5);                                             \
-		}                                                            \
+			turn(5);                                                 \
+		}                                                                \
 	} while (0)
 
 static int set_up(void **state)
@@ -83,7 +83,8 @@ static int set_up(void **state)
 	snprintf(console, sizeof(console), "%s/dev/console", root);
 	gk_run_dir = run;
 	snprintf(command, sizeof(command),
-		 "cd %s && mkdir -p run dev etc/gatekeeper var/lib && : > dev/console", root);
+		 "cd %s && mkdir -p run dev etc/gatekeeper var/lib && : > dev/console",
+		 root);
 	return system(command);
 }
 
@@ -124,11 +125,13 @@ static void begin(const char *rules)
 	gk_times_init(&d.times);
 	d.keyboard.let_by = gk_options_let_by(&d.opt, 1);
 	gk_screen_init(&d.screen, loop, 0);
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair),
+			 0);
 	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	d.keyboard.fd = pair[0];
 	uinput = pair[1];
-	assert_int_equal(gk_rules_parse(rules, strlen(rules), &d.rules.table, &where), 0);
+	assert_int_equal(gk_rules_parse(rules, strlen(rules), &d.rules.table, &where),
+			 0);
 	d.rules.loaded = 1;
 	d.state = GK_GATE_HANDED_OVER;
 	gk_daemon_publish(&d);
@@ -139,11 +142,12 @@ static void begin(const char *rules)
 /* --- senders --- */
 
 static char *const *more_arguments;
-static int systemd;	/* fd 3 is a listening socket of its */
+static int systemd; /* fd 3 is a listening socket of its */
 
 static int exec_program(void *arg)
 {
-	char *argv[8] = { (char *)(uintptr_t)program, (char *)(uintptr_t)"--run-dir", run };
+	char *argv[8] = { (char *)(uintptr_t)program, (char *)(uintptr_t) "--run-dir",
+			  run };
 
 	(void)arg;
 	if (systemd) {
@@ -171,8 +175,8 @@ static void on_end(void *ctx, const struct gk_child_end *end)
 	struct sender *s = ctx;
 
 	s->done = 1;
-	s->status = end->status >= 0 && WIFEXITED(end->status) ?
-		    WEXITSTATUS(end->status) : -1;
+	s->status = end->status >= 0 && WIFEXITED(end->status) ? WEXITSTATUS(end->status)
+							       : -1;
 	snprintf(s->said, sizeof(s->said), "%s", end->out);
 }
 
@@ -180,8 +184,11 @@ static void on_end(void *ctx, const struct gk_child_end *end)
 static void start(struct sender *s)
 {
 	const struct gk_child_spec spec = {
-		.name = "the proxy", .fn = exec_program, .deadline_ms = 60000,
-		.done = on_end, .ctx = s,
+		.name = "the proxy",
+		.fn = exec_program,
+		.deadline_ms = 60000,
+		.done = on_end,
+		.ctx = s,
 	};
 	struct gk_child_spec mine = spec;
 	int pair[2];
@@ -274,7 +281,7 @@ static void tap(struct sender *s, uint16_t code)
 
 /* --- what came out --- */
 
-static char keys[KEYS_MAX];	/* "30+ 30-" */
+static char keys[KEYS_MAX]; /* "30+ 30-" */
 static unsigned key_count;
 
 static void collect(void)
@@ -288,7 +295,10 @@ static void collect(void)
 		assert_int_equal(ev[1].type, EV_SYN);
 		key_count++;
 		snprintf(keys + len, sizeof(keys) - len, "%s%u%c", len ? " " : "",
-			 ev[0].code, ev[0].value == 1 ? '+' : ev[0].value ? '?' : '-');
+			 ev[0].code,
+			 ev[0].value == 1 ? '+'
+			 : ev[0].value	  ? '?'
+					  : '-');
 	}
 }
 
@@ -340,8 +350,8 @@ static void status_has(const char *want)
 static void only_when_it_may(void **state)
 {
 	static const enum gk_gate_state others[] = {
-		GK_GATE_UP, GK_GATE_QUIESCE, GK_GATE_HANDOFF, GK_GATE_FAILED,
-		GK_GATE_FALLBACK,
+		GK_GATE_UP,	GK_GATE_QUIESCE,  GK_GATE_HANDOFF,
+		GK_GATE_FAILED, GK_GATE_FALLBACK,
 	};
 	struct sender s;
 
@@ -402,17 +412,23 @@ static void streams(void **state)
 		{ "lost", "42+ 30+ 30- 42- 48+ 48-", GK_INPUT_EXIT_DONE,
 		  "2 lost by the sender" },
 		{ "dies-held", "42+ 48+ 42- 48-", GK_INPUT_EXIT_DONE, "4 keys" },
-		{ "cut-event", "30+ 30-", GK_INPUT_EXIT_CUT, "in the middle of an event" },
-		{ "bad-version", "", GK_INPUT_EXIT_VIOLATION, "does not speak version 1" },
-		{ "bad-big-endian", "", GK_INPUT_EXIT_VIOLATION, "does not speak version 1" },
+		{ "cut-event", "30+ 30-", GK_INPUT_EXIT_CUT,
+		  "in the middle of an event" },
+		{ "bad-version", "", GK_INPUT_EXIT_VIOLATION,
+		  "does not speak version 1" },
+		{ "bad-big-endian", "", GK_INPUT_EXIT_VIOLATION,
+		  "does not speak version 1" },
 		{ "bad-size-0", "", GK_INPUT_EXIT_VIOLATION, "unknown size" },
 		{ "bad-size-huge", "", GK_INPUT_EXIT_VIOLATION, "unknown size" },
 		{ "bad-32-bit", "", GK_INPUT_EXIT_VIOLATION, "a 32-bit program" },
-		{ "bad-name-escape", "", GK_INPUT_EXIT_VIOLATION, "name is not printable" },
-		{ "bad-name-endless", "", GK_INPUT_EXIT_VIOLATION, "name is not printable" },
+		{ "bad-name-escape", "", GK_INPUT_EXIT_VIOLATION,
+		  "name is not printable" },
+		{ "bad-name-endless", "", GK_INPUT_EXIT_VIOLATION,
+		  "name is not printable" },
 		{ "bad-mouse", "", GK_INPUT_EXIT_NO_KEYBOARD, "it is no keyboard" },
 		{ "bad-media-keys", "", GK_INPUT_EXIT_NO_KEYBOARD, "it is no keyboard" },
-		{ "cut-nothing", "", GK_INPUT_EXIT_CUT, "in the middle of its greeting" },
+		{ "cut-nothing", "", GK_INPUT_EXIT_CUT,
+		  "in the middle of its greeting" },
 		{ "cut-hello", "", GK_INPUT_EXIT_CUT, "in the middle of its greeting" },
 		{ "cut-axes", "", GK_INPUT_EXIT_CUT, "in the middle of its greeting" },
 	};
@@ -505,8 +521,9 @@ static void lights(void **state)
 	assert_int_equal(recv(s.fd, ev, sizeof(ev), 0), sizeof(ev));
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(ev[i].type, EV_LED);
-		assert_int_equal(ev[i].code, i == 0 ? LED_NUML : i == 1 ? LED_CAPSL :
-									  LED_SCROLLL);
+		assert_int_equal(ev[i].code, i == 0   ? LED_NUML
+					     : i == 1 ? LED_CAPSL
+						      : LED_SCROLLL);
 		assert_int_equal(ev[i].value, i == 0);
 	}
 	UNTIL(recv(one.fd, ev, sizeof(ev), MSG_DONTWAIT) == sizeof(ev[0]));
@@ -572,12 +589,13 @@ static void modes(void **state)
 	play(&s, "only-caps");
 	UNTIL(strstr(screen(), "type "));
 	assert_non_null(strstr(screen(), "new keyboard \"dom0-test: A keyboard\" of the "
-			       "input proxy: type "));
+					 "input proxy: type "));
 	at = strstr(screen(), "type ") + 5;
 	memcpy(number, at, 6);
 	number[6] = '\0';
 	assert_int_equal(strspn(number, "0123456789"), 6);
-	snprintf(want, sizeof(want), "{\"keyboard\":\"dom0-test: A keyboard\",\"verdict\":"
+	snprintf(want, sizeof(want),
+		 "{\"keyboard\":\"dom0-test: A keyboard\",\"verdict\":"
 		 "\"refused\",\"reason\":\"%s\",\"number_to_type\":\"%s\"}",
 		 gk_reason_text(GK_REASON_CHALLENGE), number);
 	status_has(want);
@@ -650,15 +668,21 @@ static int is_closed(int fd)
 static void hostile_reader(void **state)
 {
 	const struct gk_frame name = {
-		.type = GK_LINK_LOG, .u.log = { 6, 10, "a\"b\\c:defg" },
+		.type = GK_LINK_LOG,
+		.u.log = { 6, 10, "a\"b\\c:defg" },
 	};
 	const struct gk_frame down = { .type = GK_LINK_KEY, .u.key = { KEY_A, 1 } };
 	const struct gk_frame up = { .type = GK_LINK_KEY, .u.key = { KEY_A, 0 } };
 	const struct gk_frame sysrq = { .type = GK_LINK_KEY, .u.key = { KEY_SYSRQ, 1 } };
 	const struct gk_frame ping = { .type = GK_LINK_PING };
 	const struct gk_frame *bad[][3] = {
-		{ &down }, { &ping }, { &name, &name }, { &name, &up }, { &name, &sysrq },
-		{ &name, &ping }, { &name, &down, &down },
+		{ &down },
+		{ &ping },
+		{ &name, &name },
+		{ &name, &up },
+		{ &name, &sysrq },
+		{ &name, &ping },
+		{ &name, &down, &down },
 	};
 	int fd, many[GK_INPUT_STREAMS];
 
@@ -725,7 +749,10 @@ static int as_nobody(void *arg)
 static void only_root(void **state)
 {
 	const struct gk_child_spec spec = {
-		.name = "nobody", .fn = as_nobody, .pass_fd = -1, .deadline_ms = 5000,
+		.name = "nobody",
+		.fn = as_nobody,
+		.pass_fd = -1,
+		.deadline_ms = 5000,
 		.done = on_end,
 	};
 	struct gk_child_spec mine = spec;
@@ -804,9 +831,9 @@ static int reach(const char *path)
 /* --socket: one process a sender, and one that goes takes no other with it. */
 static void on_a_socket(void **state)
 {
-	char path[128], *arguments[] = { (char *)(uintptr_t)"--from",
-					 (char *)(uintptr_t)"sys-usb",
-					 (char *)(uintptr_t)"--socket", path, NULL };
+	char path[128], *arguments[] = { (char *)(uintptr_t) "--from",
+					 (char *)(uintptr_t) "sys-usb",
+					 (char *)(uintptr_t) "--socket", path, NULL };
 	struct sender listener, one = { 0 }, two = { 0 };
 	struct stat st;
 	uint8_t *data;
@@ -852,7 +879,9 @@ static void on_a_socket_of_systemd(void **state)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	struct gk_child_spec spec = {
-		.name = "the proxy", .fn = exec_program, .deadline_ms = 60000,
+		.name = "the proxy",
+		.fn = exec_program,
+		.deadline_ms = 60000,
 		.done = on_end,
 	};
 	struct sender listener = { .fd = -1 }, s = { 0 };
@@ -893,7 +922,8 @@ static void bounds_in_time(void **state)
 	UNTIL(gk_inputs_counting(&d) == 1);
 	/* More than fits into the sockets on the way; gatekeeperd does not run. */
 	for (int i = 0; i < 20000; i++) {
-		const struct input_event ev = { .type = EV_KEY, .code = KEY_A,
+		const struct input_event ev = { .type = EV_KEY,
+						.code = KEY_A,
 						.value = !(i & 1) };
 
 		if (send(held_up.fd, &ev, sizeof(ev), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)

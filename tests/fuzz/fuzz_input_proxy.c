@@ -24,7 +24,7 @@ struct heard {
 	int begun, err;
 	uint64_t keys;
 	unsigned n;
-	uint16_t said[SAID];	/* code and value of each key */
+	uint16_t said[SAID]; /* code and value of each key */
 };
 
 static void on_key(struct heard *h, const struct gk_input_proxy_key *k)

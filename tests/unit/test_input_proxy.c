@@ -18,7 +18,8 @@ static void put32(uint8_t *b, uint32_t v)
 		b[i] = (uint8_t)(v >> (8 * i));
 }
 
-static int feed(const uint8_t *b, size_t len, uint64_t now, struct gk_input_proxy_key *key)
+static int feed(const uint8_t *b, size_t len, uint64_t now,
+		struct gk_input_proxy_key *key)
 {
 	size_t used = 0;
 	int what = gk_input_proxy_next(&p, b, len, &used, now, key);
@@ -94,8 +95,9 @@ static void test_keys_a_second(void **state)
 	begin();
 	for (uint64_t window = 1; window < 3; window++)
 		for (unsigned i = 0; i < GK_INPUT_PROXY_KEYS; i++)
-			assert_int_equal(event(EV_KEY, KEY_A, !(i & 1), window * 1000, &key),
-					 GK_INPUT_PROXY_KEY);
+			assert_int_equal(
+				event(EV_KEY, KEY_A, !(i & 1), window * 1000, &key),
+				GK_INPUT_PROXY_KEY);
 	/* What is dropped is no key; it is an event. */
 	assert_int_equal(event(EV_KEY, KEY_A, 0, 2999, &key), GK_INPUT_PROXY_NOTHING);
 	assert_int_equal(event(EV_KEY, KEY_A, 1, 2999, &key), GK_ERR_LIMIT);
@@ -114,7 +116,8 @@ static void test_events_a_second(void **state)
 	assert_int_equal(event(EV_REL, 0, 1, 1000, &key), GK_INPUT_PROXY_NOTHING);
 	/* Reports count as well. */
 	for (unsigned i = 1; i < GK_INPUT_PROXY_EVENTS; i++)
-		assert_int_equal(event(EV_SYN, 0, 0, 1001, &key), GK_INPUT_PROXY_NOTHING);
+		assert_int_equal(event(EV_SYN, 0, 0, 1001, &key),
+				 GK_INPUT_PROXY_NOTHING);
 	assert_int_equal(event(EV_SYN, 0, 0, 1002, &key), GK_ERR_LIMIT);
 	/* What was down is there to be lifted. */
 	assert_int_equal(gk_input_proxy_end(&p), GK_ERR_SHORT);
@@ -128,8 +131,9 @@ static void test_events_a_second(void **state)
 static void test_lost(void **state)
 {
 	static const uint16_t script[][3] = {
-		{ EV_KEY, KEY_A, 1 }, { EV_KEY, KEY_Z, 1 }, { EV_SYN, SYN_DROPPED, 0 },
-		{ EV_KEY, KEY_B, 1 }, { EV_SYN, SYN_REPORT, 0 }, { EV_KEY, KEY_C, 1 },
+		{ EV_KEY, KEY_A, 1 },	    { EV_KEY, KEY_Z, 1 },
+		{ EV_SYN, SYN_DROPPED, 0 }, { EV_KEY, KEY_B, 1 },
+		{ EV_SYN, SYN_REPORT, 0 },  { EV_KEY, KEY_C, 1 },
 	};
 	static const struct gk_input_proxy_key want[] = {
 		{ KEY_A, 1 }, { KEY_Z, 1 }, { KEY_A, 0 }, { KEY_Z, 0 }, { KEY_C, 1 },
@@ -164,13 +168,23 @@ static void test_32_bit(void **state)
 		uint32_t size;
 		int err, is_32_bit;
 	} rows[] = {
-		{ 144, GK_ERR_LENGTH, 1 }, { 272, GK_ERR_LENGTH, 1 },
-		{ 1808, GK_ERR_LENGTH, 1 }, { 175, GK_ERR_LENGTH, 0 },
-		{ 177, GK_ERR_LENGTH, 0 }, { 303, GK_ERR_LENGTH, 0 },
-		{ 305, GK_ERR_LENGTH, 0 }, { 1839, GK_ERR_LENGTH, 0 },
-		{ 8193, GK_ERR_LENGTH, 0 }, { 0, GK_ERR_LENGTH, 0 },
-		{ 0x80000000, GK_ERR_LENGTH, 0 }, { 0xffffffff, GK_ERR_LENGTH, 0 },
-		{ 176, 0, 0 }, { 304, 0, 0 }, { 1840, 0, 0 }, { 1841, 0, 0 }, { 8192, 0, 0 },
+		{ 144, GK_ERR_LENGTH, 1 },
+		{ 272, GK_ERR_LENGTH, 1 },
+		{ 1808, GK_ERR_LENGTH, 1 },
+		{ 175, GK_ERR_LENGTH, 0 },
+		{ 177, GK_ERR_LENGTH, 0 },
+		{ 303, GK_ERR_LENGTH, 0 },
+		{ 305, GK_ERR_LENGTH, 0 },
+		{ 1839, GK_ERR_LENGTH, 0 },
+		{ 8193, GK_ERR_LENGTH, 0 },
+		{ 0, GK_ERR_LENGTH, 0 },
+		{ 0x80000000, GK_ERR_LENGTH, 0 },
+		{ 0xffffffff, GK_ERR_LENGTH, 0 },
+		{ 176, 0, 0 },
+		{ 304, 0, 0 },
+		{ 1840, 0, 0 },
+		{ 1841, 0, 0 },
+		{ 8192, 0, 0 },
 	};
 
 	(void)state;
@@ -182,7 +196,8 @@ static void test_32_bit(void **state)
 		put32(b, 1);
 		put32(b + 4, rows[i].size);
 		CHECK(feed(b, 8, 0, &key) == rows[i].err, "%u", rows[i].size);
-		CHECK(gk_input_proxy_is_32_bit(&p) == rows[i].is_32_bit, "%u", rows[i].size);
+		CHECK(gk_input_proxy_is_32_bit(&p) == rows[i].is_32_bit, "%u",
+		      rows[i].size);
 	}
 }
 
