@@ -101,13 +101,25 @@ static void print_devices(const char *json)
 	}
 }
 
+static void print_rules(const char *json)
+{
+	const char *s = strstr(json, "\"rules\":{");
+	char in_force[64], error[256];
+
+	if (!s)
+		return;
+	member(s, "in_force", in_force, sizeof(in_force));
+	member(s, "rules_error", error, sizeof(error));
+	printf("rules: %s\n", error[0] ? error : in_force);
+}
+
 static void print_inputs(const char *json)
 {
 	static const char begin[] = "{\"keyboard\":";
 	const char *s = strstr(json, "\"input_proxy\":["), *end;
 	char name[160], verdict[16], reason[128], number[16];
 
-	end = s ? strstr(s, "\"rules\":") : NULL;
+	end = s ? strstr(s, "\"log\":") : NULL;
 	if (!end)
 		return;
 	for (s = next(s, end, begin); s < end; s = next(s + 1, end, begin)) {
@@ -120,18 +132,6 @@ static void print_inputs(const char *json)
 		if (number[0])
 			printf("  type %s and Enter on it\n", number);
 	}
-}
-
-static void print_rules(const char *json)
-{
-	const char *s = strstr(json, "\"rules\":{");
-	char in_force[64], error[256];
-
-	if (!s)
-		return;
-	member(s, "in_force", in_force, sizeof(in_force));
-	member(s, "rules_error", error, sizeof(error));
-	printf("rules: %s\n", error[0] ? error : in_force);
 }
 
 static void print_log(const char *json)
@@ -175,8 +175,8 @@ static void print_text(const char *json)
 		printf("cause: %s\n", cause);
 	print_controllers(json);
 	print_devices(json);
-	print_inputs(json);
 	print_rules(json);
+	print_inputs(json);
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
 		if (gk_cli_member(json, times[i], value, sizeof(value)) &&
 		    strcmp(value, "null"))

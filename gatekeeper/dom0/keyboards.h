@@ -72,6 +72,15 @@ void gk_keyboards_keep(struct gk_daemon *d);
 void gk_keyboards_device(struct gk_daemon *d, int slot);
 void gk_keyboards_gone(struct gk_daemon *d, int slot);
 
+/* gk_keyboards_number: a number for one that is to be asked; 0 when there are to be
+ * no more for now. */
+int gk_keyboards_number(struct gk_daemon *d, struct gk_counted *c);
+
+/* gk_keyboards_counting: how many of them count. gk_keyboards_decide_others: is there
+ * room now for one that was one too many? */
+unsigned gk_keyboards_counting(const struct gk_daemon *d);
+void gk_keyboards_decide_others(struct gk_daemon *d);
+
 /* gk_keyboards_reset: the link has ended. */
 void gk_keyboards_reset(struct gk_daemon *d);
 
@@ -86,15 +95,6 @@ void gk_keyboards_held(const struct gk_daemon *d, uint8_t held[GK_KEY_BYTES]);
  * it does not count, and why. */
 void gk_keyboards_view(const struct gk_daemon *d, int slot,
 		       struct gk_link_device *out);
-
-/* gk_keyboards_number: a number for one that is to be asked; 0 when there are to be
- * no more for now. */
-int gk_keyboards_number(struct gk_daemon *d, struct gk_counted *c);
-
-/* gk_keyboards_counting: how many of them count. gk_keyboards_decide_others: is there
- * room now for one that was one too many? */
-unsigned gk_keyboards_counting(const struct gk_daemon *d);
-void gk_keyboards_decide_others(struct gk_daemon *d);
 
 /* gk_keyboards_ask: shows a number that has been asked for once more. */
 void gk_keyboards_ask(struct gk_daemon *d, int slot);

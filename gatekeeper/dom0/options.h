@@ -35,10 +35,10 @@ struct gk_options {
 	unsigned memory_mib;	/* memory=, 32..1024, default 48 */
 	unsigned restarts;	/* restarts=, 0..20, default 3 */
 	unsigned restart_window_s;	/* restart_window=, 10..86400, 600 */
+	int input_proxy;	/* input_proxy=, default 0 */
 	enum gk_when vt_switching;	/* vt_switching=, after-unlock */
 	enum gk_when ctrl_alt_del;	/* ctrl_alt_del=, never */
 	enum gk_uhid_mode uhid;		/* uhid=, after-boot */
-	int input_proxy;	/* input_proxy=, default 0 */
 	char sys_usb_config[256];	/* sys_usb_config=, "" none */
 	char language[16];	/* language=, of the unlock prompt; "" the system's */
 	char dom0_usb[256];	/* rd.qubes.dom0_usb=, as it stands */
