@@ -30,7 +30,7 @@ CORE_PIC := $(CORE:%.c=$(B)/obj/%.o)
 JAIL := $(B)/obj/gatekeeper/jail/drop.o
 bpf = $(B)/gen/$(1)_filter.h
 $(B)/gk-filter: gatekeeper/jail/filter.c gatekeeper/domain/worker_fd.h \
-		$(wildcard gatekeeper/*/*.seccomp.h luks/*.seccomp.h)
+		$(wildcard gatekeeper/*/*.seccomp.h luks/*.seccomp.h handoff/*/*.seccomp.h)
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) -O1 $(FILTER_FLAGS) -Igatekeeper -I. -o $@ $< -lseccomp
@@ -39,13 +39,13 @@ $(B)/gen/%_filter.h: $(B)/gk-filter
 	$(Q)mkdir -p $(@D)
 	$(Q)$(B)/gk-filter $(notdir $*) > $@.part && mv $@.part $@
 $(B)/obj/gatekeeper/domain/sandbox.o: $(call bpf,domain/worker)
-$(B)/obj/gatekeeper/domain/reduce.o: $(call bpf,domain/supervisor)
+$(B)/obj/gatekeeper/domain/gate.o: $(call bpf,domain/supervisor)
 $(B)/obj/gatekeeper/dom0/link_sandbox.o: $(call bpf,dom0/link_reader)
 $(B)/obj/gatekeeper/dom0/input_jail.o: $(call bpf,dom0/input_reader)
 $(B)/obj/luks/key_jail.o: $(call bpf,luks/key_child)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
-DOMAIN_SUPERVISOR := supervisor clock devices digest hostdrivers inventory judge kmsg \
+DOMAIN_SUPERVISOR := gate supervisor child clock devices digest hostdrivers inventory judge kmsg \
 	link_server link_vchan log oom reduce spawn storm uevent
 DOMAIN_WORKER := worker worker_look worker_keyboard worker_fido clock sandbox udev_absent
 domain_objs = $(1:%=$(B)/obj/gatekeeper/domain/%.o)
@@ -95,7 +95,7 @@ DAEMON_MAIN := gatekeeper/dom0/main.c
 $(B)/libgkdom0.a: $(call objs,$(filter-out $(LINK_READER) $(INPUT_READER) $(DAEMON_MAIN),$(wildcard \
 	gatekeeper/dom0/*.c)) handoff/*.c)
 $(B)/gatekeeperd: $(call objs,$(DAEMON_MAIN)) $(B)/libgkdom0.a $(B)/libgkcore.a
-$(B)/gatekeeperd: LIBS := -lxenstore
+$(B)/gatekeeperd: LIBS := -lxenstore -lcrypto
 $(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(JAIL) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore
 $(B)/gatekeeper-input-proxy: $(call objs,$(INPUT_READER)) $(JAIL) $(B)/libgkdom0.a \
@@ -107,7 +107,7 @@ $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-input-proxy $(B)/gatekeepe
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 PROGRAMS := $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-input-proxy $(B)/gatekeeper
-include luks/luks.mk
+include luks/luks.mk handoff/agent/agent.mk
 all: $(PROGRAMS) $(B)/gate-kernel $(B)/gate-image
 
 # ---- tests -------------------------------------------------------------------
@@ -133,6 +133,11 @@ $(DOMAIN_TESTS): $(T)/domain/test_%: $(B)/obj/tests/domain/test_%.o \
 	$(B)/obj/gatekeeper/domain/%.o $(B)/libgkcore.a
 $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/handoff/tree.o \
 	$(B)/libgkdom0.a $(B)/libgkcore.a
+# Stands for uinput in gatekeeperd under test: never with the sanitizers in it.
+$(T)/uinput.so: tests/dom0/shim/uinput.c
+	$(call say,LD $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) -D_GNU_SOURCE $(WARN) -O1 -fPIC -shared -o $@ $<
 $(T)/golden: $(B)/obj/tests/golden/golden.o $(B)/libgkcore.a
 FIDO := tests/devices/fido
 $(T)/gk-usb-device: $(call objs,$(filter-out tests/devices/test_% $(FIDO)/test_% \
@@ -149,7 +154,7 @@ $(T)/bench: LIBS = $(shell pkg-config --libs $(REDIR)) -lz
 $(T)/test_redir $(T)/test_hostile: $(T)/%: $(B)/obj/tests/devices/%.o \
 	$(B)/obj/tests/devices/test_host.o $(B)/libgkcore.a
 $(T)/test_redir $(T)/test_hostile: LIBS = $(shell pkg-config --libs $(REDIR)) -lcmocka
-$(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore
+$(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) $(HANDOFF_TESTS): LIBS := -lcmocka -lxenstore -lcrypto
 $(UNIT) $(DOMAIN_TESTS) $(DOM0_TESTS) $(HANDOFF_TESTS) $(T)/golden $(T)/gk-usb-device $(T)/test_redir \
 		$(T)/test_hostile $(T)/bench $(T)/fido-bridge $(FIDO_TESTS):
 	$(call say,LD $@)
@@ -164,18 +169,19 @@ $(REPLAYS): $(T)/replay/%: tests/fuzz/fuzz_%.c tests/fuzz/replay.c $(CORE) \
 		$(filter-out $(FUZZ_INCLUDES),$(filter %.c,$^)) $(LIBS)
 $(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: $(FUZZ_DAEMON) $(FUZZ_INCLUDES) \
 	$(wildcard gatekeeper/dom0/*.h)
-$(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: LIBS := -lxenstore
+$(T)/replay/gatekeeperd $(T)/fuzz/gatekeeperd: LIBS := -lxenstore -lcrypto
 # The supervisor as it is; what it asks of the kernel stands in the fuzzer.
 $(T)/replay/supervisor $(T)/fuzz/supervisor: \
 	$(addprefix gatekeeper/domain/,devices.c digest.c judge.c storm.c) \
 	$(wildcard gatekeeper/domain/*.h)
 $(T)/replay/supervisor $(T)/fuzz/supervisor: LIBS := -lcrypto
 
-include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/bench.mk
+include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/bench.mk \
+	tests/handoff/agent/agent.mk
 
-TEST_PROGRAMS := $(CONFORMANCE) $(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(EVIL_WORKER)/test_link \
-	$(UNIT) $(DOM0_TESTS) \
-	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/golden $(REPLAYS) \
+TEST_PROGRAMS := $(CONFORMANCE) $(AGENT_TESTS) $(AGENT) $(T)/takeover/campaign \
+	$(EVIL_WORKER)/test_jail $(EVIL_WORKER)/test_link $(UNIT) $(DOM0_TESTS) \
+	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/uinput.so $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
 	$(FIDO_TESTS) $(LUKS_TESTS) $(ENROLL_STOPS) $(B)/luks.pot
 

@@ -18,6 +18,8 @@ enum {
 int gk_cmd_status(int argc, char **argv);
 int gk_cmd_wait(int argc, char **argv);
 int gk_cmd_handoff(int argc, char **argv);
+int gk_cmd_reclaim(int argc, char **argv);
+int gk_cmd_trust(int argc, char **argv);
 int gk_cmd_switched_root(int argc, char **argv);
 int gk_cmd_stop(int argc, char **argv);
 int gk_cmd_inspect(int argc, char **argv);
@@ -38,14 +40,6 @@ int gk_cli_usage(const char *text);
 int gk_cli_request(const char *request, unsigned timeout_ms,
 		   void (*fn)(void *ctx, const char *line), void *ctx)
 	GK_MUST_CHECK;
-
-/*
- * gk_cli_member: the value of "key": in a line of gatekeeperd's JSON, as text
- * without quotes; the first there is from `json` on. Returns where it ends,
- * NULL when there is none. Arrays and objects are not taken.
- */
-const char *gk_cli_member(const char *json, const char *key, char *out,
-			  size_t cap);
 
 /* gk_cli_capture: what a program says on stdout, within seconds. Its exit
  * status, or GK_ERR_SYSTEM, GK_ERR_TIMEOUT. */

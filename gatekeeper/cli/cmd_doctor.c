@@ -299,7 +299,7 @@ static void note_state(void *ctx, const char *line)
 {
 	char state[32];
 
-	gk_cli_member(line, "state", state, sizeof(state));
+	gk_json_member(line, "state", state, sizeof(state));
 	snprintf(ctx, 32, "%s", state);
 }
 

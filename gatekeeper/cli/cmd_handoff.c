@@ -8,18 +8,21 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "dom0/json.h"
 #include "dom0/options.h"
 #include "dom0/paths.h"
 
 enum {
 	HANDOFF_MS = 600000,
 	SWITCHED_MS = 5000,
+	/* The agent lets go, 3 s, taking back 75 s, the reset 10 s. */
+	RECLAIM_MS = 100000,
 	/* The gate lets go, 6 s at most, and xl destroy has 20 s. */
 	STOP_MS = 32000,
 };
 
 static const char usage_text[] =
-	"handoff [--to-config FILE [--to NAME] | --release-only]\n"
+	"handoff [--to NAME | --to-config FILE [--to NAME] | --release-only]\n"
 	"                  [--no-strict-reset] [--json]";
 
 struct answer {
@@ -35,12 +38,12 @@ static void on_line(void *ctx, const char *line)
 
 	if (a->json)
 		puts(line);
-	if (gk_cli_member(line, "ok", ok, sizeof(ok))) {
+	if (gk_json_member(line, "ok", ok, sizeof(ok))) {
 		a->ok = !strcmp(ok, "true");
-		gk_cli_member(line, "error", a->error, sizeof(a->error));
+		gk_json_member(line, "error", a->error, sizeof(a->error));
 	} else if (!a->json &&
-		   gk_cli_member(line, "step", step, sizeof(step))) {
-		gk_cli_member(line, "detail", detail, sizeof(detail));
+		   gk_json_member(line, "step", step, sizeof(step))) {
+		gk_json_member(line, "detail", detail, sizeof(detail));
 		printf("%s: %s\n", step, detail);
 	}
 	fflush(stdout);
@@ -110,7 +113,7 @@ int gk_cmd_handoff(int argc, char **argv)
 	struct gk_options_note note;
 	struct gk_options o;
 	int release = 0, loose = 0, json = 0, c;
-	char request[640], name[64];
+	char request[640], name[65];
 	char *full = NULL;
 	int ret = GK_EXIT_FAILED;
 
@@ -135,9 +138,27 @@ int gk_cmd_handoff(int argc, char **argv)
 			return gk_cli_usage(usage_text);
 		}
 	}
-	if (optind != argc || (release && config) || (to && !config))
+	if (optind != argc || (release && (config || to)))
 		return gk_cli_usage(usage_text);
 	gk_options_load(&o, &note);
+	if (to && !config) {
+		if (has_blank(to) || strlen(to) > 64) {
+			fprintf(stderr, "gatekeeper: that is no name of a domain\n");
+			return GK_EXIT_FAILED;
+		}
+		snprintf(request, sizeof(request),
+			 "handoff to=%s no_strict_reset=%d", to, loose);
+		return ask(request, HANDOFF_MS, json);
+	}
+	if (!config && !release && o.sys_usb[0]) {
+		/* It gets them when it is there; nobody waits for that here. */
+		snprintf(request, sizeof(request), "want %s", o.sys_usb);
+		ret = ask(request, SWITCHED_MS, json);
+		if (ret == GK_EXIT_DONE && !json)
+			printf("%s gets the controllers when it runs and has its "
+			       "agent\n", o.sys_usb);
+		return ret;
+	}
 	if (!config && !release && o.sys_usb_config[0])
 		config = o.sys_usb_config;
 	release = config == NULL;
@@ -204,6 +225,26 @@ static void carry_userdata(void)
 	}
 	if (dir)
 		closedir(dir);
+}
+
+int gk_cmd_reclaim(int argc, char **argv)
+{
+	int json = argc == 2 && !strcmp(argv[1], "--json");
+
+	if (argc != 1 + json)
+		return gk_cli_usage("reclaim [--json]");
+	return ask("reclaim", RECLAIM_MS, json);
+}
+
+int gk_cmd_trust(int argc, char **argv)
+{
+	char request[96];
+
+	if (argc != 2 || argv[1][0] == '-' || has_blank(argv[1]) ||
+	    strlen(argv[1]) > 63)
+		return gk_cli_usage("trust PORT");
+	snprintf(request, sizeof(request), "trust %s", argv[1]);
+	return ask(request, SWITCHED_MS, 0);
 }
 
 int gk_cmd_stop(int argc, char **argv)

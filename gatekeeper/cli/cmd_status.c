@@ -4,27 +4,30 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "dom0/json.h"
 
 enum { STATUS_MS = 5000 };
-
-static void print_controllers(const char *json)
-{
-	const char *s = strstr(json, "\"controllers\":["), *end;
-	char number[16], bdf[32];
-
-	end = s ? strchr(s, ']') : NULL;
-	while (s && (s = gk_cli_member(s, "number", number, sizeof(number))) &&
-	       s < end) {
-		s = gk_cli_member(s, "bdf", bdf, sizeof(bdf));
-		printf("controller %s: %s\n", number, bdf);
-	}
-}
 
 /* A member as text, "" for null. */
 static void member(const char *s, const char *key, char *out, size_t cap)
 {
-	if (!gk_cli_member(s, key, out, cap) || !strcmp(out, "null"))
+	if (!gk_json_member(s, key, out, cap) || !strcmp(out, "null"))
 		out[0] = '\0';
+}
+
+static void print_controllers(const char *json)
+{
+	const char *s = strstr(json, "\"controllers\":["), *end;
+	char number[16], bdf[32], owner[80];
+
+	end = s ? strchr(s, ']') : NULL;
+	while (s && (s = gk_json_member(s, "number", number, sizeof(number))) &&
+	       s < end) {
+		s = gk_json_member(s, "bdf", bdf, sizeof(bdf));
+		member(s, "owner", owner, sizeof(owner));
+		printf("controller %s: %s, %s\n", number, bdf,
+		       owner[0] ? owner : "no domain");
+	}
 }
 
 /* Where the next object that begins with this member begins; the end if none.
@@ -101,6 +104,58 @@ static void print_devices(const char *json)
 	}
 }
 
+static void print_findings(const char *s, const char *end)
+{
+	static const char begin[] = "{\"finding\":";
+	char what[16], port[64], vid[8], pid[8], counts[8], keyboard[8];
+
+	for (s = next(s, end, begin); s < end; s = next(s + 1, end, begin)) {
+		member(s, "finding", what, sizeof(what));
+		member(s, "port", port, sizeof(port));
+		member(s, "vid", vid, sizeof(vid));
+		member(s, "pid", pid, sizeof(pid));
+		member(s, "keyboard", keyboard, sizeof(keyboard));
+		member(s, "counts", counts, sizeof(counts));
+		printf("  port %s (%s:%s) is %s%s\n", port, vid, pid,
+		       !strcmp(what, "new") ? "new since the handoff" :
+		       !strcmp(what, "changed") ? "another device than before" :
+		       !strcmp(what, "moved") ? "a device that was elsewhere before" :
+		       "gone since the handoff",
+		       strcmp(keyboard, "true") || !strcmp(what, "gone") ? "" :
+		       !strcmp(counts, "true") ? ", trusted" :
+		       ": its keys do not count; gatekeeper trust, or its number");
+	}
+}
+
+static void print_handoff(const char *json)
+{
+	static const char *const times[] = {
+		"prepare_ms", "quiesce_ms", "release_ms", "reset_ms", "assign_ms",
+		"confirm_ms", "reclaim_ms", "handoff_blackout_ms",
+	};
+	const char *s = strstr(json, "\"handoff\":{"), *end;
+	char state[24], mode[16], target[80], cause[280], value[24];
+
+	end = s ? strstr(s, "\"rules\":") : NULL;
+	if (!end)
+		return;
+	member(s, "mode", mode, sizeof(mode));
+	if (!strcmp(mode, "none"))
+		return;
+	member(s, "state", state, sizeof(state));
+	member(s, "target", target, sizeof(target));
+	member(s, "cause", cause, sizeof(cause));
+	printf("handoff: %s%s%s\n", state, target[0] ? ", " : "", target);
+	if (cause[0])
+		printf("  cause: %s\n", cause);
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		member(s, times[i], value, sizeof(value));
+		if (value[0])
+			printf("  %s: %s\n", times[i], value);
+	}
+	print_findings(s, end);
+}
+
 static void print_rules(const char *json)
 {
 	const char *s = strstr(json, "\"rules\":{");
@@ -161,10 +216,10 @@ static void print_text(const char *json)
 	};
 	char state[32], cause[256], value[32], domid[16], restarts[16];
 
-	gk_cli_member(json, "state", state, sizeof(state));
-	gk_cli_member(json, "cause", cause, sizeof(cause));
-	gk_cli_member(json, "domid", domid, sizeof(domid));
-	gk_cli_member(json, "restarts", restarts, sizeof(restarts));
+	gk_json_member(json, "state", state, sizeof(state));
+	gk_json_member(json, "cause", cause, sizeof(cause));
+	gk_json_member(json, "domid", domid, sizeof(domid));
+	gk_json_member(json, "restarts", restarts, sizeof(restarts));
 	printf("gate: %s", state);
 	if (strcmp(domid, "null"))
 		printf(" (domain %s)", domid);
@@ -175,10 +230,11 @@ static void print_text(const char *json)
 		printf("cause: %s\n", cause);
 	print_controllers(json);
 	print_devices(json);
+	print_handoff(json);
 	print_rules(json);
 	print_inputs(json);
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
-		if (gk_cli_member(json, times[i], value, sizeof(value)) &&
+		if (gk_json_member(json, times[i], value, sizeof(value)) &&
 		    strcmp(value, "null"))
 			printf("%s: %s\n", times[i], value);
 }

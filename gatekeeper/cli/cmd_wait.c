@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "dom0/json.h"
 #include "dom0/clock.h"
 #include "dom0/options.h"
 #include "dom0/paths.h"
@@ -32,7 +33,7 @@ static int end(int json, int ready, const char *text)
 	} else if (ready) {
 		puts("the gate is ready");
 	} else {
-		gk_cli_member(text, "cause", cause, sizeof(cause));
+		gk_json_member(text, "cause", cause, sizeof(cause));
 		printf("the gate is not ready: %s\n", cause);
 	}
 	return ready ? GK_EXIT_DONE : GK_EXIT_FAILED;

@@ -21,11 +21,17 @@ static const struct {
 	  "wait [--timeout SECONDS] [--json]\n"
 	  "      until the gate is ready (0) or will not be (1)" },
 	{ "handoff", gk_cmd_handoff,
-	  "handoff [--to-config FILE [--to NAME] | --release-only]\n"
+	  "handoff [--to NAME | --to-config FILE [--to NAME] | --release-only]\n"
 	  "          [--no-strict-reset] [--json]\n"
-	  "      give the USB controllers to another domain: to that of "
-	  "sys_usb_config\n      in gatekeeper.conf, or to none (release), "
-	  "if not told" },
+	  "      give the USB controllers to a domain that runs and has the agent, to one\n"
+	  "      that is started with them, or to none; if not told, as sys_usb or\n"
+	  "      sys_usb_config in gatekeeper.conf say" },
+	{ "reclaim", gk_cmd_reclaim,
+	  "reclaim [--json]\n"
+	  "      take the USB controllers back, for the gate" },
+	{ "trust", gk_cmd_trust,
+	  "trust PORT\n"
+	  "      let a device count that was not there before the handoff" },
 	{ "inspect", gk_cmd_inspect,
 	  "inspect [--json] [--rules FILE] [--report N=FILE]... FILE\n"
 	  "inspect [--json] --hid-report FILE | --replay FILE\n"

@@ -4,6 +4,7 @@
 #include "cursor.h"
 #include "hid_report.h"
 #include "link.h"
+#include "manifest.h"
 #include "policy.h"
 #include "usb_desc.h"
 
@@ -42,6 +43,7 @@ static const struct link_type {
 	[GK_LINK_GRANT] = { 4, FROM_SUPERVISOR, ABOUT_LINK, "GRANT" },
 	[GK_LINK_FIDO] = { GK_LINK_REPORT, FROM_GATE | FROM_DOM0 | FROM_WORKER |
 			   FROM_SUPERVISOR, ABOUT_DEVICE, "FIDO" },
+	[GK_LINK_MANIFEST] = { GK_LINK_MANIFEST_PART, FROM_DOM0, ABOUT_LINK, "MANIFEST" },
 };
 
 static const struct link_type *type_of(uint8_t type)
@@ -292,6 +294,8 @@ static int check_frame(const struct gk_frame *f, enum gk_link_side from)
 		return is_one_role(f->u.grant.role) ? GK_OK : GK_ERR_VALUE;
 	case GK_LINK_FIDO:
 		return GK_OK;
+	case GK_LINK_MANIFEST:
+		return gk_manifest_check(&f->u.manifest);
 	}
 	return GK_ERR_TYPE;
 }
@@ -395,6 +399,9 @@ static int get_payload(struct gk_reader *r, struct gk_frame *f)
 		break;
 	case GK_LINK_FIDO:
 		gk_get_bytes(r, f->u.fido.packet, sizeof(f->u.fido.packet));
+		break;
+	case GK_LINK_MANIFEST:
+		gk_get_bytes(r, f->u.manifest.part, sizeof(f->u.manifest.part));
 		break;
 	}
 	err = gk_reader_end(r);
@@ -530,6 +537,9 @@ static void put_payload(struct gk_writer *w, const struct gk_frame *f)
 		break;
 	case GK_LINK_FIDO:
 		gk_put_bytes(w, f->u.fido.packet, sizeof(f->u.fido.packet));
+		break;
+	case GK_LINK_MANIFEST:
+		gk_put_bytes(w, f->u.manifest.part, sizeof(f->u.manifest.part));
 		break;
 	}
 }

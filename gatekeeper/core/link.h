@@ -36,6 +36,7 @@ enum {
 	GK_SHOWN_INTERFACES = 8,	/* interfaces told in DEVICE */
 	GK_LINK_BUILTIN = 0x8000,	/* bit of gk_link_device.rule */
 	GK_LINK_REPORT = 64,		/* bytes of a FIDO report */
+	GK_LINK_MANIFEST_PART = 128,	/* bytes */
 };
 
 enum gk_link_type {
@@ -53,6 +54,8 @@ enum gk_link_type {
 	GK_LINK_GRANT = 11,	/* supervisor: what it may be */
 	/* On the link again. */
 	GK_LINK_FIDO = 12,	/* both ways: one CTAPHID packet */
+	GK_LINK_MANIFEST = 13,	/* dom0: a part of the manifest, for a USB domain;
+				 * a gate ignores it */
 };
 
 /* Who sent a frame; some types go one way only. */
@@ -175,6 +178,11 @@ struct gk_link_fido {
 	uint8_t packet[GK_LINK_REPORT];
 };
 
+/* A part of the manifest; what it says is for core/manifest.h. */
+struct gk_link_manifest {
+	uint8_t part[GK_LINK_MANIFEST_PART];
+};
+
 struct gk_frame {
 	uint8_t type;		/* enum gk_link_type */
 	uint32_t device;
@@ -192,6 +200,7 @@ struct gk_frame {
 		struct gk_link_found found;
 		struct gk_link_grant grant;
 		struct gk_link_fido fido;
+		struct gk_link_manifest manifest;
 	} u;
 };
 

@@ -168,7 +168,7 @@ int gk_reason_refuses(uint16_t reason)
 	if (reason >= GK_REASON_NO_ROLE && reason <= GK_REASON_CONFIGURE)
 		return 1;
 	return reason == GK_REASON_WORKER ||
-	       (reason >= GK_REASON_RULE && reason <= GK_REASON_SILENT);
+	       (reason >= GK_REASON_RULE && reason <= GK_REASON_LEFT);
 }
 
 const char *gk_reason_text(uint16_t reason)
@@ -212,12 +212,16 @@ const char *gk_reason_text(uint16_t reason)
 		return "no rule allows it";
 	case GK_REASON_SILENT:
 		return "it does not answer";
+	case GK_REASON_LEFT:
+		return "left to the USB domain";
 	case GK_REASON_UNPINNED:
 		return "not one of the pinned keyboards";
 	case GK_REASON_SECOND:
 		return "there is a keyboard already";
 	case GK_REASON_CHALLENGE:
 		return "it has to type the number on the screen";
+	case GK_REASON_STRANGER:
+		return "it was not there before the handoff";
 	}
 	return "unknown reason";
 }

@@ -34,11 +34,13 @@ enum gk_reason {
 	GK_REASON_STORM = 16,		/* refused: plugged in and out too often */
 	GK_REASON_NO_RULE = 17,		/* refused: no rule allows it */
 	GK_REASON_SILENT = 18,		/* refused: it does not answer */
-	GK_REASON_MAX = 18,
+	GK_REASON_LEFT = 19,		/* refused: left to the USB domain's kernel */
+	GK_REASON_MAX = 19,
 	/* dom0's own, never on the link: it does not let these keyboards count. */
 	GK_REASON_UNPINNED = 32,
 	GK_REASON_SECOND = 33,
 	GK_REASON_CHALLENGE = 34,
+	GK_REASON_STRANGER = 35,	/* after a handoff: it was not there before */
 };
 
 struct gk_judgement {

@@ -169,6 +169,7 @@ int gk_session_frame(struct gk_session *s, const struct gk_frame *f, uint64_t no
 	case GK_LINK_QUIESCE:
 	case GK_LINK_FOUND:
 	case GK_LINK_GRANT:
+	case GK_LINK_MANIFEST:
 		return GK_ERR_DIRECTION;
 	case GK_LINK_HELLO:
 		return on_hello(s, &f->u.hello);

@@ -127,7 +127,7 @@ static int copy_word(char *out, size_t cap, const char *value)
 }
 
 /* key=value words after "handoff"; 0, or what is wrong. */
-static const char *parse_handoff(char *words, struct gk_handover *h)
+static const char *parse_handoff(char *words, struct gk_handover_wish *h)
 {
 	int release_only = 0;
 	char *save = NULL;
@@ -158,31 +158,84 @@ static const char *parse_handoff(char *words, struct gk_handover *h)
 	}
 	if (release_only && h->config[0])
 		return "release_only and config exclude each other";
-	if (!release_only && (h->config[0] != '/' || !h->to[0]))
-		return "config=/PATH and to=NAME, or release_only=1, is needed";
+	if (!release_only && (!h->to[0] || (h->config[0] && h->config[0] != '/')))
+		return "to=NAME, config=/PATH and to=NAME, or release_only=1, is needed";
+	h->mode = release_only ? GK_HO_FREE_ONLY :
+		  h->config[0] ? GK_HO_CONFIG : GK_HO_AGENT;
 	return NULL;
 }
 
 static void answer_handoff(struct gk_client *c, char *words)
 {
 	struct gk_daemon *d = c->d;
-	struct gk_handover h;
+	struct gk_handover_wish w;
 	const char *why;
 
-	if (d->handover.active || d->stopping) {
-		gk_control_finish(c, d->stopping ? being_stopped :
-				  "a handoff is going on already");
+	if (d->stopping) {
+		gk_control_finish(c, being_stopped);
 		return;
 	}
-	why = parse_handoff(words, &h);
+	why = parse_handoff(words, &w);
 	if (why) {
 		gk_control_finish(c, why);
 		return;
 	}
-	d->handover = h;
 	gk_timer_set(d->loop, &c->deadline, HANDOFF_MS, late, c);
-	if (gk_handover_start(d, c, &why))
+	d->handover.autos = 0;
+	memset(d->handover.auto_at, 0, sizeof(d->handover.auto_at));
+	if (gk_handover_start(d, &w, c, &why))
 		gk_control_finish(c, why);
+}
+
+/* From now on, whenever that domain has its agent; nobody waits for it. */
+static void answer_want(struct gk_client *c, const char *name)
+{
+	struct gk_daemon *d = c->d;
+
+	if (d->stopping || !gk_name_valid(name)) {
+		gk_control_finish(c, d->stopping ? being_stopped :
+				  "that is no name of a domain");
+		return;
+	}
+	snprintf(d->opt.sys_usb, sizeof(d->opt.sys_usb), "%s", name);
+	gk_target_watch(d);
+	gk_control_finish(c, NULL);
+}
+
+static void answer_reclaim(struct gk_client *c)
+{
+	struct gk_daemon *d = c->d;
+	const char *why = being_stopped;
+
+	gk_timer_set(d->loop, &c->deadline, HANDOFF_MS, late, c);
+	if (d->stopping || gk_handover_reclaim(d, c, &why))
+		gk_control_finish(c, why);
+}
+
+/* A device that was not there before the handoff counts from now on. */
+static void answer_trust(struct gk_client *c, const char *port)
+{
+	struct gk_daemon *d = c->d;
+	char at[GK_PORT_TEXT];
+
+	for (int i = 0; d->session_begun && i < GK_LINK_DEVICES; i++) {
+		if (!d->session.dev[i].id)
+			continue;
+		gk_devices_port(d, &d->session.dev[i].info, at);
+		if (strcmp(at, port) != 0)
+			continue;
+		if (gk_keyboards_trust(d, i)) {
+			gk_control_finish(c, "there is nothing to trust: it is as "
+					     "before the handoff");
+			return;
+		}
+		gk_log(LOG_NOTICE, "device on port %s is trusted by request", port);
+		gk_handover_device(d);
+		gk_daemon_publish(d);
+		gk_control_finish(c, NULL);
+		return;
+	}
+	gk_control_finish(c, "there is no device at that port");
 }
 
 static void request(struct gk_client *c, char *line)
@@ -195,9 +248,8 @@ static void request(struct gk_client *c, char *line)
 		gk_daemon_switched_root(d);
 		gk_control_finish(c, NULL);
 	} else if (!strcmp(line, "stop")) {
-		if (d->handover.active || d->stopping) {
-			gk_control_finish(c, d->stopping ? being_stopped :
-					  "a handoff is going on");
+		if (d->stopping) {
+			gk_control_finish(c, being_stopped);
 			return;
 		}
 		d->stop_client = c;
@@ -205,6 +257,12 @@ static void request(struct gk_client *c, char *line)
 		gk_handover_stop(d);
 	} else if (!strncmp(line, "handoff ", 8)) {
 		answer_handoff(c, line + 8);
+	} else if (!strncmp(line, "want ", 5)) {
+		answer_want(c, line + 5);
+	} else if (!strcmp(line, "reclaim")) {
+		answer_reclaim(c);
+	} else if (!strncmp(line, "trust ", 6)) {
+		answer_trust(c, line + 6);
 	} else {
 		gk_control_finish(c, "unknown request");
 	}

@@ -30,10 +30,13 @@ void gk_daemon_status(struct gk_daemon *d, struct gk_status *s)
 		.controllers = d->controllers,
 		.xs = &d->xs,
 		.session = d->session_begun ? &view : NULL,
+		.agent = d->link_agent,
+		.handover = &d->handover.r,
 		.rules = d->rules.loaded ? &d->rules : NULL,
 		.events = &d->events,
 		.times = d->times,
 	};
+	s->findings = gk_continuity_findings(d, s->finding);
 	for (int i = 0; i < GK_LINK_DEVICES; i++) {
 		int clients = gk_fido_clients(d, i);
 
@@ -129,6 +132,7 @@ void gk_daemon_switched_root(struct gk_daemon *d)
 	/* From here on the screen belongs to the system. */
 	d->screen.on = d->opt.debug;
 	gk_log_open("gatekeeperd");
+	gk_target_watch(d);
 	gk_log(LOG_INFO, "switch-root: %s", moved == 1 ? "followed" :
 	       moved == 0 ? "in the real root already" : "cannot follow");
 }

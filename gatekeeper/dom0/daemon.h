@@ -7,7 +7,10 @@
  *   keyboards.c    which keyboards count
  *   input_proxy.c  keyboards that another domain's input proxy feeds
  *   fido.c         security keys: sockets and HID devices
- *   handover.c     a handoff: check, quiesce, run
+ *   handover.c     the handoff's machine: its events, its work, its record
+ *   agent.c        the link to the USB domain's agent, until it is the link
+ *   continuity.c   are the devices those that were there before
+ *   target.c       the watch on the domain that is to have the controllers
  *   control.c      the control socket
  *   fallback.c     dom0-hid
  *   prompt.c       what is said when a passphrase is asked for
@@ -20,6 +23,8 @@
 
 #include "core/policy.h"
 #include "core/session.h"
+#include "dom0/agent.h"
+#include "dom0/continuity.h"
 #include "dom0/controllers.h"
 #include "dom0/events.h"
 #include "dom0/fido.h"
@@ -33,6 +38,9 @@
 #include "dom0/screen.h"
 #include "dom0/status.h"
 #include "dom0/xs.h"
+#include "handoff/machine.h"
+#include "handoff/record.h"
+#include "handoff/steps.h"
 
 enum {
 	GK_XS_PROBE_MS = 3000,
@@ -76,12 +84,44 @@ struct gk_client {
 	struct gk_timer deadline;
 };
 
+/* The work of the handoff that is done in a child. */
+enum gk_step {
+	GK_STEP_CHECK,
+	GK_STEP_LOOK,		/* who has them, after a start of gatekeeperd */
+	GK_STEP_RELEASE,
+	GK_STEP_RESET,
+	GK_STEP_ASSIGN,
+	GK_STEP_TAKE_BACK,
+	GK_STEP_RESET_BACK,
+};
+
 struct gk_handover {
-	int active;
-	struct gk_client *client;	/* NULL: has gone */
-	char config[256], to[64];
-	int no_strict_reset;
-	char last[512];			/* last line the child said */
+	struct gk_ho_machine m;
+	struct gk_ho_record r;
+	struct gk_handoff_opts opts;	/* of the step that runs */
+	enum gk_step step;
+	unsigned child;		/* it, or a check; 0: none */
+	struct gk_timer deadline;	/* of the machine's state */
+	struct gk_client *client;	/* who asked; NULL: nobody, or has gone */
+	int checking;		/* asked for, and not begun yet */
+	int automatic;		/* nobody asked */
+	char last[512];		/* last line a child said */
+	char found[1024];	/* what the check or the look said */
+	uint64_t step_since, reclaim_since;
+	uint64_t quiesce_sent, last_key;
+	int dark;		/* no keyboard has counted since then */
+	struct gk_timer settle;	/* after the assignment */
+	struct gk_timer comes_back;	/* the agent, whose link is lost */
+	struct gk_timer again;	/* the next try for it */
+	uint64_t look_since;
+	/* target.c */
+	unsigned watcher;
+	struct gk_timer watcher_timer, auto_timer;
+	char watched[GK_HO_NAME_MAX];
+	int seen_domid, seen_agent;	/* -1: no such domain */
+	uint64_t auto_at[GK_RESTARTS_KEPT];
+	unsigned autos;
+	int told_enough;
 };
 
 struct gk_daemon {
@@ -119,6 +159,9 @@ struct gk_daemon {
 	/* The link. */
 	int link_fd;		/* -1: none */
 	unsigned link_child;
+	int link_agent;		/* it is the agent's, not the gate's */
+	struct gk_agent agent;
+	struct gk_continuity continuity;
 	int session_begun;	/* session has its nonce */
 	struct gk_timer reader_timer;	/* the next question, or its last chance */
 	uint64_t reader_token;		/* of the last question */
@@ -140,7 +183,7 @@ struct gk_daemon {
 	int stopping;		/* quiesced: destroy the gate, and end */
 
 	struct gk_handover handover;
-	struct gk_timer quiesce_timer;	/* of a handoff, or of a stop */
+	struct gk_timer quiesce_timer;	/* of a stop */
 	ino_t prompt_seen;	/* the question that was answered with a line */
 	struct gk_timer prompt_timer, summary_timer;
 
@@ -174,11 +217,26 @@ void gk_gate_give_up(struct gk_daemon *d, const char *cause);
 void gk_gate_destroy(struct gk_daemon *d, enum gk_after_destroy after);
 /* gk_gate_is_alive: there is, or will be, a gate that nobody has asked away. */
 int gk_gate_is_alive(const struct gk_daemon *d);
+/* gk_gate_look: the controllers, from sysfs; 0 when there is none, and it was given
+ * up. gk_gate_end_old: destroys a gate that has given its controllers away. */
+int gk_gate_look(struct gk_daemon *d);
+void gk_gate_end_old(struct gk_daemon *d);
 
 /* link_client.c */
 int gk_link_start(struct gk_daemon *d, unsigned timeout_s) GK_MUST_CHECK;
 /* gk_link_stop: ends the reader; all keys up. */
 void gk_link_stop(struct gk_daemon *d);
+/*
+ * gk_link_reader: a link reader to this domain, its packets at *fd; `line` is its
+ * stderr, `done` its end. gk_link_take: such a reader's link, whose session is in
+ * d->session, becomes the daemon's. gk_link_end_cause: what its end means.
+ */
+int gk_link_reader(struct gk_daemon *d, const char *name, int domid, unsigned timeout_s,
+		   void (*line)(void *ctx, const char *line),
+		   void (*done)(void *ctx, const struct gk_child_end *end), int *fd,
+		   unsigned *child) GK_MUST_CHECK;
+void gk_link_take(struct gk_daemon *d, int fd, unsigned child);
+const char *gk_link_end_cause(const struct gk_daemon *d, int status);
 /* gk_link_send: best effort; never waits. GK_ERR_LIMIT: there is no room now. */
 int gk_link_send(struct gk_daemon *d, const struct gk_frame *f);
 /* gk_link_watch: the session has begun: from now on the reader is asked whether it
@@ -190,6 +248,9 @@ void gk_link_answered(struct gk_daemon *d, const struct gk_link_ping *p);
 /* gk_devices_frame: 0, or an error: the link is no good. */
 int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 	GK_MUST_CHECK;
+/* gk_devices_here: the device in this slot of the session was told of, or it is known
+ * only now where it is. */
+void gk_devices_here(struct gk_daemon *d, int slot);
 /* gk_devices_load: the events of before, when gatekeeperd was started again. */
 void gk_devices_load(struct gk_daemon *d);
 /* gk_devices_decided: what became of the device in this slot: says so. */
@@ -209,14 +270,50 @@ void gk_devices_port(struct gk_daemon *d, const struct gk_link_device *i,
 		     char text[GK_PORT_TEXT]);
 
 /* handover.c */
-/* gk_handover_start: 0, or GK_ERR_ORDER with why as one line. */
-int gk_handover_start(struct gk_daemon *d, struct gk_client *c,
-		      const char *why[1]) GK_MUST_CHECK;
+struct gk_handover_wish {
+	enum gk_ho_mode mode;
+	char config[256], to[GK_HO_NAME_MAX];
+	int no_strict_reset;
+};
+
+/* gk_handover_start: c (NULL: nobody) is told how it went. GK_ERR_ORDER or _SYSTEM
+ * with why as one line: nothing was begun. */
+int gk_handover_start(struct gk_daemon *d, const struct gk_handover_wish *w,
+		      struct gk_client *c, const char *why[1]) GK_MUST_CHECK;
+/* gk_handover_reclaim: the controllers back to the gate. */
+int gk_handover_reclaim(struct gk_daemon *d, struct gk_client *c, const char *why[1])
+	GK_MUST_CHECK;
+/* gk_handover_resume: at the start: goes on from what a gatekeeperd before us has
+ * left; 0: there is nothing, the gate is to be begun. */
+int gk_handover_resume(struct gk_daemon *d);
 /* gk_handover_stop: the gate lets go, is destroyed, and the daemon ends. Without
  * letting go the guest's xHCI driver would wait 5 s for a controller that is
  * not its own any more. */
 void gk_handover_stop(struct gk_daemon *d);
+/* gk_handover_quiesced: the domain at the other end of the link; q NULL: it has gone. */
 void gk_handover_quiesced(struct gk_daemon *d, const struct gk_link_quiesced *q);
+/* gk_handover_gate_up, _lost: the gate is ready; it has gone, or its link. */
+void gk_handover_gate_up(struct gk_daemon *d);
+void gk_handover_gate_lost(struct gk_daemon *d);
+/* gk_handover_agent: the agent's link to be is ready, or (0) has ended. */
+void gk_handover_agent(struct gk_daemon *d, int ready);
+/* gk_handover_link_lost: that of the agent, which was the link. */
+void gk_handover_link_lost(struct gk_daemon *d, const char *cause);
+/* gk_handover_target_gone: its domain is not there any more. */
+void gk_handover_target_gone(struct gk_daemon *d);
+/* gk_handover_device: the agent has told of a device. */
+void gk_handover_device(struct gk_daemon *d);
+/* gk_handover_busy: something is under way, or asked for. */
+int gk_handover_busy(const struct gk_daemon *d);
+/* gk_handover_write: handoff.json, as it is now. */
+void gk_handover_write(struct gk_daemon *d);
+
+/* target.c */
+/* gk_target_watch: from now on the domain of d->handover.r.target, or of sys_usb. */
+void gk_target_watch(struct gk_daemon *d);
+void gk_target_unwatch(struct gk_daemon *d);
+/* gk_target_consider: whether it is time for a handoff that nobody asked for. */
+void gk_target_consider(struct gk_daemon *d);
 
 /* control.c */
 int gk_control_open(struct gk_daemon *d) GK_MUST_CHECK;

@@ -261,8 +261,10 @@ void gk_devices_key(struct gk_daemon *d, uint16_t code, int value)
 
 static void on_key(struct gk_daemon *d, int slot, const struct gk_link_key *key)
 {
-	if (gk_keyboards_key(d, slot, key->code, key->value))
-		gk_devices_key(d, key->code, key->value);
+	if (!gk_keyboards_key(d, slot, key->code, key->value))
+		return;
+	d->handover.last_key = gk_now_ms();
+	gk_devices_key(d, key->code, key->value);
 }
 
 static void on_hello(struct gk_daemon *d, const struct gk_link_hello *h)
@@ -286,6 +288,24 @@ static int slot_of(struct gk_daemon *d, uint32_t id)
 	struct gk_session_device *s = gk_session_find(&d->session, id);
 
 	return s ? (int)(s - d->session.dev) : -1;
+}
+
+void gk_devices_here(struct gk_daemon *d, int slot)
+{
+	/* A domain may have controllers of its own; and of ours it can tell before
+	 * we know where it sees them. */
+	if (d->link_agent && gk_continuity_match(d, slot) == GK_MATCH_UNKNOWN) {
+		gk_keyboards_gone(d, slot);
+		gk_fido_gone(d, slot);
+		gk_devices_sync(d);
+		return;
+	}
+	gk_keyboards_device(d, slot);
+	gk_fido_device(d, slot);
+	gk_continuity_told(d, slot);
+	/* What the one before it in this slot held is let go. */
+	gk_devices_sync(d);
+	gk_handover_device(d);
 }
 
 int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
@@ -316,10 +336,7 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 		on_hello(d, &f->u.hello);
 		break;
 	case GK_LINK_DEVICE:
-		gk_keyboards_device(d, slot_of(d, f->device));
-		gk_fido_device(d, slot_of(d, f->device));
-		/* What the one before it in this slot held is let go. */
-		gk_devices_sync(d);
+		gk_devices_here(d, slot_of(d, f->device));
 		break;
 	case GK_LINK_GONE:
 		on_gone(d, &was, f->u.gone.reason);
@@ -350,6 +367,7 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 	case GK_LINK_QUIESCE:
 	case GK_LINK_FOUND:
 	case GK_LINK_GRANT:
+	case GK_LINK_MANIFEST:
 		break;
 	}
 	return 0;

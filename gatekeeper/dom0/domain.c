@@ -81,7 +81,7 @@ void gk_gate_give_up(struct gk_daemon *d, const char *cause)
 
 int gk_gate_is_alive(const struct gk_daemon *d)
 {
-	if (d->stopping || d->handover.active)
+	if (d->stopping || gk_ho_is_moving(d->handover.m.state))
 		return 0;
 	switch (d->state) {
 	case GK_GATE_STARTING:
@@ -215,6 +215,7 @@ void gk_gate_lost(struct gk_daemon *d, const char *cause)
 {
 	set_cause(d, cause);
 	gk_log(LOG_ERR, "%s", d->cause);
+	gk_handover_gate_lost(d);
 	/* A gate that is to be destroyed anyway need not be replaced. */
 	if (d->state == GK_GATE_QUIESCE) {
 		gk_link_stop(d);
@@ -228,6 +229,7 @@ void gk_gate_reconnect(struct gk_daemon *d, const char *cause)
 {
 	set_cause(d, cause);
 	gk_log(LOG_WARNING, "%s; a new one is started", d->cause);
+	gk_handover_gate_lost(d);
 	if (!may_restart(d)) {
 		gk_gate_lost(d, cause);
 		return;
@@ -275,7 +277,9 @@ void gk_gate_check_ready(struct gk_daemon *d)
 			gk_screen_say(&d->screen, LOG_NOTICE,
 				      "the gate is ready now");
 	}
+	gk_handover_gate_up(d);
 	gk_daemon_publish(d);
+	gk_target_consider(d);
 }
 
 /* --- creating --- */
@@ -515,4 +519,31 @@ void gk_gate_begin(struct gk_daemon *d)
 		     (uint64_t)d->opt.timeout_s * 1000, late, d);
 	d->xs_since = 0;
 	probe(d);
+}
+
+int gk_gate_look(struct gk_daemon *d)
+{
+	return look_at_controllers(d, 1);
+}
+
+static void old_ended(void *ctx, const struct gk_child_end *end)
+{
+	(void)ctx;
+	if (end->status != 0)
+		gk_log(LOG_WARNING, "the old gate: xl destroy: %.200s",
+		       end->timed_out ? "no end" : end->out);
+}
+
+void gk_gate_end_old(struct gk_daemon *d)
+{
+	static const char *const argv[] = { "xl", "destroy", GK_GATE_NAME, NULL };
+	const struct gk_child_spec spec = {
+		.name = "the old gate's end", .path = "xl", .argv = argv,
+		.pass_fd = -1, .deadline_ms = GK_XL_DESTROY_MS, .done = old_ended,
+		.ctx = d,
+	};
+
+	d->xs.domid = -1;
+	if (gk_child_start(d->loop, &spec, NULL))
+		gk_log(LOG_WARNING, "the old gate: xl could not be started");
 }

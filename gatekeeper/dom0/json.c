@@ -121,3 +121,29 @@ int gk_json_finish(struct gk_json *j)
 {
 	return j->err ? j->err : (int)j->len;
 }
+
+const char *gk_json_member(const char *json, const char *key, char *out,
+			   size_t cap)
+{
+	char want[64];
+	const char *s;
+	size_t len;
+
+	out[0] = '\0';
+	snprintf(want, sizeof(want), "\"%s\":", key);
+	s = strstr(json, want);
+	if (!s)
+		return NULL;
+	s += strlen(want);
+	/* No quote stands inside a string: they are escaped as \u0022. */
+	if (*s == '"') {
+		len = strcspn(++s, "\"");
+	} else {
+		len = strcspn(s, ",}]");
+	}
+	if (*s == '[' || *s == '{' || len >= cap)
+		return NULL;
+	memcpy(out, s, len);
+	out[len] = '\0';
+	return s + len;
+}

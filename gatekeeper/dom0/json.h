@@ -36,4 +36,12 @@ void gk_json_null(struct gk_json *j, const char *key);
 /* gk_json_finish: the length, or GK_ERR_LIMIT. */
 int gk_json_finish(struct gk_json *j) GK_MUST_CHECK;
 
+/*
+ * gk_json_member: of a text that was made by the functions above, the value of
+ * "key": as text without quotes; the first there is from `json` on. Returns where
+ * it ends, NULL when there is none or it does not fit. Arrays and objects are not
+ * taken.
+ */
+const char *gk_json_member(const char *json, const char *key, char *out, size_t cap);
+
 #endif

@@ -174,6 +174,17 @@ static void displace_others(struct gk_daemon *d, int slot)
 	gk_inputs_displace(d);
 }
 
+static void ask(struct gk_daemon *d, struct gk_counted *c, enum gk_reason reason)
+{
+	c->reason = (uint16_t)reason;
+	c->counts = GK_COUNTS_ASKED;
+	gk_challenge_init(&c->challenge);
+	if (!gk_keyboards_number(d, c)) {
+		refuse(c, GK_REASON_CHALLENGE);
+		c->too_many = 1;
+	}
+}
+
 static void decide(struct gk_daemon *d, int slot)
 {
 	const struct gk_session_device *s = &d->session.dev[slot];
@@ -204,15 +215,29 @@ static void decide(struct gk_daemon *d, int slot)
 		refuse(c, GK_REASON_SECOND);
 		break;
 	case GK_KEYBOARD_ASK:
-		c->reason = GK_REASON_CHALLENGE;
-		c->counts = GK_COUNTS_ASKED;
-		gk_challenge_init(&c->challenge);
-		if (!gk_keyboards_number(d, c)) {
-			refuse(c, GK_REASON_CHALLENGE);
-			c->too_many = 1;
-		}
+		ask(d, c, GK_REASON_CHALLENGE);
 		break;
 	}
+	gk_devices_decided(d, slot);
+	gk_keyboards_ask(d, slot);
+}
+
+/* Of the agent: only what was there before is judged as ever. */
+static void decide_after_handoff(struct gk_daemon *d, int slot)
+{
+	struct gk_counted *c = &d->keyboards.slot[slot];
+
+	switch (gk_continuity_match(d, slot)) {
+	case GK_MATCH_SAME:
+		decide(d, slot);
+		return;
+	case GK_MATCH_UNKNOWN:
+	case GK_MATCH_NEW:
+	case GK_MATCH_CHANGED:
+	case GK_MATCH_MOVED:
+		break;
+	}
+	ask(d, c, GK_REASON_STRANGER);
 	gk_devices_decided(d, slot);
 	gk_keyboards_ask(d, slot);
 }
@@ -258,10 +283,12 @@ void gk_keyboards_device(struct gk_daemon *d, int slot)
 	int counted = c->counts == GK_COUNTS_YES;
 
 	memset(c, 0, sizeof(*c));
-	if (has_keyboard(&d->session.dev[slot].info))
-		decide(d, slot);
-	else
+	if (!has_keyboard(&d->session.dev[slot].info))
 		gk_devices_decided(d, slot);
+	else if (d->link_agent)
+		decide_after_handoff(d, slot);
+	else
+		decide(d, slot);
 	if (counted && c->counts != GK_COUNTS_YES)
 		decide_all(d);
 }
@@ -293,8 +320,25 @@ static void passed(struct gk_daemon *d, int slot)
 	gk_seen_add(&d->keyboards.answered, port, i->sha256);
 	write_answered(d);
 	gk_keyboards_keep(d);
+	if (d->link_agent)
+		gk_continuity_trust(d, slot);
 	/* Another one may have been quicker. */
 	decide(d, slot);
+}
+
+int gk_keyboards_trust(struct gk_daemon *d, int slot)
+{
+	struct gk_counted *c = &d->keyboards.slot[slot];
+
+	if (!d->link_agent || gk_continuity_match(d, slot) == GK_MATCH_SAME ||
+	    gk_continuity_match(d, slot) == GK_MATCH_UNKNOWN)
+		return GK_ERR_ORDER;
+	gk_continuity_trust(d, slot);
+	if (c->counts == GK_COUNTS_ASKED || c->counts == GK_COUNTS_REFUSED) {
+		memset(c, 0, sizeof(*c));
+		decide(d, slot);
+	}
+	return 0;
 }
 
 static void on_answer(struct gk_daemon *d, int slot, enum gk_challenge_answer a)

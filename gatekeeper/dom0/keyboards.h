@@ -96,6 +96,11 @@ void gk_keyboards_held(const struct gk_daemon *d, uint8_t held[GK_KEY_BYTES]);
 void gk_keyboards_view(const struct gk_daemon *d, int slot,
 		       struct gk_link_device *out);
 
+/* gk_keyboards_trust: after a handoff, root says that this device is as good as one
+ * that was there before; if it is a keyboard, the rules decide. GK_ERR_ORDER: there
+ * is nothing to say. */
+int gk_keyboards_trust(struct gk_daemon *d, int slot) GK_MUST_CHECK;
+
 /* gk_keyboards_ask: shows a number that has been asked for once more. */
 void gk_keyboards_ask(struct gk_daemon *d, int slot);
 

@@ -23,6 +23,7 @@ static void close_link(struct gk_daemon *d)
 		close(d->link_fd);
 	}
 	d->link_fd = -1;
+	d->link_agent = 0;
 	gk_timer_clear(d->loop, &d->reader_timer);
 	d->session_begun = 0;
 	memset(&d->session, 0, sizeof(d->session));
@@ -42,8 +43,13 @@ void gk_link_stop(struct gk_daemon *d)
  * loop, and counted like any other error of the link. */
 static void end_reader(struct gk_daemon *d, const char *cause)
 {
+	int agent = d->link_agent;
+
 	gk_link_stop(d);
-	gk_gate_lost(d, cause);
+	if (agent)
+		gk_handover_link_lost(d, cause);
+	else
+		gk_gate_lost(d, cause);
 }
 
 static void does_not_end(void *ctx)
@@ -146,7 +152,7 @@ static void on_reader_line(void *ctx, const char *line)
 	gk_log(LOG_NOTICE, "%s", line);
 }
 
-static const char *end_cause(const struct gk_daemon *d, int status)
+const char *gk_link_end_cause(const struct gk_daemon *d, int status)
 {
 	if (status < 0 || WIFSIGNALED(status)) {
 		if (status >= 0 && WTERMSIG(status) == SIGALRM)
@@ -185,22 +191,22 @@ static void on_reader_end(void *ctx, const struct gk_child_end *end)
 	d->link_child = 0;
 	close_link(d);
 	if (ours)
-		gk_gate_reconnect(d, end_cause(d, end->status));
+		gk_gate_reconnect(d, gk_link_end_cause(d, end->status));
 	else
-		gk_gate_lost(d, end_cause(d, end->status));
+		gk_gate_lost(d, gk_link_end_cause(d, end->status));
 }
 
-int gk_link_start(struct gk_daemon *d, unsigned timeout_s)
+int gk_link_reader(struct gk_daemon *d, const char *name, int domid, unsigned timeout_s,
+		   void (*line)(void *ctx, const char *line),
+		   void (*done)(void *ctx, const struct gk_child_end *end), int *fd,
+		   unsigned *child)
 {
-	char domid[16], timeout[16];
+	char id[16], timeout[16];
 	/* '@': systemd's switch-root passes over such processes when it kills
 	 * what is left of the initramfs. */
-	const char *argv[] = { "@gatekeeper-link", "--timeout", timeout, domid,
-			       NULL };
+	const char *argv[] = { "@gatekeeper-link", "--timeout", timeout, id, NULL };
 	struct gk_child_spec spec = {
-		.name = "gatekeeper-link", .argv = argv,
-		.line = on_reader_line, .done = on_reader_end,
-		.ctx = d,
+		.name = name, .argv = argv, .line = line, .done = done, .ctx = d,
 	};
 	char program[GK_PATH_MAX];
 	int pair[2], err;
@@ -208,26 +214,59 @@ int gk_link_start(struct gk_daemon *d, unsigned timeout_s)
 	if (gk_path(program, GK_LINK_PROGRAM))
 		return GK_ERR_LIMIT;
 	spec.path = program;
-	gk_link_stop(d);
-	d->violation[0] = '\0';
-	d->xs.maps = 0;
-	snprintf(domid, sizeof(domid), "%d", d->xs.domid);
+	snprintf(id, sizeof(id), "%d", domid);
 	snprintf(timeout, sizeof(timeout), "%u", timeout_s);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return GK_ERR_SYSTEM;
 	spec.pass_fd = pair[1];
-	err = gk_child_start(d->loop, &spec, &d->link_child);
+	err = gk_child_start(d->loop, &spec, child);
 	close(pair[1]);
-	if (!err)
-		err = gk_loop_add(d->loop, pair[0], EPOLLIN, on_packet, d);
 	if (err) {
 		close(pair[0]);
+		return err;
+	}
+	*fd = pair[0];
+	return 0;
+}
+
+int gk_link_start(struct gk_daemon *d, unsigned timeout_s)
+{
+	int fd, err;
+
+	gk_link_stop(d);
+	d->violation[0] = '\0';
+	d->xs.maps = 0;
+	err = gk_link_reader(d, "gatekeeper-link", d->xs.domid, timeout_s,
+			     on_reader_line, on_reader_end, &fd, &d->link_child);
+	if (err)
+		return err;
+	err = gk_loop_add(d->loop, fd, EPOLLIN, on_packet, d);
+	if (err) {
+		close(fd);
 		gk_child_kill(d->loop, d->link_child);
 		d->link_child = 0;
 		return err;
 	}
-	d->link_fd = pair[0];
+	d->link_fd = fd;
 	return 0;
+}
+
+void gk_link_take(struct gk_daemon *d, int fd, unsigned child)
+{
+	d->violation[0] = '\0';
+	d->link_child = child;
+	d->link_agent = 1;
+	d->session_begun = 1;
+	if (gk_loop_add(d->loop, fd, EPOLLIN, on_packet, d)) {
+		close(fd);
+		end_reader(d, "out of descriptors");
+		return;
+	}
+	d->link_fd = fd;
+	gk_link_watch(d);
+	for (int slot = 0; slot < GK_LINK_DEVICES; slot++)
+		if (d->session.dev[slot].id)
+			gk_devices_here(d, slot);
 }
 
 int gk_link_send(struct gk_daemon *d, const struct gk_frame *f)

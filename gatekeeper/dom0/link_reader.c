@@ -339,6 +339,7 @@ static void read_parent(struct reader *r)
 			break;
 		case GK_LINK_LED:
 		case GK_LINK_FIDO:
+		case GK_LINK_MANIFEST:
 		case GK_LINK_PING:
 			to_gate(r, &f);
 			break;

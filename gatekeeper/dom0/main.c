@@ -130,14 +130,6 @@ static int prepare_run_dir(void)
 	return 0;
 }
 
-static int was_handed_over(void)
-{
-	char path[GK_PATH_MAX];
-
-	return gk_run_path(path, "handed-over") == 0 &&
-	       access(path, F_OK) == 0;
-}
-
 static int64_t unit_start(void)
 {
 	const char *s = getenv("GATEKEEPER_UNIT_START_MS");
@@ -217,19 +209,14 @@ static int run(void)
 		gk_log(LOG_ERR, "no control socket: %s", strerror(errno));
 		return 1;
 	}
-	if (was_handed_over()) {
-		d.state = GK_GATE_HANDED_OVER;
-		gk_log(LOG_INFO, "the controllers were handed over before");
-		if (d.opt.input_proxy)
-			open_keyboard(&d);
-		gk_daemon_publish(&d);
-	} else {
-		/* The keyboard first: the console may open it meanwhile. */
-		open_keyboard(&d);
+	/* The keyboard first: the console may open it meanwhile. */
+	open_keyboard(&d);
+	if (!gk_handover_resume(&d))
 		gk_gate_begin(&d);
-		gk_prompt_watch(&d);
-	}
+	gk_target_watch(&d);
+	gk_prompt_watch(&d);
 	gk_loop_run(d.loop);
+	gk_agent_stop(&d);
 	gk_link_stop(&d);
 	gk_log(LOG_INFO, "ends");
 	return 0;

@@ -7,6 +7,7 @@
 #include "core/key_filter.h"
 #include "dom0/options.h"
 #include "dom0/paths.h"
+#include "handoff/steps.h"
 
 void gk_options_default(struct gk_options *o)
 {
@@ -106,6 +107,14 @@ static int set_path(char *out, size_t cap, const char *s)
 	return 0;
 }
 
+static int set_domain(char *out, size_t cap, const char *s)
+{
+	if (strlen(s) >= cap || !gk_name_valid(s))
+		return -1;
+	strcpy(out, s);
+	return 0;
+}
+
 /* 0 taken, 1 no such key, -1 bad value. */
 static int set(struct gk_options *o, const char *key, const char *value)
 {
@@ -131,6 +140,8 @@ static int set(struct gk_options *o, const char *key, const char *value)
 		return set_language(o->language, sizeof(o->language), value);
 	if (!strcmp(key, "uhid"))
 		return set_uhid(&o->uhid, value);
+	if (!strcmp(key, "sys_usb"))
+		return set_domain(o->sys_usb, sizeof(o->sys_usb), value);
 	if (!strcmp(key, "sys_usb_config"))
 		return set_path(o->sys_usb_config, sizeof(o->sys_usb_config),
 				value);

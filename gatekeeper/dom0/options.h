@@ -39,6 +39,7 @@ struct gk_options {
 	enum gk_when vt_switching;	/* vt_switching=, after-unlock */
 	enum gk_when ctrl_alt_del;	/* ctrl_alt_del=, never */
 	enum gk_uhid_mode uhid;		/* uhid=, after-boot */
+	char sys_usb[65];	/* sys_usb=, a domain's name; "" none */
 	char sys_usb_config[256];	/* sys_usb_config=, "" none */
 	char language[16];	/* language=, of the unlock prompt; "" the system's */
 	char dom0_usb[256];	/* rd.qubes.dom0_usb=, as it stands */
@@ -54,7 +55,8 @@ void gk_options_default(struct gk_options *o);
 /*
  * gk_options_conf: "key = value" lines, '#' starts a comment. Keys:
  * timeout, fallback, debug, memory, restarts, restart_window, vt_switching,
- * ctrl_alt_del, uhid, input_proxy, sys_usb_config (an absolute path without blanks), language.
+ * ctrl_alt_del, uhid, input_proxy, sys_usb (letters, digits, '.', '_', '-'),
+ * sys_usb_config (an absolute path without blanks), language.
  * gk_options_cmdline: /proc/cmdline; words may hold "quoted parts", what is
  * not ours is passed over. A value that is not understood is left at what it
  * was, and noted (the first such only).

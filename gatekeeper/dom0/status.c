@@ -246,6 +246,91 @@ static void put_event(struct gk_json *j, const struct gk_event *e)
 	gk_json_end_object(j);
 }
 
+static const struct gk_ho_controller *record_of(const struct gk_status *s,
+						const char *bdf)
+{
+	for (int i = 0; s->handover && i < s->handover->controllers; i++)
+		if (strcmp(s->handover->controller[i].bdf, bdf) == 0)
+			return &s->handover->controller[i];
+	return NULL;
+}
+
+/* The domain that has it, as far as is known; NULL: nobody, or it is not. */
+static const char *owner_of(const struct gk_status *s, const char *bdf)
+{
+	const struct gk_ho_controller *c = record_of(s, bdf);
+	const struct gk_ho_record *r = s->handover;
+
+	/* The gate has them from xl create on. */
+	if (!c || r->state == GK_HO_GATE || r->state == GK_HO_PREPARING)
+		return s->domid >= 0 ? s->domain : NULL;
+	if (c->owner <= 0)
+		return NULL;
+	if (c->owner == r->gate_domid)
+		return s->domain;
+	return c->owner == r->target_domid ? r->target : "another domain";
+}
+
+static void put_ms(struct gk_json *j, const char *key, int64_t ms)
+{
+	if (ms < 0)
+		gk_json_null(j, key);
+	else
+		gk_json_number(j, key, ms);
+}
+
+static void put_findings(struct gk_json *j, const struct gk_status *s)
+{
+	char text[8];
+
+	gk_json_array(j, "continuity");
+	for (int i = 0; i < s->findings; i++) {
+		const struct gk_finding *f = &s->finding[i];
+
+		gk_json_object(j, NULL);
+		gk_json_string(j, "finding", f->what);
+		gk_json_string(j, "port", f->port);
+		snprintf(text, sizeof(text), "%04x", f->vid);
+		gk_json_string(j, "vid", text);
+		snprintf(text, sizeof(text), "%04x", f->pid);
+		gk_json_string(j, "pid", text);
+		gk_json_bool(j, "keyboard", f->keyboard);
+		gk_json_bool(j, "counts", f->counts);
+		gk_json_end_object(j);
+	}
+	gk_json_end_array(j);
+}
+
+static void put_handoff(struct gk_json *j, const struct gk_status *s)
+{
+	const struct gk_ho_record *r = s->handover;
+
+	if (!r) {
+		gk_json_null(j, "handoff");
+		return;
+	}
+	gk_json_object(j, "handoff");
+	gk_json_string(j, "state", gk_ho_state_name(r->state));
+	gk_json_string(j, "mode", gk_ho_mode_name(r->mode));
+	gk_json_string(j, "target", r->target[0] ? r->target : NULL);
+	put_ms(j, "target_domid", r->target_domid);
+	gk_json_bool(j, "agent", s->agent);
+	gk_json_bool(j, "wanted", r->wanted);
+	gk_json_string(j, "cause", r->cause[0] ? r->cause : NULL);
+	gk_json_number(j, "handoffs", r->handoffs);
+	gk_json_number(j, "reclaims", r->reclaims);
+	put_ms(j, "prepare_ms", r->times.prepare);
+	put_ms(j, "quiesce_ms", r->times.quiesce);
+	put_ms(j, "release_ms", r->times.release);
+	put_ms(j, "reset_ms", r->times.reset);
+	put_ms(j, "assign_ms", r->times.assign);
+	put_ms(j, "confirm_ms", r->times.confirm);
+	put_ms(j, "reclaim_ms", r->times.reclaim);
+	put_ms(j, "handoff_blackout_ms", r->times.blackout);
+	put_findings(j, s);
+	gk_json_end_object(j);
+}
+
 int gk_status_json(const struct gk_status *s, char *buf, size_t cap)
 {
 	struct gk_json j;
@@ -270,6 +355,7 @@ int gk_status_json(const struct gk_status *s, char *buf, size_t cap)
 		gk_json_string(&j, "bdf", s->controller[i].bdf);
 		gk_json_string(&j, "driver", s->controller[i].driver[0] ?
 			       s->controller[i].driver : NULL);
+		gk_json_string(&j, "owner", owner_of(s, s->controller[i].bdf));
 		gk_json_end_object(&j);
 	}
 	gk_json_end_array(&j);
@@ -279,6 +365,7 @@ int gk_status_json(const struct gk_status *s, char *buf, size_t cap)
 			put_device(&j, s, i);
 	gk_json_end_array(&j);
 	put_times(&j, &s->times);
+	put_handoff(&j, s);
 	put_rules(&j, s->rules);
 	if (s->inputs_on)
 		put_inputs(&j, s);

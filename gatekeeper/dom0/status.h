@@ -10,10 +10,12 @@
 #include <stdint.h>
 
 #include "core/session.h"
+#include "dom0/continuity.h"
 #include "dom0/controllers.h"
 #include "dom0/events.h"
 #include "dom0/gate_rules.h"
 #include "dom0/xs.h"
+#include "handoff/record.h"
 
 enum gk_gate_state {
 	GK_GATE_STARTING,
@@ -69,6 +71,10 @@ struct gk_status {
 	const struct gk_controller *controller;
 	int controllers;
 	const struct gk_xs_answer *xs;
+	int agent;		/* the session is that of a USB domain's agent */
+	const struct gk_ho_record *handover;	/* NULL: nothing is known */
+	struct gk_finding finding[GK_FINDINGS];	/* after it: what is not as before */
+	int findings;
 	const struct gk_session *session;	/* NULL: none; as dom0 sees it */
 	/* Per device of it the number that it has to type, NULL: none. */
 	const char *number[GK_LINK_DEVICES];
@@ -83,8 +89,8 @@ struct gk_status {
 	struct gk_status_input input[GK_STATUS_INPUTS];
 };
 
-/* 16 devices of at most 2.5 KiB each, 128 events of 300 bytes. */
-enum { GK_STATUS_MAX = 96 << 10 };
+/* 16 devices of at most 2.5 KiB each, 128 events of 300 bytes, the handoff. */
+enum { GK_STATUS_MAX = 112 << 10 };
 
 /* gk_status_json: one line without its end; the length or GK_ERR_LIMIT. */
 int gk_status_json(const struct gk_status *s, char *buf, size_t cap)

@@ -75,11 +75,13 @@ enum {
 };
 
 enum stage {
-	STANDS,		/* refused, or a hub that is set up: nothing runs */
+	STANDS,		/* refused, given away, or a hub that is set up: nothing runs */
 	PAUSED,		/* failed, and not yet tried again */
 	LOOKING,	/* set up, and its worker looks at what it is */
 	GRANTED,	/* the worker was told what it may serve */
 	SERVING,	/* dom0 was told */
+	LEAVING,	/* to be given to the kernel, once its worker is reaped */
+	GIVING,		/* a process does that */
 };
 
 struct device {
@@ -255,8 +257,7 @@ static void stumble(struct device *d, enum gk_reason reason)
 
 static int start(struct device *d)
 {
-	if (gk_spawn(&d->at, &d->c, (uid_t)(GK_WORKER_UID + id_of(d)), &d->sock,
-		     &d->worker) < 0)
+	if (gk_spawn(&d->at, &d->c, id_of(d), &d->sock, &d->worker) < 0)
 		return GK_ERR_SYSTEM;
 	d->stage = LOOKING;
 	d->start_ms = gk_clock_ms();
@@ -264,6 +265,26 @@ static int start(struct device *d)
 		return GK_OK;
 	worker_end(d);
 	return GK_ERR_SYSTEM;
+}
+
+/* What nobody here wants, and nothing is wrong with. dom0 is told when the kernel
+ * has it. */
+static void give(struct device *d)
+{
+	d->stage = d->worker ? LEAVING : GIVING;
+	if (d->worker)
+		return;
+	d->start_ms = gk_clock_ms();
+	if (gk_spawn_give(&d->at, &d->worker) == GK_OK)
+		return;
+	d->stage = STANDS;
+	gk_judge_refuse(&d->c, GK_REASON_CONFIGURE);
+	tell_first(d);
+}
+
+static int is_for_kernel(const struct device *d)
+{
+	return st.ops->gives && d->c.verdict == GK_VERDICT_REFUSED && d->c.may_leave;
 }
 
 static int is_refused(const struct device *d)
@@ -348,7 +369,9 @@ static void begin(struct device *d, int storm)
 	if (why != GK_REASON_NONE)
 		gk_judge_refuse(&d->c, why);
 	/* Else it is told of when it is set up, and its worker serves it. */
-	if (d->c.verdict == GK_VERDICT_REFUSED)
+	if (is_for_kernel(d))
+		give(d);
+	else if (d->c.verdict == GK_VERDICT_REFUSED)
 		tell(d);
 }
 
@@ -477,6 +500,12 @@ static void grant(struct device *d)
 	struct gk_frame go = { .type = GK_LINK_PING };
 
 	gk_judge_again(&d->at, &d->c);
+	if (is_for_kernel(d) && gk_inventory_there(&d->at)) {
+		worker_end(d);
+		d->start_ms = gk_clock_ms();
+		give(d);
+		return;
+	}
 	if (d->c.verdict == GK_VERDICT_REFUSED) {
 		put_out(d, GK_REASON_NO_ROLE);
 		return;
@@ -616,6 +645,7 @@ static void from_worker(struct device *d, struct gk_frame *f)
 	case GK_LINK_QUIESCE:
 	case GK_LINK_QUIESCED:
 	case GK_LINK_GRANT:
+	case GK_LINK_MANIFEST:
 		return;
 	}
 }
@@ -735,16 +765,26 @@ static void child_of(struct device *d, int status)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 	const char *how = WIFSIGNALED(status) ? gk_child_end(status) : NULL;
-	int ended_here = d->stage == STANDS || d->stage == PAUSED;
+	int ended_here = d->stage == STANDS || d->stage == PAUSED ||
+			 d->stage == LEAVING;
 
 	d->worker = 0;
 	if (!d->used || st.stopping)
 		return;
+	if (d->stage == GIVING) {
+		d->stage = STANDS;
+		gk_judge_refuse(&d->c, status == 0 ? GK_REASON_LEFT :
+						     GK_REASON_CONFIGURE);
+		tell_first(d);
+		return;
+	}
 	/* Not those that were ended here. */
 	if (how && (WTERMSIG(status) != SIGKILL || !ended_here))
 		tell_end(d, how);
 	else if (code != GK_WORKER_DONE && code >= 0)
 		gk_kmsg(4, "%s: its process ended (status %d)", d->at.name, code);
+	if (d->stage == LEAVING)
+		give(d);
 	if (ended_here)
 		return;
 	/* A crash, or a call that its jail forbids, is no stall. */
@@ -814,6 +854,27 @@ void gk_devices_stop(void)
 	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
 		if (st.dev[i].used)
 			to_worker(&st.dev[i], f);
+}
+
+void gk_devices_again(void)
+{
+	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
+		if (st.dev[i].used)
+			vanish(&st.dev[i]);
+	st.left_outs = 0;
+	st.stopping = 0;
+}
+
+int gk_devices_is_out(const struct gk_present *at)
+{
+	for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
+		uint16_t reason = st.dev[i].c.info.reason;
+
+		if (is_refused(&st.dev[i]) && same(&st.dev[i].at, at))
+			return reason != GK_REASON_LEFT && reason != GK_REASON_CONFIGURE;
+	}
+	/* Of those without a slot it is not known any more: they stay as they are. */
+	return is_left_out(at);
 }
 
 unsigned gk_devices_workers(void)

@@ -22,6 +22,9 @@ struct gk_devices_ops {
 	int (*watch)(int fd, unsigned slot);	/* a worker's socket; 0 or -1 */
 	/* Before each close: children that hold a copy would keep it alive. */
 	void (*unwatch)(int fd);
+	/* 1: a device that is refused only because no rule or role admits it is
+	 * given to the kernel (gk_spawn_give). 0: it stays out. */
+	int gives;
 };
 
 void gk_devices_init(const struct gk_devices_ops *ops);
@@ -52,6 +55,14 @@ void gk_devices_to_worker(const struct gk_frame *f);
 
 /* gk_devices_stop: ask every worker to leave; nothing is admitted any more. */
 void gk_devices_stop(void);
+
+/* gk_devices_again: after gk_devices_stop(), as at the beginning: nothing is known
+ * (dom0 hears GONE of what it was told), and what appears is admitted. */
+void gk_devices_again(void);
+
+/* gk_devices_is_out: 1 if this device was refused for what it is or did, not for
+ * want of a rule or a role. */
+int gk_devices_is_out(const struct gk_present *at);
 
 /* gk_devices_workers: workers still running; kill: end them now. */
 unsigned gk_devices_workers(void);

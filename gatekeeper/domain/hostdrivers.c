@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "hostdrivers.h"
 
+#include "inventory.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -11,7 +13,6 @@
 
 #define PCI_DEVICES "/sys/bus/pci/devices"
 
-/* The kernel of the gate has drivers for nothing else on PCI than USB. */
 static int for_each(int unbind)
 {
 	DIR *dir = opendir(PCI_DEVICES);
@@ -24,7 +25,7 @@ static int for_each(int unbind)
 		char path[64 + NAME_MAX];
 		int fd;
 
-		if (de->d_name[0] == '.')
+		if (de->d_name[0] == '.' || !gk_inventory_is_controller(de->d_name))
 			continue;
 		if (!unbind) {
 			n++;

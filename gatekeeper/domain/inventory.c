@@ -15,6 +15,15 @@
 #define PCI_DEVICES "/sys/bus/pci/devices"
 #define CONTROLLERS "gk.controllers="
 
+enum {
+	CLASS_USB = 0x0c03,	/* PCI code and ID assignment: serial bus, USB */
+	PROG_IF_USB4 = 0x40,
+};
+
+/* What dom0 calls the controllers, if it has said so. */
+static uint8_t numbers[GK_INVENTORY_MAX];
+static unsigned numbers_n;
+
 static int attr_open(const char *name, const char *attr, int flags)
 {
 	char path[128];
@@ -235,12 +244,38 @@ unsigned gk_inventory_number(const char *cmdline, unsigned place)
 	return 0;
 }
 
+void gk_inventory_numbers(const uint8_t *from, unsigned n)
+{
+	numbers_n = n < GK_INVENTORY_MAX ? n : GK_INVENTORY_MAX;
+	memcpy(numbers, from, numbers_n);
+}
+
+int gk_inventory_is_controller(const char *name)
+{
+	char path[64 + NAME_MAX], text[16] = "";
+	unsigned long class;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), PCI_DEVICES "/%s/class", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	class = n > 0 ? strtoul(text, NULL, 16) : 0;
+	return class >> 8 == CLASS_USB && (class & 0xff) != PROG_IF_USB4;
+}
+
 static unsigned number_at(unsigned place)
 {
 	char line[2048] = "";
-	int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+	ssize_t n;
+	int fd;
 
+	if (numbers_n)
+		return place <= numbers_n ? numbers[place - 1] : 0;
+	fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
 	if (fd >= 0)
 		close(fd);
 	line[n > 0 ? n : 0] = '\0';
@@ -258,7 +293,7 @@ unsigned gk_inventory_controller_no(uint8_t devfn)
 		return 0;
 	while ((de = readdir(dir))) {
 		if (sscanf(de->d_name, "%x:%x:%x.%x", &dom, &bus, &slot, &fn) != 4 ||
-		    slot > 31 || fn > 7)
+		    slot > 31 || fn > 7 || !gk_inventory_is_controller(de->d_name))
 			continue;
 		no += (slot << 3 | fn) < devfn;
 		found |= (slot << 3 | fn) == devfn;

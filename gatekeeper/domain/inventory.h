@@ -66,6 +66,14 @@ size_t gk_inventory_string(const struct gk_present *p, const char *attr, char *b
  */
 unsigned gk_inventory_controller_no(uint8_t devfn);
 
+/* gk_inventory_numbers: from now on these in place of the command line's, in order
+ * of devfn (at most GK_INVENTORY_MAX); n 0: the command line's. */
+void gk_inventory_numbers(const uint8_t *numbers, unsigned n);
+
+/* gk_inventory_is_controller: of a name in /sys/bus/pci/devices: a USB host controller
+ * (class 0c03, not prog-if 40, USB4). */
+int gk_inventory_is_controller(const char *name);
+
 /*
  * gk_inventory_number: of `gk.controllers=NUMBER,NUMBER...` in a kernel command
  * line the place-th number, from 1. Without that word the place itself; 0: fewer

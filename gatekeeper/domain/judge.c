@@ -62,6 +62,26 @@ void gk_judge_rules(const char *path, char said[GK_LINK_TEXT + 1])
 		snprintf(said, GK_LINK_TEXT + 1, "no rules");
 }
 
+int gk_judge_rules_text(const char *text, size_t len, char said[GK_LINK_TEXT + 1])
+{
+	static struct gk_rules rules;
+	const char *builtin = gk_rules_default();
+	struct gk_rules_note note;
+	int err;
+
+	snprintf(said, GK_LINK_TEXT + 1, "%s", len ? "rules of dom0" : "built-in rules");
+	err = gk_rules_parse(len ? text : builtin, len ? len : strlen(builtin), &rules,
+			     &note);
+	if (err < 0) {
+		snprintf(said, GK_LINK_TEXT + 1, "rules of dom0:%u:%u: %s", note.line,
+			 note.column, note.text);
+		return err;
+	}
+	st.rules = rules;
+	st.builtin = len == 0;
+	return GK_OK;
+}
+
 /* As USBGuard makes it: gk_rule_device.usbguard_hash. */
 static void usbguard_hash(struct gk_rule_device *d, size_t raw_len)
 {
@@ -102,12 +122,22 @@ static void tell_rule(struct gk_case *c, int rule)
 void gk_judge_refuse(struct gk_case *c, enum gk_reason reason)
 {
 	c->verdict = GK_VERDICT_REFUSED;
+	c->may_leave = 0;
 	c->info.verdict = GK_VERDICT_REFUSED;
 	c->info.granted = 0;
 	c->info.reason = (uint16_t)reason;
 	c->info.offset = 0;
 	for (unsigned i = 0; i < GK_SHOWN_INTERFACES; i++)
 		c->info.shown[i].role = 0;
+}
+
+static void refuse_unwanted(struct gk_case *c, enum gk_reason reason,
+			    enum gk_rule_target target)
+{
+	gk_judge_refuse(c, reason);
+	c->may_leave = target != GK_RULE_REJECT &&
+		       (reason == GK_REASON_NO_ROLE || reason == GK_REASON_RULE ||
+			reason == GK_REASON_NO_RULE);
 }
 
 static void show(struct gk_link_device *info)
@@ -209,23 +239,25 @@ void gk_judge(const struct gk_present *at, struct gk_case *c)
 	c->info.asked = j.asked;
 	c->info.verdict = (uint8_t)j.verdict;
 	c->info.reason = (uint16_t)j.reason;
+	if (j.verdict == GK_VERDICT_REFUSED)
+		refuse_unwanted(c, j.reason, j.target);
 	c->info.offset = j.offset;
 	if (j.verdict == GK_VERDICT_REFUSED || j.verdict == GK_VERDICT_HUB)
 		return;
 	/* What it gets is told when its worker has looked. */
 	candidates(c, &j);
 	if (c->candidates == 0)
-		gk_judge_refuse(c, GK_REASON_NO_ROLE);
+		refuse_unwanted(c, GK_REASON_NO_ROLE, j.target);
 }
 
 /* Why nothing is left of what could have been. */
-static void refuse_found(struct gk_case *c)
+static void refuse_found(struct gk_case *c, enum gk_rule_target target)
 {
-	gk_judge_refuse(c, GK_REASON_NO_ROLE);
+	refuse_unwanted(c, GK_REASON_NO_ROLE, target);
 	for (unsigned i = 0; i < c->candidates; i++) {
 		if (c->candidate[i].reason != GK_REASON_HID)
 			continue;
-		c->info.reason = GK_REASON_HID;
+		gk_judge_refuse(c, GK_REASON_HID);
 		c->info.offset = c->candidate[i].offset;
 		return;
 	}
@@ -266,7 +298,7 @@ void gk_judge_again(const struct gk_present *at, struct gk_case *c)
 			c->info.shown[k->index].role = k->role;
 	}
 	if (granted == 0) {
-		refuse_found(c);
+		refuse_found(c, j.target);
 		return;
 	}
 	c->verdict = granted == st.parsed.first.interfaces ? GK_VERDICT_ADMITTED :

@@ -37,6 +37,8 @@ struct gk_case {
 	struct gk_link_device info;	/* for dom0 */
 	enum gk_verdict verdict;
 	uint8_t config;			/* bConfigurationValue */
+	uint8_t may_leave;	/* refused for want of a role or a rule, not for what it
+				 * is or did, and not by a `reject` */
 	unsigned candidates;
 	struct gk_candidate candidate[GK_CANDIDATES];
 	/* Read once: sysfs would wait for whoever talks to the device. */
@@ -49,6 +51,11 @@ struct gk_case {
  * it is absent or has an error. said: one line for the log.
  */
 void gk_judge_rules(const char *path, char said[GK_LINK_TEXT + 1]);
+
+/* gk_judge_rules_text: the rules in text[0..len); with len 0 the built-in ones.
+ * GK_OK, or as gk_rules_parse(): then what was in force still is. said: as above. */
+int gk_judge_rules_text(const char *text, size_t len,
+			char said[GK_LINK_TEXT + 1]) GK_MUST_CHECK;
 
 /* gk_judge: *c for the device as it is now. Never fails: what cannot be read is
  * refused. */

@@ -139,7 +139,7 @@ static void drain(void)
 }
 
 void gk_link_server_service(struct gk_link_server *s,
-			    void (*handle)(const struct gk_frame *f))
+			    int (*handle)(const struct gk_frame *f))
 {
 	struct gk_frame f;
 	int r = 0;
@@ -151,7 +151,9 @@ void gk_link_server_service(struct gk_link_server *s,
 		r = next_frame(s, &f);
 		if (r <= 0)
 			break;
-		handle(&f);
+		r = handle(&f);
+		if (r < 0)
+			break;
 	}
 	if (r < 0) {
 		session_over(s, gk_strerror(r));

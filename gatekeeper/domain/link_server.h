@@ -39,10 +39,11 @@ int gk_link_server_fd(const struct gk_link_server *s);
 /*
  * gk_link_server_service: call when the fd is readable. Sends what is queued,
  * then hands each complete frame to `handle` (which may send). A frame that
- * breaks the rules ends the session until the next HELLO.
+ * breaks the rules, or that `handle` returns an error for, ends the session until
+ * the next HELLO.
  */
 void gk_link_server_service(struct gk_link_server *s,
-			    void (*handle)(const struct gk_frame *f));
+			    int (*handle)(const struct gk_frame *f));
 
 /*
  * gk_link_server_send: queues a frame and sends what fits, never blocks.

@@ -35,4 +35,7 @@ int gk_stream_read(void *buf, size_t len) GK_MUST_CHECK;
  * negative: broken. */
 int gk_stream_send(const void *buf, size_t len) GK_MUST_CHECK;
 
+/* gk_stream_close: the client hears of it; no other function may follow. */
+void gk_stream_close(void);
+
 #endif

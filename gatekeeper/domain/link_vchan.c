@@ -38,3 +38,9 @@ int gk_stream_send(const void *buf, size_t len)
 {
 	return libxenvchan_send(vchan, buf, len);
 }
+
+void gk_stream_close(void)
+{
+	libxenvchan_close(vchan);
+	vchan = NULL;
+}

@@ -11,7 +11,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "domain/supervisor_filter.h"
 #include "jail/drop.h"
 
 /*
@@ -45,7 +44,7 @@ static const struct gk_limit limits[] = {
 	{ RLIMIT_AS, 64 << 20 },
 };
 
-int gk_reduce_supervisor(void)
+int gk_reduce_supervisor(const struct sock_filter *filter, size_t n)
 {
 	if (gk_drop_bounding(KEPT) < 0 ||
 	    prctl(PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0) < 0 ||
@@ -55,9 +54,7 @@ int gk_reduce_supervisor(void)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return GK_ERR_SYSTEM;
-	return gk_drop_syscalls(gk_supervisor_filter,
-				sizeof(gk_supervisor_filter) /
-				sizeof(gk_supervisor_filter[0]));
+	return gk_drop_syscalls(filter, n);
 }
 
 pid_t gk_fork_apart(void)

@@ -7,13 +7,15 @@
 
 #include "core/error.h"
 
+struct sock_filter;
+
 /*
  * gk_reduce_supervisor: to be called once everything is open (vchan, uevents,
  * signals, /dev/kmsg) and before the first device is looked at. What is left:
- * the capabilities and system calls that starting a worker needs. GK_OK, or
- * GK_ERR_SYSTEM: then the caller must end.
+ * the capabilities that starting a worker needs, and the system calls that the
+ * filter allows. GK_OK, or GK_ERR_SYSTEM: then the caller must end.
  */
-int gk_reduce_supervisor(void) GK_MUST_CHECK;
+int gk_reduce_supervisor(const struct sock_filter *filter, size_t n) GK_MUST_CHECK;
 
 /*
  * gk_fork_apart: fork() into a PID namespace of its own, where the child is

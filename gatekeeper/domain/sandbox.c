@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "sandbox.h"
 
+#include <dirent.h>
 #include <grp.h>
 #include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/securebits.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -13,8 +15,6 @@
 
 #include "domain/worker_filter.h"
 #include "jail/drop.h"
-
-#define EMPTY_DIR "/empty"
 
 /* Behind the supervisor at all times; among workers it changes nothing. */
 enum { WORKER_NICE = 10 };
@@ -54,13 +54,27 @@ static int drop_ids(uid_t uid)
 	return gk_drop_caps(0);
 }
 
+static int is_empty(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *de;
+	int others = 0;
+
+	if (!dir)
+		return 0;
+	while ((de = readdir(dir)))
+		others += strcmp(de->d_name, ".") != 0 && strcmp(de->d_name, "..") != 0;
+	closedir(dir);
+	return others == 0;
+}
+
 int gk_sandbox_enter(int keep_fd, uid_t uid)
 {
 	if (syscall(SYS_close_range, (unsigned)keep_fd + 1, ~0U, 0) < 0)
 		return GK_ERR_SYSTEM;
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS) < 0)
 		return GK_ERR_SYSTEM;
-	if (chroot(EMPTY_DIR) < 0 || chdir("/") < 0)
+	if (!is_empty(".") || chroot(".") < 0 || chdir("/") < 0)
 		return GK_ERR_SYSTEM;
 	if (setpriority(PRIO_PROCESS, 0, WORKER_NICE) < 0 ||
 	    gk_drop_limits(limits, sizeof(limits) / sizeof(limits[0])) < 0 ||

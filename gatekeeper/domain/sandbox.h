@@ -9,7 +9,8 @@
 
 /*
  * gk_sandbox_enter: gives up, in this order, every fd above `keep_fd`, other
- * processes' namespaces, the file system (the root is an empty directory), the
+ * processes' namespaces, the file system (its root is the working directory that it
+ * was started in, which has to be an empty one), the
  * capabilities there could ever be, the CPU where the supervisor wants it,
  * resources, uid 0 and with it all capabilities, and the right to gain any.
  * GK_OK, or GK_ERR_SYSTEM: then the caller must end, it is half in.

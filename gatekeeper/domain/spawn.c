@@ -9,17 +9,15 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "digest.h"
 #include "log.h"
 #include "oom.h"
 #include "reduce.h"
 #include "worker.h"
-
-#define WORKER "/worker"
 
 enum {
 	DEVICE_DESCRIPTOR = 18,		/* bytes, USB 2.0 9.6.1 */
@@ -32,6 +30,13 @@ enum {
 	/* usbfs takes no more at once; what is behind it is not compared. */
 	ONE_REQUEST = 4096,
 };
+
+static const struct gk_place *place;
+
+void gk_spawn_init(const struct gk_place *p)
+{
+	place = p;
+}
 
 /* Whether the device says the same bytes now. */
 static int says(int usb, uint16_t type, const uint8_t *bytes, size_t len)
@@ -104,10 +109,12 @@ static int set_up(const struct gk_present *at, const struct gk_case *c, int *usb
 	gk_sha256(raw, (size_t)n, sha256);
 	if (memcmp(sha256, c->info.sha256, sizeof(sha256)) != 0)
 		return GK_SPAWN_CHANGED;
+	if (place->claim && place->claim(at, c, *usb) < 0)
+		return GK_SPAWN_FAILED;
 	return still_says(*usb, raw, (size_t)n);
 }
 
-static void worker_exec(const struct gk_case *c, uid_t uid, int usb, int sock)
+static void worker_exec(const struct gk_case *c, uint32_t id, int usb, int sock)
 {
 	char arg[GK_CANDIDATES * GK_WORKER_WORDS][12], uid_text[12];
 	char *argv[2 + GK_CANDIDATES * GK_WORKER_WORDS + 1] = {
@@ -131,7 +138,8 @@ static void worker_exec(const struct gk_case *c, uid_t uid, int usb, int sock)
 			argv[2 + n] = arg[n];
 		}
 	}
-	snprintf(uid_text, sizeof(uid_text), "%u", (unsigned)uid);
+	snprintf(uid_text, sizeof(uid_text), "%u",
+		 (unsigned)(place->worker_uid + id));
 	/* For ever: no other interface, no reset, no other configuration. */
 	if (ioctl(usb, USBDEVFS_DROP_PRIVILEGES, &mask) < 0)
 		_exit(GK_SPAWN_FAILED);
@@ -142,11 +150,24 @@ static void worker_exec(const struct gk_case *c, uid_t uid, int usb, int sock)
 	gk_oom_score(1000);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(WORKER, argv, envp);
+	/* What it is in becomes its root (gk_sandbox_enter). */
+	if (chdir(place->worker_root) < 0)
+		_exit(GK_SPAWN_FAILED);
+	execve(place->worker, argv, envp);
 	_exit(GK_WORKER_USAGE);
 }
 
-int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid,
+static int hub(const struct gk_present *at, const struct gk_case *c)
+{
+	int usb = -1;
+
+	/* A hub that the kernel has may have devices behind it: it keeps it. */
+	if (place->give)
+		return place->give(at) < 0 ? GK_SPAWN_FAILED : GK_SPAWN_DONE;
+	return set_up(at, c, &usb);
+}
+
+int gk_spawn(const struct gk_present *at, const struct gk_case *c, uint32_t id,
 	     int *sock, pid_t *pid)
 {
 	int sv[2], status, usb = -1;
@@ -159,9 +180,11 @@ int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid,
 	*pid = gk_fork_apart();
 	if (*pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		if (c->verdict == GK_VERDICT_HUB)
+			_exit(hub(at, c));
 		status = set_up(at, c, &usb);
-		if (status == GK_SPAWN_DONE && c->verdict != GK_VERDICT_HUB)
-			worker_exec(c, uid, usb, sv[1]);
+		if (status == GK_SPAWN_DONE)
+			worker_exec(c, id, usb, sv[1]);
 		_exit(status);
 	}
 	close(sv[1]);
@@ -180,16 +203,28 @@ void gk_spawn_end(pid_t pid)
 		kill(pid, SIGKILL);
 }
 
+static int give(const void *at)
+{
+	return place->give(at);
+}
+
+int gk_spawn_give(const struct gk_present *at, pid_t *pid)
+{
+	*pid = gk_child_run(give, at);
+	if (*pid > 0)
+		return GK_OK;
+	*pid = 0;
+	return GK_ERR_SYSTEM;
+}
+
+static int withdraw(const void *at)
+{
+	return gk_inventory_set(at, "authorized", 0);
+}
+
 void gk_spawn_withdraw(const struct gk_present *at)
 {
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		/* Not with the workers' sockets: theirs are to close. */
-		syscall(SYS_close_range, 3U, ~0U, 0);
-		_exit(gk_inventory_set(at, "authorized", 0) < 0);
-	}
-	if (pid < 0)
+	if (gk_child_run(withdraw, at) < 0)
 		gk_kmsg(4, "%s stays authorised", at->name);
 }
 

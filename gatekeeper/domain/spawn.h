@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "judge.h"
+#include "place.h"
 
 /* How such a process ends; a worker's own are in worker.h. */
 enum gk_spawn_exit {
@@ -18,16 +19,23 @@ enum gk_spawn_exit {
 	GK_SPAWN_CHANGED = 21,	/* not the descriptors that were judged */
 };
 
+/* gk_spawn_init: before all else; the place stays the caller's. */
+void gk_spawn_init(const struct gk_place *place);
+
 /*
  * gk_spawn: authorises the device, in the configuration that was judged; reads
  * its descriptors again, from sysfs and from the device, and compares; a hub's
- * process ends then, another's becomes a worker with the uid, which can claim
- * the candidates and nothing else. *sock is the supervisor's end of the socket
+ * process ends then, another's becomes a worker with a uid by the device's id
+ * (1..GK_LINK_DEVICES), which can claim the candidates and nothing else. *sock is the supervisor's end of the socket
  * (SOCK_SEQPACKET, not blocking; closes with the process). GK_ERR_SYSTEM: no
  * process, and *sock is -1.
  */
-int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid,
+int gk_spawn(const struct gk_present *at, const struct gk_case *c, uint32_t id,
 	     int *sock, pid_t *pid) GK_MUST_CHECK;
+
+/* gk_spawn_give: the place gives the device to the kernel, in a process: it ends with
+ * GK_SPAWN_DONE, or another status. GK_ERR_SYSTEM: no process. */
+int gk_spawn_give(const struct gk_present *at, pid_t *pid) GK_MUST_CHECK;
 
 /* gk_spawn_end: kills it; it is still to be reaped. */
 void gk_spawn_end(pid_t pid);

@@ -6,6 +6,7 @@
 #include "worker.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/usbdevice_fs.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -136,6 +137,7 @@ static void handle(struct gk_worker *w, struct gk_frame *f)
 	case GK_LINK_QUIESCED:
 	case GK_LINK_LOG:
 	case GK_LINK_FOUND:
+	case GK_LINK_MANIFEST:
 		return;
 	}
 }
@@ -259,7 +261,7 @@ int main(int argc, char **argv)
 	static struct gk_worker w = { .status = GK_WORKER_DONE };
 	unsigned uid;
 
-	if (argc < 2 || number(argv[1], 65534, &uid) < 0 || uid == 0 ||
+	if (argc < 2 || number(argv[1], INT_MAX, &uid) < 0 || uid == 0 ||
 	    read_interfaces(&w, argc - 2, argv + 2) < 0)
 		return GK_WORKER_USAGE;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 ||

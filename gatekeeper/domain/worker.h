@@ -17,7 +17,7 @@
 #include "worker_fd.h"
 
 enum {
-	GK_WORKER_UID = 1000,	/* + the device's slot: no two workers share one */
+	GK_WORKER_UID = 1000,	/* in the gate; + the device's id: no two share one */
 	GK_WORKER_WORDS = 7,	/* of an interface on the command line */
 	/* Bytes of an input report of a keyboard that is served; the largest
 	 * wMaxPacketSize (USB 2.0 9.6.6). Real ones: 8 to 64. */

@@ -61,6 +61,12 @@ static const char *supervisor(scmp_filter_ctx ctx)
 	return NULL;
 }
 
+static const char *agent(scmp_filter_ctx ctx)
+{
+#include "handoff/agent/agent.seccomp.h"
+	return NULL;
+}
+
 static const char *link_reader(scmp_filter_ctx ctx)
 {
 #include "dom0/link_reader.seccomp.h"
@@ -86,6 +92,7 @@ static const struct list {
 } lists[] = {
 	{ "worker", SCMP_ACT_KILL_PROCESS, worker },
 	{ "supervisor", SCMP_ACT_ERRNO(EPERM), supervisor },
+	{ "agent", SCMP_ACT_ERRNO(EPERM), agent },
 	{ "link_reader", SCMP_ACT_KILL_PROCESS, link_reader },
 	{ "input_reader", SCMP_ACT_KILL_PROCESS, input_reader },
 	{ "key_child", SCMP_ACT_KILL_PROCESS, key_child },
@@ -139,7 +146,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc == 2 && i < sizeof(lists) / sizeof(lists[0]); i++)
 		if (strcmp(argv[1], lists[i].name) == 0)
 			return make(&lists[i]) < 0;
-	fprintf(stderr, "usage: gk-filter worker|supervisor|link_reader|"
+	fprintf(stderr, "usage: gk-filter worker|supervisor|agent|link_reader|"
 		"input_reader|key_child\n");
 	return 2;
 }

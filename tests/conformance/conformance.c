@@ -17,6 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/manifest.h"
+#include "core/policy.h"
 #include "core/session.h"
 
 enum {
@@ -451,6 +453,37 @@ static void fido(void)
 	alive("after FIDO");
 }
 
+/* A manifest is for a USB domain: a gate has rules of its own, and goes on. */
+static void manifest(void)
+{
+	static const struct gk_manifest m = {
+		.version = GK_MANIFEST_VERSION, .leds = 2, .devices = 1,
+		.rules_len = 5, .rules = "block",
+		.device[0] = { .path = { 1, 0, 1, { 1 } }, .roles = GK_ROLE_KEYBOARD },
+	};
+	static const uint8_t digest[GK_SHA256];
+	int parts = gk_manifest_parts(&m);
+
+	begin();
+	if (parts != 4)
+		wrong("the test itself");
+	/* From its end to its begin, so in no order; and as it should be. */
+	for (int i = -parts; i < parts; i++) {
+		struct gk_frame f = { .type = GK_LINK_MANIFEST };
+
+		if (gk_manifest_part(&m, (unsigned)(i < 0 ? -i - 1 : i), digest,
+				     &f.u.manifest) < 0)
+			wrong("the test itself");
+		put(&f);
+	}
+	hear_for(QUIET_MS);
+	alive("after a manifest");
+	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
+		if (t.session.dev[i].id &&
+		    t.session.dev[i].info.reason == GK_REASON_RULE)
+			wrong("its rules were taken");
+}
+
 /* A good frame, and some bytes of it changed. */
 static const struct {
 	const char *name;
@@ -483,6 +516,11 @@ static const struct {
 	{ "LED of generation 0", GK_LINK_LED, 1, 8, 1, "\0" },
 	{ "LED 8", GK_LINK_LED, 1, 12, 1, "\x08" },
 	{ "LED with a reserved byte", GK_LINK_LED, 1, 15, 1, "\1" },
+	{ "MANIFEST of a device", GK_LINK_MANIFEST, 0, 4, 1, "\1" },
+	{ "MANIFEST of no kind", GK_LINK_MANIFEST, 0, 12, 1, "\0" },
+	{ "MANIFEST of kind 5", GK_LINK_MANIFEST, 0, 12, 1, "\5" },
+	{ "MANIFEST that begins with part 1", GK_LINK_MANIFEST, 0, 14, 1, "\1" },
+	{ "MANIFEST with a reserved byte", GK_LINK_MANIFEST, 0, 139, 1, "\1" },
 	{ "QUIESCE in no time", GK_LINK_QUIESCE, 0, 12, 4, "\0\0\0\0" },
 	{ "QUIESCE in 60001 ms", GK_LINK_QUIESCE, 0, 12, 4, "\x61\xea\0\0" },
 	{ "QUIESCE of a device", GK_LINK_QUIESCE, 0, 4, 1, "\1" },
@@ -501,6 +539,10 @@ static void refuses(size_t i)
 		f = hello();
 	if (f.type == GK_LINK_QUIESCE)
 		f.u.quiesce.deadline_ms = QUIESCE_MS;
+	if (f.type == GK_LINK_MANIFEST) {
+		f.u.manifest.part[0] = GK_MANIFEST_BEGIN;
+		f.u.manifest.part[4] = GK_MANIFEST_VERSION;
+	}
 	n = gk_link_encode(&f, GK_SIDE_DOM0, b, sizeof(b));
 	if (n < 0) {
 		wrong("the test itself");
@@ -574,6 +616,7 @@ static const struct {
 	{ "frames in pieces", pieces },
 	{ "LED, of keyboards and of nobody", lights },
 	{ "FIDO, of keys and of what is none", fido },
+	{ "MANIFEST, ignored", manifest },
 	{ "a client that does not read", does_not_read },
 };
 

@@ -15,8 +15,10 @@
 
 enum { WORKER_SOCK = 4, WORDS = 4 };
 
-int gk_reduce_supervisor(void)
+int gk_reduce_supervisor(const struct sock_filter *filter, size_t n)
 {
+	(void)filter;
+	(void)n;
 	return GK_OK;
 }
 
@@ -31,7 +33,22 @@ const char *gk_child_end(int status)
 	return NULL;
 }
 
-int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid,
+static const struct gk_place *place;
+
+void gk_spawn_init(const struct gk_place *p)
+{
+	place = p;
+}
+
+int gk_spawn_give(const struct gk_present *at, pid_t *pid)
+{
+	*pid = fork();
+	if (*pid == 0)
+		_exit(place->give(at) < 0);
+	return *pid > 0 ? GK_OK : GK_ERR_SYSTEM;
+}
+
+int gk_spawn(const struct gk_present *at, const struct gk_case *c, uint32_t id,
 	     int *sock, pid_t *pid)
 {
 	char text[WORDS][12];
@@ -39,14 +56,16 @@ int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid,
 			 NULL };
 	int sv[2];
 
-	(void)at;
 	*sock = -1;
 	*pid = 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sv) < 0)
 		return GK_ERR_SYSTEM;
 	*pid = fork();
 	if (*pid == 0) {
-		snprintf(text[0], sizeof(text[0]), "%u", (unsigned)uid);
+		if (c->verdict == GK_VERDICT_HUB)
+			_exit(place->give ? place->give(at) < 0 : 0);
+		snprintf(text[0], sizeof(text[0]), "%u",
+			 (unsigned)(place->worker_uid + id));
 		snprintf(text[1], sizeof(text[1]), "%u",
 			 c->candidates ? c->candidate[0].number : 0);
 		snprintf(text[2], sizeof(text[2]), "%u",
@@ -54,7 +73,7 @@ int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid,
 		snprintf(text[3], sizeof(text[3]), "%u",
 			 c->candidates ? c->candidate[0].fits : 0);
 		if (dup2(sv[1], WORKER_SOCK) == WORKER_SOCK)
-			execve("/worker", argv, NULL);
+			execve(place->worker, argv, NULL);
 		_exit(1);
 	}
 	close(sv[1]);

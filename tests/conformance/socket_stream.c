@@ -96,3 +96,10 @@ int gk_stream_send(const void *buf, size_t len)
 	rest_len = len;
 	return flush() < 0 ? -1 : (int)len;
 }
+
+void gk_stream_close(void)
+{
+	drop();
+	close(listener);
+	listener = -1;
+}

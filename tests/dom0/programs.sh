@@ -776,7 +776,7 @@ stop
 # A stop, while the gate is asked to let go and the virtual keyboard is given up:
 # nothing comes in between, and whoever asked first is answered.
 if [ -x /usr/bin/python3 ]; then
-    running_gate "" well
+    running_gate "" deaf
     start
     sleep 0.7
     /usr/bin/python3 - "$tmp/run/control" > "$tmp/out" 2>&1 << 'END'
@@ -991,12 +991,20 @@ look bus/pci/drivers/pciback/unbind untouched
 stop
 machine ""
 controller 0000:00:14.0 pciback
-: > "$tmp/run/handed-over"
+echo answered > "$root/xenstore"
+cat > "$tmp/run/handoff.json" << 'END'
+{"state":"free","mode":"release-only","since":1,"deadline":0,"target":null,
+"target_domid":null,"gate_domid":5,"config":null,"no_strict_reset":false,"wanted":false,
+"held_domid":null,"cause":null,"handoffs":1,"reclaims":0,"prepare_ms":-1,"quiesce_ms":1,
+"release_ms":1,"reset_ms":1,"assign_ms":-1,"confirm_ms":-1,"reclaim_ms":-1,
+"handoff_blackout_ms":-1,"controllers":[{"bdf":"0000:00:14.0","owner":0}]}
+END
 "$bin/gatekeeperd" --run-dir "$tmp/run" --root-prefix "$root" 2> "$tmp/log" &
 daemon=$!
 sleep 0.3
 gk status
 expect "it does not take them back" 0 "gate: handed-over"
+expect "and nobody has them" 0 "controller 1: 0000:00:14.0, no domain"
 
 # --- keys of an input proxy, then ---
 # proxy NAME STATUS TEXT: the stream NAME to gatekeeper-input-proxy. A sender that stays

@@ -15,6 +15,9 @@
  *  - the gate is started again at most `restarts` times in the window;
  *  - a link reader that does not answer is ended, one that answers is left alone;
  *  - a stop that was asked for wins: nothing but the gate's end comes after it;
+ *  - a handoff is at every moment in a state that has a deadline, or waits for
+ *    nobody; after it no keyboard counts that is not in the manifest, and the two
+ *    links are never one;
  * and at the end no descriptor, timer or child is left.
  */
 #include <fcntl.h>
@@ -439,13 +442,60 @@ static int is_fido_key(const struct gk_session_device *s)
 		s->info.verdict == GK_VERDICT_PARTLY);
 }
 
+/* The reader of the link that counts. */
+static struct child *the_reader(void)
+{
+	return child_named(f.d.link_agent ? "the agent's link" : "gatekeeper-link");
+}
+
+/* That of the link to be: it takes what it is told, and answers. */
+static void agent_takes(void)
+{
+	struct child *reader = f.d.agent.child ? child_named("the agent's link") : NULL;
+	uint8_t told[GK_LINK_FRAME_MAX];
+
+	for (int i = 0; i < 600 && reader && reader->pass_fd >= 0; i++) {
+		struct gk_frame g;
+		ssize_t n = recv(reader->pass_fd, told, sizeof(told), MSG_DONTWAIT);
+
+		if (n <= 0)
+			return;
+		MUST(gk_link_decode(told, (size_t)n, GK_SIDE_DOM0, &g) == 0);
+		MUST(g.type == GK_LINK_MANIFEST || g.type == GK_LINK_PING);
+		if (g.type != GK_LINK_PING || g.u.ping.reply || f.deaf)
+			continue;
+		g.u.ping.reply = 1;
+		n = gk_link_encode(&g, GK_SIDE_GATE, told, sizeof(told));
+		if (send(reader->pass_fd, told, (size_t)n,
+			 MSG_DONTWAIT | MSG_NOSIGNAL) == n)
+			ring(f.d.agent.fd, EPOLLIN);
+		return;
+	}
+}
+
+static void agent_says_hello(void)
+{
+	struct child *reader = f.d.agent.child ? child_named("the agent's link") : NULL;
+	struct gk_frame g = { .type = GK_LINK_HELLO };
+	uint8_t b[GK_LINK_FRAME_MAX];
+	int n;
+
+	g.u.hello.version_min = g.u.hello.version_max = GK_LINK_VERSION;
+	n = gk_link_encode(&g, GK_SIDE_GATE, b, sizeof(b));
+	if (reader && reader->pass_fd >= 0 &&
+	    send(reader->pass_fd, b, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL) == n)
+		ring(f.d.agent.fd, EPOLLIN);
+	agent_takes();
+}
+
 /* What the reader is told; questions it answers. */
 static void reader_takes(void)
 {
 	uint8_t told[GK_LINK_FRAME_MAX];
 
+	agent_takes();
 	for (int i = 0; i < 64; i++) {
-		struct child *reader = child_named("gatekeeper-link");
+		struct child *reader = the_reader();
 		struct gk_frame g;
 		ssize_t n;
 
@@ -471,7 +521,7 @@ static void reader_takes(void)
 /* As the reader passes it on. */
 static void pass_on(const void *b, int n)
 {
-	struct child *reader = child_named("gatekeeper-link");
+	struct child *reader = the_reader();
 
 	if (!reader || reader->pass_fd < 0)
 		return;
@@ -678,11 +728,55 @@ static void child_says(struct input *in)
 		"{\"step\":\"x\",\"detail\":\"y\"}", "%s%s%n",
 		"pci ffff:ff:ff.ff ffff:ff:ff.f",
 	};
+	static const char *const handoff_lines[] = {
+		"controller 0000:00:14.0", "answered", "domain 7 1 sys-usb",
+		"domain 7 0 sys-usb", "owns 7 0000:00:14.0 0000:00:01.00",
+		"vdev 0000:00:01.00 0000:00:14.0", "vdev x", "target 7 1", "target -1 0",
+		"target 8 1", "controller 1",
+	};
+	enum { HANDOFF_LINES = sizeof(handoff_lines) / sizeof(handoff_lines[0]) };
 	struct child *c = &the_loop.child[take(in) % GK_CHILDREN];
-	unsigned which = take(in) % (sizeof(lines) / sizeof(lines[0]));
+	unsigned which = take(in);
 
+	if (which >= 248) {
+		agent_says_hello();
+		return;
+	}
 	if (c->id && c->spec.line)
-		c->spec.line(c->spec.ctx, lines[which]);
+		c->spec.line(c->spec.ctx, which >= 128 ?
+			     handoff_lines[which % HANDOFF_LINES] :
+			     lines[which % (sizeof(lines) / sizeof(lines[0]))]);
+}
+
+/* The whole way to the agent, or some of it: no input would find it. */
+static void handoff(struct input *in)
+{
+	static const char *const found[] = {
+		"controller 0000:00:14.0", "answered", "domain 7 1 sys-usb",
+	};
+	static const char quiesced[] = { GK_LINK_VERSION, GK_LINK_QUIESCED, 4 };
+	static const char *const vdev = "vdev 0000:00:01.00 0000:00:14.0";
+	unsigned far = take(in);
+	uint8_t frame[16] = { 0 };
+	struct child *c = child_named("the handoff's check");
+
+	for (size_t i = 0; c && i < 3; i++)
+		c->spec.line(c->spec.ctx, found[i]);
+	if (c)
+		end_child(c, 0, 0, "");
+	if (far > 16)
+		agent_says_hello();
+	memcpy(frame, quiesced, sizeof(quiesced));
+	frame[12] = 1;
+	if (far > 32 && f.d.handover.m.state == GK_HO_QUIESCING)
+		pass_on(frame, sizeof(frame));
+	for (unsigned i = 48; i < far && i < 96; i += 16) {
+		c = child_named("the handoff");
+		if (c && f.d.handover.m.state == GK_HO_RESET && far & 1)
+			c->spec.line(c->spec.ctx, vdev);
+		if (c)
+			end_child(c, 0, 0, "");
+	}
 }
 
 static void request(struct input *in)
@@ -693,7 +787,12 @@ static void request(struct input *in)
 		"handoff release_only=1\n", "handoff x\n", "status", "\n",
 		"handoff config=/a to=b no_strict_reset=1\n", "\x80\xff\n",
 	};
+	static const char *const more[] = {
+		"handoff to=sys-usb\n", "reclaim\n", "want sys-usb\n", "trust 1-1\n",
+		"trust 8-1\n", "trust\n", "want 1\n",
+	};
 	unsigned slot = take(in) % 4, which = take(in) % 12;
+	const char *text = which < sizeof(texts) / sizeof(texts[0]) ? texts[which] : NULL;
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd, n = 0;
 
@@ -703,7 +802,9 @@ static void request(struct input *in)
 	/* The other ends of clients that have gone. */
 	for (int i = 0; i < GK_CLIENTS; i++)
 		ring(f.d.client[i].fd, EPOLLIN);
-	if (which >= sizeof(texts) / sizeof(texts[0]))
+	if (which == 11)
+		text = more[take(in) % (sizeof(more) / sizeof(more[0]))];
+	if (!text)
 		return;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	snprintf(a.sun_path, sizeof(a.sun_path), "%s/control", gk_run_dir);
@@ -714,7 +815,7 @@ static void request(struct input *in)
 	}
 	f.client[slot] = fd;
 	ring(f.d.control_fd, EPOLLIN);
-	n = (int)send(fd, texts[which], strlen(texts[which]), MSG_NOSIGNAL);
+	n = (int)send(fd, text, strlen(text), MSG_NOSIGNAL);
 	for (int i = 0; i < GK_CLIENTS && n > 0; i++)
 		ring(f.d.client[i].fd, EPOLLIN);
 }
@@ -732,7 +833,7 @@ static void lights(struct input *in)
 
 static void reader_closes(void)
 {
-	struct child *reader = child_named("gatekeeper-link");
+	struct child *reader = the_reader();
 
 	if (!reader || reader->pass_fd < 0)
 		return;
@@ -799,6 +900,7 @@ static void check_counted(void)
 		if (f.d.keyboards.slot[i].counts != GK_COUNTS_YES)
 			continue;
 		counted++;
+		MUST(!f.d.link_agent || gk_continuity_match(&f.d, i) == GK_MATCH_SAME);
 		MUST(!(f.d.rules.table.keyboards & GK_KEYBOARDS_PINNED) ||
 		     memcmp(s->info.sha256, pinned, sizeof(pinned)) == 0);
 	}
@@ -838,11 +940,25 @@ static void check_state(void)
 {
 	int timer = f.d.gate_timer.at != 0, reader = f.d.link_child != 0;
 
-	MUST(children_named("gatekeeper-link") <= 1);
-	MUST((children_named("gatekeeper-link") == 1) == reader);
+	const struct gk_handover *h = &f.d.handover;
+	unsigned agent_readers = children_named("the agent's link");
+
+	MUST(children_named("gatekeeper-link") == (reader && !f.d.link_agent));
+	MUST(agent_readers == (unsigned)((reader && f.d.link_agent) +
+					 (f.d.agent.child != 0)));
+	MUST(agent_readers <= 1);
+	MUST((f.d.agent.phase == GK_AGENT_NONE) == (f.d.agent.child == 0));
 	MUST(children_named("xl create") + children_named("xl destroy") +
 	     children_named("the xenstore probe") <= 1);
-	MUST(children_named("the handoff") <= 1);
+	MUST(children_named("the handoff") + children_named("the handoff's check") +
+	     children_named("the handoff's look") <= 1);
+	MUST(children_named("the watch on the target") <= 1);
+	if (!f.d.stopping && (h->m.state == GK_HO_PREPARING || gk_ho_is_moving(h->m.state)))
+		MUST(h->deadline.at);
+	else
+		MUST(!h->deadline.at);
+	MUST(!f.d.link_agent || f.d.state == GK_GATE_HANDOFF ||
+	     f.d.state == GK_GATE_HANDED_OVER);
 	switch (f.d.state) {
 	case GK_GATE_STARTING:
 		break;
@@ -869,12 +985,12 @@ static void check_state(void)
 		MUST(f.d.reader_timer.at);
 		break;
 	case GK_GATE_QUIESCE:
-		MUST(f.d.handover.active || f.d.stopping);
-		MUST(f.d.quiesce_timer.at);
+		MUST(h->m.state == GK_HO_QUIESCING || f.d.stopping);
+		MUST(f.d.quiesce_timer.at || h->deadline.at);
 		break;
 	case GK_GATE_HANDOFF:
-		MUST(f.d.handover.active && children_named("the handoff") == 1);
-		MUST(!reader);
+		MUST(gk_ho_is_moving(h->m.state));
+		MUST(!reader || f.d.link_agent);
 		break;
 	case GK_GATE_FAILED:
 		/* A fallback that ends while it is told to stop ends here. */
@@ -883,6 +999,9 @@ static void check_state(void)
 		MUST(!gate_works() && !reader && !timer);
 		break;
 	case GK_GATE_HANDED_OVER:
+		MUST(h->m.state == GK_HO_CONFIRMED || h->m.state == GK_HO_FREE);
+		MUST(!gate_works() && (!reader || f.d.link_agent) && !timer);
+		break;
 	case GK_GATE_FALLBACK:
 	case GK_GATE_NO_CONTROLLER:
 	case GK_GATE_DISABLED:
@@ -892,8 +1011,6 @@ static void check_state(void)
 	/* Whatever was under way before, and whatever fails from now on. */
 	MUST(!f.d.stopping || f.d.state == GK_GATE_QUIESCE ||
 	     f.d.after_destroy == GK_AFTER_EXIT);
-	MUST(!f.d.handover.active || children_named("the handoff") ||
-	     children_named("the handoff's check") || f.d.quiesce_timer.at);
 }
 
 static void check_restarts(void)
@@ -947,6 +1064,7 @@ static void begin(struct input *in)
 		f.d.keyboard.fd = keys[1];
 		MUST(gk_loop_add(f.d.loop, keys[1], EPOLLIN, on_uinput, &f.d) == 0);
 	}
+	MUST(gk_handover_resume(&f.d) == 0);
 	gk_gate_begin(&f.d);
 	MUST(f.d.controllers == 1);
 	if (how & 0x80)
@@ -965,6 +1083,7 @@ static void begin(struct input *in)
 
 static void end(void)
 {
+	gk_agent_stop(&f.d);
 	gk_link_stop(&f.d);
 	check_keys();
 	for (int i = 0; i < GK_CHILDREN; i++)
@@ -1033,7 +1152,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			child_ends(&in);
 			break;
 		case 5:
-			child_says(&in);
+			if (op >> 3 == 31)
+				handoff(&in);
+			else
+				child_says(&in);
 			break;
 		case 6:
 			request(&in);
@@ -1059,7 +1181,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check();
 		MUST(!f.d.stopping || the_loop.stop);
 		/* A reader that hangs was found out; one that answers was not. */
-		MUST(!f.deaf || f.d.state != GK_GATE_UP);
+		MUST(!f.deaf || (f.d.state != GK_GATE_UP && !f.d.link_agent));
+		MUST(!gk_ho_is_moving(f.d.handover.m.state));
 	}
 	end();
 	MUST(lowest_fd() == fds);

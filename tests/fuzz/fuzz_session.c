@@ -42,6 +42,7 @@ static struct gk_frame frame(const uint8_t *b)
 	case GK_LINK_FOUND:
 	case GK_LINK_GRANT:
 	case GK_LINK_FIDO:
+	case GK_LINK_MANIFEST:
 		break;
 	}
 	return f;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The gate's supervisor as a state machine: gatekeeper/domain/devices.c with the
+ * The supervisor as a state machine, in the gate and in a USB domain: gatekeeper/domain/devices.c with the
  * judge, the storm counter, the rules and all of core/ as they are. In place of
  * sysfs, processes and the clock stand mocks: the input is a sequence of what
  * happens (devices, workers, dom0, time), two to a few bytes each. The workers'
@@ -20,6 +20,8 @@
  *   - a device is set up at most twice, and a second time if it could not be set up
  *     or its worker ended by itself, but not if that crashed;
  *   - with silent workers, within 20 s nothing is undecided or admitted;
+ *   - in a USB domain a device is told to be left to its kernel when and only when the
+ *     kernel was given it, and never one that had a role; in the gate none is;
  *   - at the end all sockets are closed.
  */
 #include <errno.h>
@@ -54,6 +56,7 @@ struct plugged {
 	struct gk_present at;
 	uint8_t kind; /* see describe() */
 	unsigned spawns;
+	int given;    /* the kernel has it */
 	int stumbled; /* it has to be tried again */
 	int crashed;  /* it must not be */
 	int altered;  /* judged again it may be refused */
@@ -64,6 +67,7 @@ struct worker {
 	unsigned slot;
 	int sock;    /* the worker's end, -1: closed */
 	int killed;
+	int giving; /* no worker: gives the device to the kernel */
 	ino_t ino; /* whose */
 	struct gk_case c; /* as it was told */
 	uint64_t token;	  /* of the last question */
@@ -75,6 +79,8 @@ static struct {
 	uint64_t now;
 	struct plugged dev[GK_INVENTORY_MAX];
 	unsigned devs;
+	int gives; /* in a USB domain */
+	int givens;
 	ino_t ino;
 	struct worker worker[WORKERS];
 	pid_t pid;
@@ -298,7 +304,8 @@ static struct worker *running(unsigned slot)
 	struct worker *w = NULL;
 
 	for (unsigned i = 0; i < WORKERS; i++) {
-		if (!m.worker[i].pid || m.worker[i].killed || m.worker[i].slot != slot)
+		if (!m.worker[i].pid || m.worker[i].killed || m.worker[i].giving ||
+		    m.worker[i].slot != slot)
 			continue;
 		MUST(!w);
 		w = &m.worker[i];
@@ -306,7 +313,7 @@ static struct worker *running(unsigned slot)
 	return w;
 }
 
-int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid, int *sock,
+int gk_spawn(const struct gk_present *at, const struct gk_case *c, uint32_t id, int *sock,
 	     pid_t *pid)
 {
 	struct worker *w = NULL;
@@ -317,14 +324,16 @@ int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid, in
 	MUST(plugged_at(at) && !m.stopping);
 	MUST(c->verdict != GK_VERDICT_REFUSED && c->candidates <= GK_CANDIDATES);
 	MUST(c->candidates > 0 || c->verdict == GK_VERDICT_HUB);
-	MUST(uid > GK_WORKER_UID && uid <= GK_WORKER_UID + GK_LINK_DEVICES);
+	MUST(id >= 1 && id <= GK_LINK_DEVICES);
 	for (unsigned i = 0; i < WORKERS; i++) {
 		/* Not even one that is killed but not reaped may have the uid. */
-		MUST(!m.worker[i].pid || m.worker[i].slot != uid - GK_WORKER_UID - 1);
+		MUST(!m.worker[i].pid || m.worker[i].giving ||
+		     m.worker[i].slot != id - 1);
 		if (!m.worker[i].pid && !w)
 			w = &m.worker[i];
 	}
 	MUST(w);
+	MUST(!plugged_at(at)->given);
 	MUST(++plugged_at(at)->spawns <= 2 && !plugged_at(at)->crashed);
 	plugged_at(at)->stumbled = 0;
 	if (m.fail_spawn) {
@@ -335,11 +344,37 @@ int gk_spawn(const struct gk_present *at, const struct gk_case *c, uid_t uid, in
 			 pair));
 	memset(w, 0, sizeof(*w));
 	w->pid = ++m.pid;
-	w->slot = uid - GK_WORKER_UID - 1;
+	w->slot = id - 1;
 	w->sock = pair[1];
 	w->ino = at->ino;
 	w->c = *c;
 	*sock = pair[0];
+	*pid = w->pid;
+	return GK_OK;
+}
+
+int gk_spawn_give(const struct gk_present *at, pid_t *pid)
+{
+	struct worker *w = NULL;
+
+	*pid = 0;
+	MUST(m.gives && plugged_at(at) && !m.stopping);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		/* Nobody has it any more. */
+		MUST(!m.worker[i].pid || m.worker[i].ino != at->ino);
+		if (!m.worker[i].pid && !w)
+			w = &m.worker[i];
+	}
+	MUST(w);
+	if (m.fail_spawn) {
+		m.fail_spawn = 0;
+		return GK_ERR_SYSTEM;
+	}
+	memset(w, 0, sizeof(*w));
+	w->pid = ++m.pid;
+	w->sock = -1;
+	w->giving = 1;
+	w->ino = at->ino;
 	*pid = w->pid;
 	return GK_OK;
 }
@@ -383,6 +418,7 @@ static void check_device(const struct gk_frame *f)
 
 	if (d->verdict == GK_VERDICT_REFUSED) {
 		MUST(!running(f->device - 1));
+		MUST(d->reason != GK_REASON_LEFT || m.givens);
 		return;
 	}
 	if (d->verdict == GK_VERDICT_HUB)
@@ -643,8 +679,25 @@ static void end(struct worker *w, uint8_t how)
 		hear(w->slot);
 }
 
+/* Now and then the kernel does not take it. */
+static void given(struct worker *w)
+{
+	pid_t pid = w->pid;
+	int status = w->killed ? SIGKILL : pid % 5 == 0 ? GK_SPAWN_FAILED << 8 : 0;
+
+	for (unsigned i = 0; i < m.devs; i++)
+		if (m.dev[i].at.ino == w->ino && status == 0)
+			m.dev[i].given = m.givens = 1;
+	w->killed = 1;
+	w->pid = 0;
+	MUST(gk_devices_child_ended(pid, status) == 1);
+}
+
 static void reap(void)
 {
+	for (unsigned i = 0; i < WORKERS; i++)
+		if (m.worker[i].pid && m.worker[i].giving)
+			given(&m.worker[i]);
 	for (unsigned i = 0; i < WORKERS; i++)
 		if (m.worker[i].pid && m.worker[i].killed)
 			end(&m.worker[i], 7);
@@ -724,6 +777,7 @@ static size_t step(const uint8_t *b, size_t size)
 		if (x & 0x80) {
 			m.dev[x % m.devs].at.ino = ++m.ino;
 			m.dev[x % m.devs].spawns = 0;
+			m.dev[x % m.devs].given = 0;
 			m.dev[x % m.devs].crashed = 0;
 			gk_devices_rescan();
 		}
@@ -849,9 +903,9 @@ static void finish(void)
 		MUST(m.worker[i].pid == 0 && m.worker[i].sock <= 0);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void run(const uint8_t *data, size_t size, int gives)
 {
-	static const struct gk_devices_ops ops = { send_frame, waiting, watch, unwatch };
+	struct gk_devices_ops ops = { send_frame, waiting, watch, unwatch, gives };
 	static uint64_t clock_ms = 1000;
 	char said[GK_LINK_TEXT + 1];
 
@@ -862,6 +916,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memset(&m, 0, sizeof(m));
 	m.now = clock_ms;
 	m.pid = 100;
+	m.gives = gives;
 	gk_devices_init(&ops);
 	for (unsigned i = 0; i < STEPS && size >= 2; i++) {
 		size_t used = step(data, size);
@@ -876,5 +931,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	finish();
 	clock_ms = m.now;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	run(data, size, 0);
+	run(data, size, 1);
 	return 0;
 }

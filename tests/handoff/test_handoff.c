@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-#include "handoff/handoff.h"
+#include "handoff/steps.h"
 #include "handoff/run.h"
 #include "tree.h"
 
@@ -29,14 +29,24 @@ static const char *xl_script;
 static char xl_text[8192];
 static struct tree t;
 static char config[300];
-static char steps[1024];
-static char why[GK_HANDOFF_WHY_MAX];
+static char steps[1024], facts[1024];
+static char found[GK_PCI_MAX][GK_PCI_BDF_LEN];
+static size_t founds;
+static char why[GK_HANDOFF_WHY_MAX], then[GK_HANDOFF_WHY_MAX];
 
 static void step(void *ctx, const char *word, const char *detail)
 {
 	size_t used = strlen(steps), len = strlen(detail);
 
 	assert_ptr_equal(ctx, steps);
+	if (strcmp(word, "controller") == 0)
+		strcpy(found[founds++], detail);
+	if (strcmp(word, "controller") == 0 || strcmp(word, "target") == 0 ||
+	    strcmp(word, "vdev") == 0) {
+		(void)snprintf(facts + strlen(facts), sizeof(facts) - strlen(facts),
+			       "%s %s\n", word, detail);
+		return;
+	}
 	/* Each ends with its time. */
 	assert_true(len >= 4 && strcmp(detail + len - 3, " ms") == 0);
 	(void)snprintf(steps + used, sizeof(steps) - used, "%s ", word);
@@ -69,7 +79,8 @@ static int setup(void **state)
 	(void)snprintf(config, sizeof(config), "%s/etc/sys=usb.cfg", t.root);
 	(void)snprintf(path, sizeof(path), "%s/bin:/usr/bin:/bin", t.root);
 	assert_int_equal(setenv("PATH", path, 1), 0);
-	steps[0] = '\0';
+	steps[0] = facts[0] = '\0';
+	tree_write(&t, "xenstore", "answered\n");
 	return 0;
 }
 
@@ -80,6 +91,36 @@ static int teardown(void **state)
 	return 0;
 }
 
+static const struct gk_handoff_told told = { .fn = step, .ctx = steps };
+
+/* The steps in the order of the machine, its way back included. */
+static int run_with(const struct gk_handoff_opts *given)
+{
+	struct gk_handoff_opts o = *given;
+	int ret, back;
+
+	founds = 0;
+	ret = gk_handoff_check(t.root, &o, &told, why, sizeof(why));
+	if (ret != 0)
+		return ret;
+	o.n = founds;
+	memcpy(o.bdf, found, sizeof(o.bdf));
+	ret = gk_handoff_release(t.root, &o, &told, why, sizeof(why));
+	if (ret == 0)
+		ret = gk_handoff_reset(t.root, &o, &told, why, sizeof(why));
+	if (ret == 0 && o.to_name != NULL) {
+		ret = gk_handoff_assign(t.root, &o, &told, why, sizeof(why));
+		o.destroy_target = 1;
+	}
+	if (ret == 0 || !o.destroy_target)
+		return ret;
+	back = gk_handoff_take_back(t.root, &o, &told, then, sizeof(then));
+	if (back == 0)
+		back = gk_handoff_reset(t.root, &o, &told, then, sizeof(then));
+	assert_true((back == 0) == (then[0] == '\0'));
+	return ret;
+}
+
 static int run(int no_strict)
 {
 	const struct gk_handoff_opts o = { .gate_domain = "gk-gate",
@@ -87,7 +128,7 @@ static int run(int no_strict)
 					   .to_name = "sys-usb",
 					   .no_strict_reset = no_strict };
 
-	return gk_handoff_run_at(t.root, &o, step, steps, why, sizeof(why));
+	return run_with(&o);
 }
 
 static void file_is(const char *path, const char *want)
@@ -122,8 +163,9 @@ static void good(void **state)
 	(void)state;
 	assert_int_equal(run(0), 0);
 	assert_string_equal(why, "");
-	assert_string_equal(steps, "check destroyed released reset reset created "
-				   "assigned done ");
+	assert_string_equal(steps, "destroyed released reset reset created assigned ");
+	assert_string_equal(facts, "controller 0000:00:14.0\ncontroller 0000:03:00.0\n"
+				   "target -1\n");
 	(void)snprintf(want, sizeof(want),
 		       "list\nlist\ndestroy gk-gate\nlist\npci-assignable-list\n"
 		       "create -f %s name=\"sys-usb\" "
@@ -144,13 +186,13 @@ static void release_only(void **state)
 	const struct gk_handoff_opts o = { .gate_domain = "gk-gate" };
 
 	(void)state;
-	assert_int_equal(gk_handoff_run_at(t.root, &o, NULL, NULL, NULL, 0), 0);
+	assert_int_equal(run_with(&o), 0);
 	file_is("bin/domains", "Domain-0\n");
 	file_is(DEV "0000:03:00.0/reset", "1");
 	/* Again: no gate is as good as one just destroyed. */
-	assert_int_equal(gk_handoff_run_at(t.root, &o, step, steps, why,
-					   sizeof(why)), 0);
-	assert_string_equal(steps, "check destroyed released reset reset done ");
+	steps[0] = '\0';
+	assert_int_equal(run_with(&o), 0);
+	assert_string_equal(steps, "destroyed released reset reset ");
 }
 
 static void refuses(int want, const char *because)
@@ -159,7 +201,7 @@ static void refuses(int want, const char *because)
 					   .to_config = config,
 					   .to_name = "sys-usb" };
 
-	assert_int_equal(gk_handoff_check_at(t.root, &o, why, sizeof(why)), want);
+	assert_int_equal(gk_handoff_check(t.root, &o, &told, why, sizeof(why)), want);
 	if (strstr(why, because) == NULL)
 		fail_msg("\"%s\" is not in \"%s\"", because, why);
 	assert_int_equal(run(0), want);
@@ -177,8 +219,8 @@ static void no_reset(void **state)
 	refuses(GK_ERR_VALUE, "--no-strict-reset");
 
 	assert_int_equal(run(1), 0);
-	assert_string_equal(steps, "check destroyed released reset tainted created "
-				   "assigned done ");
+	assert_string_equal(steps, "destroyed released reset tainted created "
+				   "assigned ");
 	file_has(GK_HANDOFF_TAINTED, "0000:03:00.0 2");
 	file_has(GK_HANDOFF_TAINTED, "Z no-reset-method\n");
 }
@@ -226,25 +268,25 @@ static void options(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		o.to_name = bad[i];
-		assert_int_equal(gk_handoff_check_at(t.root, &o, why, sizeof(why)),
+		assert_int_equal(gk_handoff_check(t.root, &o, &told, why, sizeof(why)),
 				 GK_ERR_VALUE);
 		assert_true(why[0] != '\0');
 	}
 	o.to_name = "sys-usb";
-	assert_int_equal(gk_handoff_check_at(t.root, &o, why, sizeof(why)), 0);
+	assert_int_equal(gk_handoff_check(t.root, &o, &told, why, sizeof(why)), 0);
 	o.to_config = "etc/sys-usb.cfg";
-	assert_int_equal(gk_handoff_check_at(t.root, &o, why, sizeof(why)),
+	assert_int_equal(gk_handoff_check(t.root, &o, &told, why, sizeof(why)),
 			 GK_ERR_VALUE);
 	o.to_config = "/nowhere\n.cfg";
-	assert_int_equal(gk_handoff_check_at(t.root, &o, why, sizeof(why)),
+	assert_int_equal(gk_handoff_check(t.root, &o, &told, why, sizeof(why)),
 			 GK_ERR_NOT_FOUND);
 	assert_string_equal(why, "/nowhere?.cfg: No such file or directory");
 	o.to_config = "/dev/null";
-	assert_int_equal(gk_handoff_check_at(t.root, &o, why, sizeof(why)),
+	assert_int_equal(gk_handoff_check(t.root, &o, &told, why, sizeof(why)),
 			 GK_ERR_NOT_FOUND);
 	o.to_config = NULL;
 	o.gate_domain = NULL;
-	assert_int_equal(gk_handoff_check_at(t.root, &o, why, sizeof(why)),
+	assert_int_equal(gk_handoff_check(t.root, &o, &told, why, sizeof(why)),
 			 GK_ERR_VALUE);
 }
 
@@ -285,7 +327,7 @@ static void destroy_fails(void **state)
 	script("bin/destroy.hook", "#!/bin/sh\necho 'libxl: stuck'\nexit 1\n");
 	assert_int_equal(run(0), GK_ERR_SYSTEM);
 	assert_string_equal(why, "xl destroy failed (1): libxl: stuck");
-	assert_string_equal(steps, "check ");
+	assert_string_equal(steps, "");
 	file_is(DEV "0000:03:00.0/reset", "");
 }
 
@@ -332,8 +374,7 @@ static void create_fails(void **state)
 	       "echo 'libxl: error: no memory'\nexit 3\n");
 	assert_int_equal(run(0), GK_ERR_SYSTEM);
 	assert_string_equal(why, "xl create failed (3): libxl: error: no memory");
-	assert_string_equal(steps, "check destroyed released reset reset undone "
-				   "reset reset ");
+	assert_string_equal(steps, "destroyed released reset reset taken reset reset ");
 	file_is("bin/domains", "Domain-0\n");
 	file_is("bin/assignable", "0000:00:14.0\n0000:03:00.0\n");
 	file_is(DEV "0000:03:00.0/reset", "1");
@@ -360,9 +401,8 @@ static void undo_fails(void **state)
 	       "printf '#!/bin/sh\\necho stuck\\nexit 1\\n' >$1/destroy.hook\n"
 	       "chmod +x $1/destroy.hook\necho 'no memory'\nexit 1\n");
 	assert_int_equal(run(0), GK_ERR_SYSTEM);
-	assert_string_equal(why, "xl create failed (1): no memory; and taking the "
-				 "controllers back failed: xl destroy failed (1): "
-				 "stuck");
+	assert_string_equal(why, "xl create failed (1): no memory");
+	assert_string_equal(then, "xl destroy failed (1): stuck");
 }
 
 /* The toolstack never says that the domain has them: 10 s, then undone. */

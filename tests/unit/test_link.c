@@ -3,9 +3,10 @@
 
 #include "core/link.h"
 #include "core/hid_report.h"
+#include "core/manifest.h"
 #include "core/policy.h"
 
-enum { TYPES = GK_LINK_FIDO, SIDES = GK_SIDE_SUPERVISOR + 1 };
+enum { TYPES = GK_LINK_MANIFEST, SIDES = GK_SIDE_SUPERVISOR + 1 };
 
 /* One good frame of each type, in the direction between the domains. */
 static struct gk_frame sample(uint8_t type)
@@ -86,6 +87,13 @@ static struct gk_frame sample(uint8_t type)
 		for (unsigned i = 0; i < GK_LINK_REPORT; i++)
 			f.u.fido.packet[i] = (uint8_t)(0xc0 + i);
 		break;
+	case GK_LINK_MANIFEST:
+		f.u.manifest.part[0] = GK_MANIFEST_RULES;
+		f.u.manifest.part[1] = GK_MANIFEST_TEXT;
+		f.u.manifest.part[2] = 4;
+		for (unsigned i = 4; i < GK_LINK_MANIFEST_PART; i++)
+			f.u.manifest.part[i] = (uint8_t)i;
+		break;
 	}
 	return f;
 }
@@ -97,12 +105,12 @@ static enum gk_link_side sender(uint8_t type)
 		return GK_SIDE_WORKER;
 	if (type == GK_LINK_GRANT)
 		return GK_SIDE_SUPERVISOR;
-	return type == GK_LINK_LED || type == GK_LINK_QUIESCE ? GK_SIDE_DOM0
-							      : GK_SIDE_GATE;
+	return type == GK_LINK_LED || type == GK_LINK_QUIESCE ||
+	       type == GK_LINK_MANIFEST ? GK_SIDE_DOM0 : GK_SIDE_GATE;
 }
 
 static const unsigned lengths[TYPES + 1] = { 0,  24, 100, 4,   4, 4,
-					      4, 4,  12,  124, 8, 4, 64 };
+					      4, 4,  12,  124, 8, 4, 64, 128 };
 
 static size_t encoded(uint8_t type, uint8_t buf[GK_LINK_FRAME_MAX])
 {
@@ -119,7 +127,7 @@ static void the_table(void **state)
 	static const char *const names[TYPES + 1] = {
 		"?",   "HELLO",	  "DEVICE",   "GONE", "KEY",
 		"LED", "QUIESCE", "QUIESCED", "PING", "LOG",
-		"FOUND", "GRANT", "FIDO",
+		"FOUND", "GRANT", "FIDO", "MANIFEST",
 	};
 
 	(void)state;
@@ -181,6 +189,16 @@ static void wire_format(void **state)
 		    0xe0, 0xe1, 0xe2, 0xe3, 0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea,
 		    0xeb, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5,
 		    0xf6, 0xf7, 0xf8, 0xf9, 0xfa, 0xfb, 0xfc, 0xfd, 0xfe, 0xff } },
+		{ GK_LINK_MANIFEST,
+		  { 1, 13, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 124, 4, 0,
+		    4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+		    22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38,
+		    39, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55,
+		    56, 57, 58, 59, 60, 61, 62, 63, 64, 65, 66, 67, 68, 69, 70, 71, 72,
+		    73, 74, 75, 76, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86, 87, 88, 89,
+		    90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100, 101, 102, 103, 104, 105,
+		    106, 107, 108, 109, 110, 111, 112, 113, 114, 115, 116, 117, 118, 119,
+		    120, 121, 122, 123, 124, 125, 126, 127 } },
 	};
 
 	(void)state;
@@ -261,7 +279,8 @@ static void bad_bytes(void **state)
 		{ GK_LINK_KEY, 0, 255, GK_ERR_VERSION },
 		{ GK_LINK_KEY, 1, 0, GK_ERR_TYPE },
 		{ GK_LINK_KEY, 1, 12, GK_ERR_LENGTH },
-		{ GK_LINK_KEY, 1, 13, GK_ERR_TYPE },
+		{ GK_LINK_KEY, 1, 13, GK_ERR_LENGTH },
+		{ GK_LINK_KEY, 1, 14, GK_ERR_TYPE },
 		{ GK_LINK_KEY, 1, 255, GK_ERR_TYPE },
 		{ GK_LINK_KEY, 2, 3, GK_ERR_LENGTH },
 		{ GK_LINK_KEY, 2, 5, GK_ERR_LENGTH },
@@ -281,6 +300,11 @@ static void bad_bytes(void **state)
 		{ GK_LINK_PING, 7, 1, GK_ERR_VALUE },
 		{ GK_LINK_LOG, 4, 1, GK_ERR_VALUE },
 		{ GK_LINK_LOG, 8, 1, GK_ERR_VALUE },
+		{ GK_LINK_MANIFEST, 4, 1, GK_ERR_VALUE },
+		/* MANIFEST: test_manifest.c has the rest */
+		{ GK_LINK_MANIFEST, 12, 0, GK_ERR_TYPE },
+		{ GK_LINK_MANIFEST, 13, 123, GK_ERR_VALUE },
+		{ GK_LINK_MANIFEST, 20, 0, GK_ERR_VALUE },
 		/* HELLO */
 		{ GK_LINK_HELLO, 12, 0, GK_ERR_VALUE },
 		{ GK_LINK_HELLO, 12, 4, GK_ERR_VALUE },
@@ -654,6 +678,7 @@ static void only_the_right_side_sends_it(void **state)
 		[GK_LINK_QUIESCED] = { 1, 0, 0, 0 }, [GK_LINK_PING] = { 1, 1, 1, 1 },
 		[GK_LINK_LOG] = { 1, 0, 1, 0 },      [GK_LINK_FOUND] = { 0, 0, 1, 0 },
 		[GK_LINK_GRANT] = { 0, 0, 0, 1 },    [GK_LINK_FIDO] = { 1, 1, 1, 1 },
+		[GK_LINK_MANIFEST] = { 0, 1, 0, 0 },
 	};
 
 	(void)state;

@@ -316,7 +316,7 @@ static void reasons_have_texts(void **state)
 		int known = strcmp(t, "unknown reason") != 0;
 
 		CHECK(known == (r <= GK_REASON_MAX || (r >= GK_REASON_UNPINNED &&
-						       r <= GK_REASON_CHALLENGE)),
+						       r <= GK_REASON_STRANGER)),
 		      "reason %u: %s", r, t);
 		/* They are shown on a line with the port and the class. */
 		CHECK(strlen(t) <= 50, "reason %u is long", r);

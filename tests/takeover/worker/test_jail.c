@@ -208,7 +208,9 @@ static int reduced(const void *arg)
 	pid_t pid;
 
 	(void)arg;
-	if (gk_reduce_supervisor() < 0)
+	if (gk_reduce_supervisor(gk_supervisor_filter,
+				 sizeof(gk_supervisor_filter) /
+				 sizeof(gk_supervisor_filter[0])) < 0)
 		return NOT_SEALED;
 	if (status_hex("NoNewPrivs") != 1 || status_hex("Seccomp") != 2)
 		return 1;

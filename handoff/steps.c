@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,14 +11,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "handoff/handoff.h"
 #include "handoff/pci.h"
 #include "handoff/run.h"
+#include "handoff/steps.h"
+#include "handoff/truth.h"
 
 #define XL_OUT_MAX 32768u	/* `xl list` of 256 domains is 20 KiB */
 #define XL_QUERY_MS 10000u	/* xl list, pci-list, pci-assignable-list */
 #define POLL_MS 100u
-#define DOMAIN_NAME_MAX 64u
+#define FINE_POLL_MS 10u	/* where somebody waits for the keyboard */
+#define GONE_MS 5000u		/* from the end of a pci-detach to pciback's */
+#define VDEV_MS 3000u		/* from that of a pci-attach to the guest's slot */
 
 /*
  * As the gate has had them. permissive=0: the guest writes to configuration
@@ -30,14 +34,14 @@
 struct handoff {
 	const char *root;
 	const struct gk_handoff_opts *opts;
-	void (*progress)(void *ctx, const char *step, const char *detail);
-	void *ctx;
+	const struct gk_handoff_told *told;
 	char *why;
 	size_t why_len;
 	uint64_t since;		/* when the step began */
 	struct gk_pci_usb usb[GK_PCI_MAX];
 	size_t n;
 	char out[XL_OUT_MAX];	/* of the last xl */
+	struct gk_truth truth;
 };
 
 /* Puts the reason down and hands the error through. */
@@ -65,38 +69,23 @@ static void done(struct handoff *h, const char *step, const char *fmt, ...)
 	uint64_t now = gk_run_now_ms();
 	va_list ap;
 
-	if (h->progress != NULL) {
+	if (h->told != NULL && h->told->fn != NULL) {
 		va_start(ap, fmt);
 		(void)vsnprintf(what, sizeof(what), fmt, ap);
 		va_end(ap);
 		(void)snprintf(detail, sizeof(detail), "%s%s%llu ms", what,
 			       what[0] == '\0' ? "" : " ",
 			       (unsigned long long)(now - h->since));
-		h->progress(h->ctx, step, detail);
+		h->told->fn(h->told->ctx, step, detail);
 	}
 	h->since = gk_run_now_ms();
 }
 
-/*
- * What xl takes for a name, and never for an option, a domain id (xl tries a
- * number as one first) or a piece of its configuration language.
- */
-static int name_ok(const char *name)
+/* What is no work and has no time. */
+static void tell(struct handoff *h, const char *step, const char *detail)
 {
-	static const char letters[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-	size_t len;
-
-	if (name == NULL)
-		return 0;
-	len = strlen(name);
-	if (len == 0 || len > DOMAIN_NAME_MAX || strchr(letters, name[0]) == NULL)
-		return 0;
-	for (; *name != '\0'; name++)
-		if (strchr(letters, *name) == NULL &&
-		    strchr("0123456789-_.", *name) == NULL)
-			return 0;
-	return 1;
+	if (h->told != NULL && h->told->fn != NULL)
+		h->told->fn(h->told->ctx, step, detail);
 }
 
 static int check_opts(struct handoff *h)
@@ -104,12 +93,12 @@ static int check_opts(struct handoff *h)
 	const struct gk_handoff_opts *o = h->opts;
 	struct stat st;
 
-	if (!name_ok(o->gate_domain))
+	if (!gk_name_valid(o->gate_domain))
 		return fail(h, GK_ERR_VALUE,
 			    "the name of the gate domain is missing or not valid");
-	if (o->to_config == NULL)
+	if (o->to_config == NULL && o->to_domid <= 0)
 		return 0;
-	if (!name_ok(o->to_name))
+	if (!gk_name_valid(o->to_name))
 		return fail(h, GK_ERR_VALUE,
 			    "the name of the domain that gets the controllers is "
 			    "missing or not valid");
@@ -118,6 +107,8 @@ static int check_opts(struct handoff *h)
 		return fail(h, GK_ERR_VALUE,
 			    "%s cannot be the domain that gets the controllers",
 			    o->to_name);
+	if (o->to_config == NULL)
+		return 0;
 	if (o->to_config[0] != '/' || strlen(o->to_config) >= PATH_MAX)
 		return fail(h, GK_ERR_VALUE,
 			    "the configuration of %s must be named by its absolute "
@@ -176,6 +167,29 @@ static int survey(struct handoff *h)
 				    "domain; to hand it over all the same, and have "
 				    "it count as tainted until power-off: "
 				    "--no-strict-reset", h->usb[i].name);
+	return 0;
+}
+
+/* The controllers that the check has found, as they are now. */
+static int named(struct handoff *h)
+{
+	size_t i;
+	int ret;
+
+	if (h->opts->n == 0)
+		return survey(h);
+	h->n = h->opts->n;
+	for (i = 0; i < h->n; i++) {
+		struct gk_pci_usb *u = &h->usb[i];
+
+		memcpy(u->name, h->opts->bdf[i], sizeof(u->name));
+		ret = gk_pci_bdf_parse(u->name, &u->bdf);
+		if (ret == 0)
+			ret = gk_pci_usb_reread(h->root, u);
+		if (ret != 0)
+			return fail(h, ret, "USB controller %s cannot be read from "
+				    "sysfs", u->name);
+	}
 	return 0;
 }
 
@@ -381,30 +395,66 @@ static int taint(struct handoff *h, const char *bdf, const char *reason)
 	return ret;
 }
 
+struct reset_one {
+	const char *root;
+	const struct gk_pci_usb *usb;
+	char method[GK_PCI_NAME_LEN], why[128];
+	int ret;
+};
+
+static void *reset_thread(void *arg)
+{
+	struct reset_one *r = arg;
+
+	r->ret = gk_pci_reset(r->root, r->usb, GK_HANDOFF_RESET_MS, r->method, r->why,
+			      sizeof(r->why));
+	return NULL;
+}
+
+/* Each with a thread that waits for it: a bus reset sleeps for a second. */
+static void reset_together(struct handoff *h, struct reset_one r[GK_PCI_MAX])
+{
+	int started[GK_PCI_MAX] = { 0 };
+	pthread_t thread[GK_PCI_MAX];
+	size_t i;
+
+	for (i = 0; i < h->n; i++) {
+		r[i] = (struct reset_one){ .root = h->root, .usb = &h->usb[i] };
+		started[i] = i > 0 && pthread_create(&thread[i], NULL, reset_thread,
+						     &r[i]) == 0;
+	}
+	for (i = 0; i < h->n; i++)
+		if (!started[i])
+			(void)reset_thread(&r[i]);
+	for (i = 0; i < h->n; i++)
+		if (started[i])
+			(void)pthread_join(thread[i], NULL);
+}
+
 static int reset_all(struct handoff *h)
 {
-	char method[GK_PCI_NAME_LEN], why[128];
+	struct reset_one r[GK_PCI_MAX];
 	size_t i;
 	int ret;
 
+	reset_together(h, r);
 	for (i = 0; i < h->n; i++) {
 		struct gk_pci_usb *u = &h->usb[i];
 
-		ret = gk_pci_reset(h->root, u, GK_HANDOFF_RESET_MS, method, why,
-				   sizeof(why));
-		if (ret == 0) {
+		if (r[i].ret == 0) {
 			syslog(LOG_DAEMON | LOG_INFO,
-			       "USB controller %s was reset (%s)", u->name, method);
-			done(h, "reset", "%s %s", u->name, method);
+			       "USB controller %s was reset (%s)", u->name, r[i].method);
+			done(h, "reset", "%s %s", u->name, r[i].method);
 			continue;
 		}
 		/* One that may still be at it must not get a new owner. */
-		if (!h->opts->no_strict_reset || ret == GK_ERR_TIMEOUT)
-			return fail(h, ret,
+		if (!h->opts->no_strict_reset || r[i].ret == GK_ERR_TIMEOUT)
+			return fail(h, r[i].ret,
 				    "USB controller %s could not be reset (%s): %s",
-				    u->name, method[0] == '\0' ? "none" : method, why);
-		ret = taint(h, u->name, ret == GK_ERR_NOT_FOUND ? "no-reset-method"
-							       : "reset-failed");
+				    u->name, r[i].method[0] == '\0' ? "none" :
+				    r[i].method, r[i].why);
+		ret = taint(h, u->name, r[i].ret == GK_ERR_NOT_FOUND ?
+			    "no-reset-method" : "reset-failed");
 		if (ret != 0)
 			return ret;
 		done(h, "tainted", "%s", u->name);
@@ -412,9 +462,91 @@ static int reset_all(struct handoff *h)
 	return check_held(h, "after the reset");
 }
 
+/* --- who has them --- */
+
+static int look(struct handoff *h)
+{
+	int ret = gk_truth_read(h->root, &h->truth);
+
+	return ret == 0 ? 0 : fail(h, ret, "xenstore does not answer");
+}
+
+/* Whether every controller is `owner`'s, -1: nobody's. */
+static int all_are(struct handoff *h, int owner)
+{
+	size_t i;
+	int ret = look(h);
+
+	if (ret != 0)
+		return ret;
+	for (i = 0; i < h->n; i++) {
+		int has = gk_truth_owner(&h->truth, h->usb[i].name);
+
+		if (has == owner)
+			continue;
+		if (has == -1)
+			return fail(h, GK_ERR_ORDER, "nobody has USB controller %s",
+				    h->usb[i].name);
+		return fail(h, GK_ERR_ORDER, "%s%s has USB controller %s",
+			    has == GK_TRUTH_SEVERAL ? "more than one domain" : "domain ",
+			    has == GK_TRUTH_SEVERAL ? "" :
+			    gk_truth_name(&h->truth, has), h->usb[i].name);
+	}
+	return 0;
+}
+
+static int wait_all_are(struct handoff *h, int owner, unsigned int timeout_ms)
+{
+	uint64_t deadline = gk_run_now_ms() + timeout_ms;
+	int ret;
+
+	for (;;) {
+		ret = all_are(h, owner);
+		if (ret == 0 || gk_run_now_ms() >= deadline)
+			break;
+		gk_run_sleep_ms(FINE_POLL_MS);
+	}
+	if (ret == 0 && h->why_len > 0)
+		h->why[0] = '\0';
+	return ret;
+}
+
+static unsigned int left_of(uint64_t deadline)
+{
+	uint64_t now = gk_run_now_ms();
+
+	return now >= deadline ? 1 : (unsigned int)(deadline - now);
+}
+
+/* Out of the domain with this id, all of them that it has. */
+static int detach(struct handoff *h, int domid, int force, unsigned int timeout_ms)
+{
+	uint64_t deadline = gk_run_now_ms() + timeout_ms;
+	const char *argv[6] = { "xl", "pci-detach" };
+	char id[16];
+	size_t i, n = 2;
+	int ret;
+
+	(void)snprintf(id, sizeof(id), "%d", domid);
+	if (force)
+		argv[n++] = "-f";
+	argv[n++] = id;
+	for (i = 0; i < h->n; i++) {
+		if (gk_truth_owner(&h->truth, h->usb[i].name) != domid)
+			continue;
+		argv[n] = h->usb[i].name;
+		ret = xl(h, argv, left_of(deadline));
+		if (ret != 0)
+			return ret;
+		done(h, "detached", "%s from domain %d%s", h->usb[i].name, domid,
+		     force ? ", by force" : "");
+	}
+	return 0;
+}
+
 static int create(struct handoff *h)
 {
-	char name[DOMAIN_NAME_MAX + sizeof("name=\"\"")];
+	char name[GK_NAME_MAX + sizeof("name=\"\"")];
 	char pci[sizeof("pci=[]") + GK_PCI_MAX * (GK_PCI_BDF_LEN +
 		 sizeof("\"\"" PCI_OPTIONS))] = "pci=[";
 	/* -f: the file's name could be taken for a setting if it had a `='.
@@ -451,76 +583,98 @@ static int assigned(struct handoff *h, const char *name)
 	return 0;
 }
 
-/*
- * Take the controllers back from a domain that did not come up as it should,
- * so that the gate can have them. The first reason stays in why.
- */
-static void undo(struct handoff *h)
-{
-	char first[GK_HANDOFF_WHY_MAX] = "", then[200];
-	const char *what = "taking the controllers back";
-	int ret;
-
-	if (h->why_len > 0)
-		(void)snprintf(first, sizeof(first), "%s", h->why);
-	ret = destroy(h, h->opts->to_name);
-	if (ret == 0)
-		ret = wait_released(h, h->opts->to_name);
-	if (ret == 0) {
-		done(h, "undone", "%s", h->opts->to_name);
-		/* The half-started domain may have had its hands on them. */
-		what = "the reset after it";
-		ret = reset_all(h);
-	}
-	if (ret == 0) {
-		(void)fail(h, 0, "%s", first);
-		return;
-	}
-	(void)snprintf(then, sizeof(then), "%s", h->why_len > 0 ? h->why : "");
-	(void)fail(h, ret, "%.250s; and %s failed: %s", first, what, then);
-}
-
 static int start_target(struct handoff *h)
 {
 	int ret;
 
 	ret = create(h);
 	if (ret != 0)
-		goto out;
+		return ret;
 	done(h, "created", "%s", h->opts->to_name);
 	ret = poll_until(h, assigned, h->opts->to_name, GK_HANDOFF_VERIFY_MS);
 	if (ret == 0)
 		ret = check_held(h, "after it was given away");
-	if (ret != 0)
-		goto out;
-	done(h, "assigned", "%zu controller%s to %s", h->n, h->n == 1 ? "" : "s",
-	     h->opts->to_name);
-out:
-	if (ret != 0)
-		undo(h);
+	if (ret == 0 && gk_truth_read(h->root, &h->truth) == 0) {
+		char id[16];
+
+		(void)snprintf(id, sizeof(id), "%d",
+			       gk_truth_domid(&h->truth, h->opts->to_name));
+		tell(h, "target", id);
+	}
 	return ret;
 }
 
-static int check(struct handoff *h)
+/* Where the guest sees each: pciback writes that when the guest's side answers. */
+static void tell_vdevs(struct handoff *h)
 {
-	int ret = check_opts(h);
+	uint64_t deadline = gk_run_now_ms() + VDEV_MS;
+	char text[2 * GK_TRUTH_BDF + 2];
+	int told[GK_PCI_MAX] = { 0 };
+	size_t i, left = h->n;
 
-	return ret != 0 ? ret : survey(h);
+	while (left > 0 && gk_run_now_ms() < deadline) {
+		for (i = 0; i < h->n; i++) {
+			const char *vdev = gk_truth_vdev(&h->truth, h->usb[i].name);
+
+			if (told[i] || vdev[0] == '\0')
+				continue;
+			told[i] = 1;
+			left--;
+			(void)snprintf(text, sizeof(text), "%s %s", vdev,
+				       h->usb[i].name);
+			tell(h, "vdev", text);
+		}
+		if (left == 0)
+			break;
+		gk_run_sleep_ms(FINE_POLL_MS);
+		if (gk_truth_read(h->root, &h->truth) != 0)
+			break;
+	}
 }
 
-static int run(struct handoff *h)
+static int attach(struct handoff *h)
 {
-	const struct gk_handoff_opts *o = h->opts;
-	uint64_t begin = gk_run_now_ms();
+	uint64_t deadline = gk_run_now_ms() + GK_HANDOFF_ATTACH_MS;
+	char device[GK_PCI_BDF_LEN + sizeof(PCI_OPTIONS)], id[16];
+	const char *const argv[] = { "xl", "pci-attach", id, device, NULL };
+	size_t i;
 	int ret;
 
-	h->since = begin;
-	ret = check(h);
+	if (strcmp(gk_truth_name(&h->truth, h->opts->to_domid), h->opts->to_name) != 0)
+		return fail(h, GK_ERR_ORDER, "domain %s (%d) has gone",
+			    h->opts->to_name, h->opts->to_domid);
+	(void)snprintf(id, sizeof(id), "%d", h->opts->to_domid);
+	for (i = 0; i < h->n; i++) {
+		(void)snprintf(device, sizeof(device), "%s" PCI_OPTIONS,
+			       h->usb[i].name);
+		ret = xl(h, argv, left_of(deadline));
+		if (ret != 0)
+			return ret;
+		done(h, "attached", "%s to %s", h->usb[i].name, h->opts->to_name);
+	}
+	ret = wait_all_are(h, h->opts->to_domid, GK_HANDOFF_VERIFY_MS);
+	if (ret == 0)
+		ret = check_held(h, "after it was given away");
+	if (ret == 0)
+		tell_vdevs(h);
+	return ret;
+}
+
+/* --- the steps --- */
+
+static int check(struct handoff *h)
+{
+	const struct gk_handoff_opts *o = h->opts;
+	int ret = check_opts(h);
+	size_t i;
+
+	if (ret == 0)
+		ret = survey(h);
 	if (ret != 0)
 		return ret;
 	/* Before anything is changed: a domain of that name is not ours to
 	 * destroy if a later step fails. */
-	if (o->to_config != NULL) {
+	if (o->to_domid <= 0 && o->to_config != NULL) {
 		ret = domain_exists(h, o->to_name);
 		if (ret < 0)
 			return ret;
@@ -528,72 +682,222 @@ static int run(struct handoff *h)
 			return fail(h, GK_ERR_ORDER, "domain %s is running already",
 				    o->to_name);
 	}
-	ret = pin(h);
-	if (ret != 0)
-		return ret;
-	done(h, "check", "%zu controller%s", h->n, h->n == 1 ? "" : "s");
+	for (i = 0; i < h->n; i++)
+		tell(h, "controller", h->usb[i].name);
+	return 0;
+}
 
-	ret = destroy(h, o->gate_domain);
+static int destroy_gate(struct handoff *h)
+{
+	int ret = destroy(h, h->opts->gate_domain);
+
 	if (ret != 0)
 		return ret;
-	done(h, "destroyed", "%s", o->gate_domain);
-	ret = wait_released(h, o->gate_domain);
+	done(h, "destroyed", "%s", h->opts->gate_domain);
+	return wait_released(h, h->opts->gate_domain);
+}
+
+static int detach_from_gate(struct handoff *h)
+{
+	int ret = look(h);
+
 	if (ret == 0)
-		ret = check_held(h, "after the gate has gone");
-	if (ret != 0)
-		return ret;
-	done(h, "released", "%zu controller%s", h->n, h->n == 1 ? "" : "s");
-
-	ret = reset_all(h);
-	if (ret != 0)
-		return ret;
-	if (o->to_config != NULL)
-		ret = start_target(h);
-	if (ret == 0) {
-		h->since = begin;
-		done(h, "done", "%s", "");
-	}
+		ret = detach(h, h->opts->gate_domid, 0, GK_HANDOFF_DETACH_MS);
+	if (ret == 0)
+		ret = wait_all_are(h, -1, GONE_MS);
 	return ret;
 }
 
-int gk_handoff_check_at(const char *root, const struct gk_handoff_opts *opts,
-			char *why, size_t why_len)
+static int release(struct handoff *h)
 {
-	struct handoff h = { .root = root, .opts = opts, .why = why,
-			     .why_len = why_len };
+	int ret, gentle = h->opts->gate_domid > 0 && !h->opts->hard;
 
-	if (why_len > 0)
-		why[0] = '\0';
-	return check(&h);
+	ret = named(h);
+	if (ret == 0)
+		ret = pin(h);
+	if (ret != 0)
+		return ret;
+	ret = gentle ? detach_from_gate(h) : destroy_gate(h);
+	if (ret != 0 && gentle) {
+		syslog(LOG_DAEMON | LOG_WARNING, "%s; the gate is destroyed",
+		       h->why_len > 0 ? h->why : "detaching failed");
+		ret = destroy_gate(h);
+	}
+	if (ret == 0)
+		ret = check_held(h, "after the gate has let go");
+	if (ret == 0)
+		done(h, "released", "%zu controller%s", h->n, h->n == 1 ? "" : "s");
+	return ret;
 }
 
-int gk_handoff_run_at(const char *root, const struct gk_handoff_opts *opts,
-		      void (*progress)(void *ctx, const char *step,
-				       const char *detail),
-		      void *ctx, char *why, size_t why_len)
+static int reset(struct handoff *h)
 {
-	struct handoff h = { .root = root, .opts = opts, .progress = progress,
-			     .ctx = ctx, .why = why, .why_len = why_len };
+	int ret = named(h);
+
+	/* The gate of a handoff that ends it was waited for with xl. */
+	if (ret == 0 && h->opts->gate_domid > 0)
+		ret = all_are(h, -1);
+	return ret == 0 ? reset_all(h) : ret;
+}
+
+static int assign(struct handoff *h)
+{
+	int ret = named(h);
+
+	if (ret != 0)
+		return ret;
+	if (h->opts->to_domid > 0) {
+		ret = all_are(h, -1);
+		if (ret == 0)
+			ret = attach(h);
+	} else {
+		ret = start_target(h);
+	}
+	if (ret == 0)
+		done(h, "assigned", "%zu controller%s to %s", h->n,
+		     h->n == 1 ? "" : "s", h->opts->to_name);
+	return ret;
+}
+
+/* Whether this domain is one of those that a handoff is about. */
+static int is_ours(const struct handoff *h, int domid)
+{
+	const struct gk_handoff_opts *o = h->opts;
+	const char *name = gk_truth_name(&h->truth, domid);
+
+	return domid == o->to_domid || strcmp(name, o->gate_domain) == 0 ||
+	       (o->to_name != NULL && strcmp(name, o->to_name) == 0);
+}
+
+static int end_domain(struct handoff *h, int domid)
+{
+	char id[16];
+	const char *const argv[] = { "xl", "destroy", id, NULL };
+	int ret;
+
+	(void)snprintf(id, sizeof(id), "%d", domid);
+	ret = xl(h, argv, GK_HANDOFF_DESTROY_MS);
+	/* It may have gone by itself, which is as good; the owner tells. */
+	if (ret == 0)
+		done(h, "destroyed", "domain %d", domid);
+	return ret;
+}
+
+/* How many it still has; xl comes back before the last node has gone. */
+static int still_has(struct handoff *h, int domid, unsigned int patience_ms)
+{
+	uint64_t deadline = gk_run_now_ms() + patience_ms;
+
+	for (;;) {
+		size_t i;
+		int has = 0, ret = look(h);
+
+		if (ret != 0)
+			return ret;
+		for (i = 0; i < h->n; i++)
+			has += gk_truth_owner(&h->truth, h->usb[i].name) == domid;
+		if (has == 0 || gk_run_now_ms() >= deadline)
+			return has;
+		gk_run_sleep_ms(FINE_POLL_MS);
+	}
+}
+
+/* By each means in turn, until it has none any more. */
+static int take_from(struct handoff *h, int domid)
+{
+	int gate = strcmp(gk_truth_name(&h->truth, domid), h->opts->gate_domain) == 0;
+	int means, ret = GK_ERR_SYSTEM;
+
+	for (means = gate || h->opts->destroy_target ? 2 : 0; means < 3; means++) {
+		int has;
+
+		ret = means == 2 ? end_domain(h, domid) :
+		      detach(h, domid, means == 1, means == 1 ? GK_HANDOFF_FORCE_MS :
+			     GK_HANDOFF_DETACH_MS);
+		has = still_has(h, domid, ret == 0 ? GONE_MS : 0);
+		if (has <= 0)
+			return has;
+	}
+	return ret != 0 ? ret : fail(h, GK_ERR_ORDER, "domain %d does not give them "
+				     "back", domid);
+}
+
+static int take_back(struct handoff *h)
+{
+	const struct gk_handoff_opts *o = h->opts;
+	size_t i;
+	int ret;
+
+	ret = named(h);
+	/* It may be there without a controller in xenstore yet. */
+	if (ret == 0 && o->destroy_target && o->to_name != NULL)
+		ret = destroy(h, o->to_name);
+	if (ret == 0)
+		ret = look(h);
+	for (i = 0; ret == 0 && i < h->n; i++) {
+		int has = gk_truth_owner(&h->truth, h->usb[i].name);
+
+		if (has == -1)
+			continue;
+		if (!is_ours(h, has))
+			return fail(h, GK_ERR_ORDER, "domain %s (%d) has USB "
+				    "controller %s, and was not given it here",
+				    gk_truth_name(&h->truth, has), has,
+				    h->usb[i].name);
+		ret = take_from(h, has);
+	}
+	if (ret == 0)
+		ret = wait_all_are(h, -1, GK_HANDOFF_RELEASE_MS);
+	if (ret == 0)
+		ret = check_held(h, "after it was taken back");
+	if (ret == 0)
+		done(h, "taken", "%zu controller%s", h->n, h->n == 1 ? "" : "s");
+	return ret;
+}
+
+static int step(int (*fn)(struct handoff *h), const char *root,
+		const struct gk_handoff_opts *o, const struct gk_handoff_told *told,
+		char *why, size_t why_len)
+{
+	struct handoff h = { .root = root, .opts = o, .told = told, .why = why,
+			     .why_len = why_len, .since = gk_run_now_ms() };
 	int ret;
 
 	if (why_len > 0)
 		why[0] = '\0';
-	ret = run(&h);
+	ret = fn(&h);
 	/* A query that was tried again has left its reason. */
 	if (ret == 0 && why_len > 0)
 		why[0] = '\0';
 	return ret;
 }
 
-int gk_handoff_check(const struct gk_handoff_opts *opts, char *why, size_t why_len)
+int gk_handoff_check(const char *root, const struct gk_handoff_opts *o,
+		     const struct gk_handoff_told *told, char *why, size_t why_len)
 {
-	return gk_handoff_check_at("", opts, why, why_len);
+	return step(check, root, o, told, why, why_len);
 }
 
-int gk_handoff_run(const struct gk_handoff_opts *opts,
-		   void (*progress)(void *ctx, const char *step,
-				    const char *detail),
-		   void *ctx, char *why, size_t why_len)
+int gk_handoff_release(const char *root, const struct gk_handoff_opts *o,
+		       const struct gk_handoff_told *told, char *why, size_t why_len)
 {
-	return gk_handoff_run_at("", opts, progress, ctx, why, why_len);
+	return step(release, root, o, told, why, why_len);
+}
+
+int gk_handoff_reset(const char *root, const struct gk_handoff_opts *o,
+		     const struct gk_handoff_told *told, char *why, size_t why_len)
+{
+	return step(reset, root, o, told, why, why_len);
+}
+
+int gk_handoff_assign(const char *root, const struct gk_handoff_opts *o,
+		      const struct gk_handoff_told *told, char *why, size_t why_len)
+{
+	return step(assign, root, o, told, why, why_len);
+}
+
+int gk_handoff_take_back(const char *root, const struct gk_handoff_opts *o,
+			 const struct gk_handoff_told *told, char *why, size_t why_len)
+{
+	return step(take_back, root, o, told, why, why_len);
 }

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The work of the handoff, a function for each step of machine.h. They block, for
+ * a bounded time, and run xl: for a child process of gatekeeperd, never for an
+ * event loop. They keep no state: what is true is asked of sysfs, of xenstore and
+ * of the toolstack each time, so that each can be the first after a restart.
+ *
+ * dom0 never binds a host driver: every controller stays bound to pciback, and
+ * its driver_override names pciback, from the first step to the last; both are
+ * checked after every step, and a controller of which it is not true is an
+ * error. No step gives a controller to a domain while another has it.
+ */
+#ifndef GK_STEPS_H
+#define GK_STEPS_H
+
+#include <stddef.h>
+
+#include "core/error.h"
+#include "handoff/pci.h"
+
+/* A `why` of this size is never cut off. */
+#define GK_HANDOFF_WHY_MAX 512
+
+/* Upper bounds of single calls, in milliseconds. */
+#define GK_HANDOFF_DETACH_MS 10000u	/* xl pci-detach; 0.35 s when quiesced */
+#define GK_HANDOFF_FORCE_MS 5000u	/* the same with -f */
+#define GK_HANDOFF_ATTACH_MS 15000u	/* xl pci-attach; 0.3 s */
+#define GK_HANDOFF_DESTROY_MS 20000u	/* xl destroy; 0.35 s when quiesced */
+#define GK_HANDOFF_RELEASE_MS 15000u	/* until pciback has them all back */
+#define GK_HANDOFF_RESET_MS 5000u	/* one controller, all at the same time */
+#define GK_HANDOFF_CREATE_MS 60000u	/* xl create */
+#define GK_HANDOFF_VERIFY_MS 10000u	/* until the toolstack agrees */
+
+/* Controllers that were given away without a reset since power-on. */
+#define GK_HANDOFF_TAINTED "/run/gatekeeper/tainted"
+
+#define GK_NAME_MAX 64u	/* letters of a domain's name */
+
+/*
+ * gk_name_valid: what xl takes for a domain's name, and never for an option, a
+ * domain id (xl tries a number as one first) or a piece of its configuration
+ * language: a letter, then letters, digits, '.', '_', '-', 64 at most.
+ */
+int gk_name_valid(const char *name);
+
+struct gk_handoff_opts {
+	/* Name of the gate domain. Must not be NULL. It need not exist: a
+	 * gate that is gone already is the same as one just destroyed. */
+	const char *gate_domain;
+	/* Its id; with it the controllers are detached from it and it lives on.
+	 * 0, or hard: they are released by destroying it. */
+	int gate_domid;
+	int hard;
+	/* Who gets them. to_domid > 0: the domain that runs under this id, if it is
+	 * still called to_name. Else to_config, the absolute path of the xl
+	 * configuration of a domain to start, to_name being the `name=` in it. Else
+	 * nobody. */
+	int to_domid;
+	const char *to_config;
+	const char *to_name;
+	/* For gk_handoff_take_back: the domain of to_name was started for this, and
+	 * did not come up as it should: it is destroyed. */
+	int destroy_target;
+	/* Not 0: a controller without a reset method is given away all the
+	 * same, and recorded as tainted (option --no-strict-reset). */
+	int no_strict_reset;
+	/* Those that gk_handoff_check has found; n 0: it is looked again. */
+	size_t n;
+	char bdf[GK_PCI_MAX][GK_PCI_BDF_LEN];
+};
+
+/*
+ * Called in the caller's own context after each part of a step, with
+ *   step     a word: "controller", "destroyed", "detached", "released", "reset",
+ *            "tainted", "created", "attached", "vdev", "target", "assigned", "taken"
+ *   detail   printable text. Of "controller" the BDF, of "vdev" "GUEST HOST", two
+ *            BDFs; of "target" the id of a domain that was created; of the others what was done, ending with the time that it took,
+ *            "N ms", e.g. "0000:03:00.0 bus 104 ms"
+ * Both strings are valid during the call only.
+ */
+struct gk_handoff_told {
+	void (*fn)(void *ctx, const char *step, const char *detail);	/* or NULL */
+	void *ctx;
+};
+
+/*
+ * For all of them. root: put before /sys, /proc and /run, "" being the real ones;
+ * xl is not affected. why: receives one line of printable text, "" on success; may
+ * be NULL if why_len is 0. Returns 0, or
+ *   GK_ERR_NOT_FOUND  the machine has no USB controller to hand over, or
+ *                     to_config cannot be read
+ *   GK_ERR_ORDER      a controller does not belong to pciback, or not to whom it
+ *                     has to at that point
+ *   GK_ERR_VALUE      a controller has no reset method (why names its BDF
+ *                     and --no-strict-reset), or opts is incomplete, or a
+ *                     name is not one xl would accept
+ *   GK_ERR_LIMIT      more controllers than GK_PCI_MAX
+ *   GK_ERR_TIMEOUT    something took longer than its bound above
+ *   GK_ERR_SYSTEM     sysfs or xenstore could not be read, xl failed (why has its
+ *                     last line), a reset did, or a controller could not be
+ *                     written down as tainted
+ */
+
+/*
+ * gk_handoff_check: whether a handoff may begin. Changes nothing; runs xl only to
+ * see that a domain to be started is not there already.
+ *
+ * Every USB controller of the machine (class 0c03, prog-if 00 10 20 30) must
+ * be bound to pciback with a driver_override that is "pciback" or not set, and
+ * must have a reset method, unless no_strict_reset. A controller that is not
+ * with pciback is passed over if rd.qubes.dom0_usb= on the kernel's command
+ * line leaves it to dom0. Each that is to go is told as "controller".
+ */
+int gk_handoff_check(const char *root, const struct gk_handoff_opts *o,
+		     const struct gk_handoff_told *told, char *why, size_t why_len)
+	GK_MUST_CHECK;
+
+/*
+ * gk_handoff_release: out of the gate, until nobody has them. The caller has asked
+ * the gate to let go before; when it has not (hard), the gate is destroyed, as it
+ * is when a detach fails. Then the caller must have closed its end of the link:
+ * Xen keeps a destroyed domain for as long as its pages are mapped here.
+ */
+int gk_handoff_release(const char *root, const struct gk_handoff_opts *o,
+		       const struct gk_handoff_told *told, char *why, size_t why_len)
+	GK_MUST_CHECK;
+
+/* gk_handoff_reset: each, all at the same time, after it was seen that nobody has
+ * it. With no_strict_reset one that cannot be reset is written down as tainted. */
+int gk_handoff_reset(const char *root, const struct gk_handoff_opts *o,
+		     const struct gk_handoff_told *told, char *why, size_t why_len)
+	GK_MUST_CHECK;
+
+/*
+ * gk_handoff_assign: to the target, after it was seen that nobody has them, and
+ * verified. xl leaves a monitor process for a domain that it creates, which acts on
+ * its reboot and its crash. It stays in the caller's control group: a service that
+ * calls this must not kill it when it stops (KillMode=process or mixed).
+ */
+int gk_handoff_assign(const char *root, const struct gk_handoff_opts *o,
+		      const struct gk_handoff_told *told, char *why, size_t why_len)
+	GK_MUST_CHECK;
+
+/*
+ * gk_handoff_take_back: from the gate or the target, whoever has them, until nobody
+ * has; also from a domain that has taken the target's name (it was rebooted). First
+ * by detaching, then by force, then by destroying the domain. A controller that
+ * another domain has is an error, and left alone.
+ */
+int gk_handoff_take_back(const char *root, const struct gk_handoff_opts *o,
+			 const struct gk_handoff_told *told, char *why, size_t why_len)
+	GK_MUST_CHECK;
+
+#endif

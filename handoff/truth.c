@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xenstore.h>
+
+#include "dom0/paths.h"
+#include "handoff/truth.h"
+
+static void add_domain(struct gk_truth *t, int domid, int agent, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (t->domains == GK_TRUTH_DOMAINS || len == 0 || len >= GK_TRUTH_NAME)
+		return;
+	t->domain[t->domains].domid = domid;
+	t->domain[t->domains].agent = agent;
+	memcpy(t->domain[t->domains++].name, name, len + 1);
+}
+
+static void add_owner(struct gk_truth *t, int domid, const char *bdf, const char *vdev)
+{
+	if (t->owned == GK_TRUTH_OWNED || strlen(bdf) >= GK_TRUTH_BDF ||
+	    strlen(vdev) >= GK_TRUTH_BDF)
+		return;
+	t->owner[t->owned].domid = domid;
+	strcpy(t->owner[t->owned].bdf, bdf);
+	strcpy(t->owner[t->owned++].vdev, vdev);
+}
+
+/* --- of xenstore --- */
+
+__attribute__((format(printf, 2, 3)))
+static char *read_node(struct xs_handle *xs, const char *fmt, ...)
+{
+	char path[160];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(path, sizeof(path), fmt, ap);
+	va_end(ap);
+	return n < 0 || (size_t)n >= sizeof(path) ? NULL :
+						    xs_read(xs, XBT_NULL, path, NULL);
+}
+
+static void read_domain(struct xs_handle *xs, struct gk_truth *t, const char *id)
+{
+	char *name = read_node(xs, "/local/domain/%.16s/name", id);
+	char *server = read_node(xs, "/local/domain/%.16s/data/gatekeeper/event-channel",
+				 id);
+
+	if (name)
+		add_domain(t, atoi(id), server != NULL, name);
+	free(server);
+	free(name);
+}
+
+/* libxl puts all PCI devices of a domain into its backend number 0. */
+static void read_owned(struct xs_handle *xs, struct gk_truth *t, const char *id)
+{
+	static const char at[] = "/local/domain/0/backend/pci";
+	char *count = read_node(xs, "%s/%.16s/0/num_devs", at, id);
+	long n = count ? strtol(count, NULL, 10) : 0;
+
+	for (long i = 0; i < n && i < GK_TRUTH_OWNED; i++) {
+		char *host = read_node(xs, "%s/%.16s/0/dev-%ld", at, id, i);
+		char *guest = read_node(xs, "%s/%.16s/0/vdev-%ld", at, id, i);
+
+		if (host)
+			add_owner(t, atoi(id), host, guest ? guest : "");
+		free(host);
+		free(guest);
+	}
+	free(count);
+}
+
+static int each(struct xs_handle *xs, struct gk_truth *t, const char *dir,
+		void (*fn)(struct xs_handle *xs, struct gk_truth *t, const char *id))
+{
+	unsigned n = 0;
+	char **ids = xs_directory(xs, XBT_NULL, dir, &n);
+
+	if (!ids)
+		return GK_ERR_SYSTEM;
+	for (unsigned i = 0; i < n; i++)
+		fn(xs, t, ids[i]);
+	free(ids);
+	return 0;
+}
+
+int gk_truth_read(const char *root, struct gk_truth *t)
+{
+	struct xs_handle *xs;
+	int err;
+
+	memset(t, 0, sizeof(*t));
+	if (root[0]) {
+		char path[GK_PATH_MAX], text[4096];
+		int n = snprintf(path, sizeof(path), "%s/xenstore", root);
+
+		if (n < 0 || (size_t)n >= sizeof(path) ||
+		    gk_file_read(path, text, sizeof(text)) < 0)
+			return GK_ERR_SYSTEM;
+		gk_truth_parse(text, t);
+		return t->answered ? 0 : GK_ERR_SYSTEM;
+	}
+	xs = xs_open(0);
+	if (!xs)
+		return GK_ERR_SYSTEM;
+	err = each(xs, t, "/local/domain", read_domain);
+	/* Not there as long as nobody has a PCI device. */
+	if (!err && each(xs, t, "/local/domain/0/backend/pci", read_owned))
+		t->owned = 0;
+	t->answered = !err;
+	xs_close(xs);
+	return err;
+}
+
+/* --- as text --- */
+
+static int owns_any(const struct gk_truth *t, int domid)
+{
+	for (int i = 0; i < t->owned; i++)
+		if (t->owner[i].domid == domid)
+			return 1;
+	return 0;
+}
+
+void gk_truth_text(const struct gk_truth *t, const char *name, char *buf, size_t cap)
+{
+	size_t len;
+
+	snprintf(buf, cap, "%s", t->answered ? "answered\n" : "");
+	for (int i = 0; i < t->domains; i++) {
+		if (!owns_any(t, t->domain[i].domid) &&
+		    (!name || strcmp(name, t->domain[i].name) != 0))
+			continue;
+		len = strlen(buf);
+		snprintf(buf + len, cap - len, "domain %d %d %s\n", t->domain[i].domid,
+			 t->domain[i].agent, t->domain[i].name);
+	}
+	for (int i = 0; i < t->owned; i++) {
+		len = strlen(buf);
+		snprintf(buf + len, cap - len, "owns %d %s %s\n", t->owner[i].domid,
+			 t->owner[i].bdf, t->owner[i].vdev);
+	}
+}
+
+void gk_truth_parse(const char *text, struct gk_truth *t)
+{
+	memset(t, 0, sizeof(*t));
+	while (*text) {
+		size_t len = strcspn(text, "\n");
+		char line[160], name[GK_TRUTH_NAME], bdf[GK_TRUTH_BDF];
+		char vdev[GK_TRUTH_BDF] = "";
+		int id, agent;
+
+		snprintf(line, sizeof(line), "%.*s", (int)(len < 159 ? len : 159), text);
+		if (strcmp(line, "answered") == 0)
+			t->answered = 1;
+		else if (sscanf(line, "domain %d %d %64s", &id, &agent, name) == 3)
+			add_domain(t, id, agent != 0, name);
+		else if (sscanf(line, "owns %d %15s %15s", &id, bdf, vdev) >= 2)
+			add_owner(t, id, bdf, vdev);
+		text += len;
+		if (*text)
+			text++;
+	}
+}
+
+/* --- what it says --- */
+
+int gk_truth_domid(const struct gk_truth *t, const char *name)
+{
+	for (int i = 0; i < t->domains; i++)
+		if (strcmp(t->domain[i].name, name) == 0)
+			return t->domain[i].domid;
+	return -1;
+}
+
+const char *gk_truth_name(const struct gk_truth *t, int domid)
+{
+	for (int i = 0; i < t->domains; i++)
+		if (t->domain[i].domid == domid)
+			return t->domain[i].name;
+	return "";
+}
+
+int gk_truth_agent(const struct gk_truth *t, int domid)
+{
+	for (int i = 0; i < t->domains; i++)
+		if (t->domain[i].domid == domid)
+			return t->domain[i].agent;
+	return 0;
+}
+
+int gk_truth_owner(const struct gk_truth *t, const char *bdf)
+{
+	int owner = -1;
+
+	for (int i = 0; i < t->owned; i++) {
+		if (strcmp(t->owner[i].bdf, bdf) != 0)
+			continue;
+		if (owner >= 0 && owner != t->owner[i].domid)
+			return GK_TRUTH_SEVERAL;
+		owner = t->owner[i].domid;
+	}
+	return owner;
+}
+
+const char *gk_truth_vdev(const struct gk_truth *t, const char *bdf)
+{
+	for (int i = 0; i < t->owned; i++)
+		if (strcmp(t->owner[i].bdf, bdf) == 0)
+			return t->owner[i].vdev;
+	return "";
+}
+
+static enum gk_ho_owner kind_of(int owner, int gate, int target)
+{
+	if (owner == -1)
+		return GK_HO_NOBODY;
+	if (owner == GK_TRUTH_SEVERAL)
+		return GK_HO_SEVERAL;
+	if (owner == gate)
+		return GK_HO_THE_GATE;
+	return owner == target ? GK_HO_THE_TARGET : GK_HO_ANOTHER;
+}
+
+enum gk_ho_owner gk_truth_of_all(const struct gk_truth *t,
+				 const char (*bdf)[GK_TRUTH_BDF], int n, int gate,
+				 int target)
+{
+	enum gk_ho_owner all = GK_HO_NOBODY;
+
+	for (int i = 0; i < n; i++) {
+		enum gk_ho_owner one = kind_of(gk_truth_owner(t, bdf[i]), gate, target);
+
+		if (i > 0 && one != all)
+			return GK_HO_SEVERAL;
+		all = one;
+	}
+	return all;
+}

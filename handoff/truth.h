@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Which domain has which PCI device, as dom0's own xenstore says: the nodes that
+ * dom0's toolstack and pciback write below /local/domain/0, and the domains'
+ * names, which a guest cannot change. libxl gives away what is not there, so it is
+ * also what the next owner is decided by.
+ */
+#ifndef GK_HANDOFF_TRUTH_H
+#define GK_HANDOFF_TRUTH_H
+
+#include <stddef.h>
+
+#include "core/error.h"
+#include "handoff/machine.h"
+
+enum {
+	GK_TRUTH_DOMAINS = 128,
+	GK_TRUTH_OWNED = 64,
+	GK_TRUTH_NAME = 65,
+	GK_TRUTH_BDF = 16,
+	GK_TRUTH_SEVERAL = -2,
+};
+
+struct gk_truth {
+	int answered;		/* xenstored spoke with us */
+	int domains;
+	struct {
+		int domid;
+		int agent;	/* it has a vchan server data/gatekeeper */
+		char name[GK_TRUTH_NAME];
+	} domain[GK_TRUTH_DOMAINS];
+	int owned;
+	struct {
+		int domid;
+		char bdf[GK_TRUTH_BDF];
+		char vdev[GK_TRUTH_BDF];	/* where the guest sees it, "" not yet */
+	} owner[GK_TRUTH_OWNED];
+};
+
+/*
+ * gk_truth_read: asks xenstore, which may hang: for a child with a deadline. With a
+ * root (tests) the file ROOT/xenstore is read, lines as gk_truth_parse() takes them.
+ * GK_OK, GK_ERR_SYSTEM.
+ */
+int gk_truth_read(const char *root, struct gk_truth *t) GK_MUST_CHECK;
+
+/*
+ * gk_truth_text: "answered", "domain ID AGENT NAME" and "owns ID BDF [VDEV]", a line
+ * each, of the domains that own something or are called `name` (NULL: none): what
+ * fits into cap. gk_truth_parse: back; what is no such line is passed over.
+ */
+void gk_truth_text(const struct gk_truth *t, const char *name, char *buf, size_t cap);
+void gk_truth_parse(const char *text, struct gk_truth *t);
+
+/* gk_truth_domid: of that name, -1: none. gk_truth_name: "" if there is no such
+ * domain; valid as long as t. gk_truth_agent: whether it has an agent's server. */
+int gk_truth_domid(const struct gk_truth *t, const char *name);
+const char *gk_truth_name(const struct gk_truth *t, int domid);
+int gk_truth_agent(const struct gk_truth *t, int domid);
+
+/* gk_truth_owner: the domain that has it, -1: none, GK_TRUTH_SEVERAL: more than one,
+ * which Xen does not let be. gk_truth_vdev: where that domain sees it; "". */
+int gk_truth_owner(const struct gk_truth *t, const char *bdf);
+const char *gk_truth_vdev(const struct gk_truth *t, const char *bdf);
+
+/* gk_truth_of_all: of n controllers together. gate, target: domain ids, -1: none. */
+enum gk_ho_owner gk_truth_of_all(const struct gk_truth *t,
+				 const char (*bdf)[GK_TRUTH_BDF], int n, int gate,
+				 int target);
+
+#endif

@@ -1,0 +1,683 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""gatekeeperd's handoff as it is installed, on a machine without Xen.
+
+A directory stands for the machine: xenstore is a file in it, xl a script that moves
+"owns DOMAIN BDF VDEV" lines in that file and refuses what libxl refuses, the link
+readers are played (played_link.c), uinput is a pipe (shim/uinput.c). What is tested
+is gatekeeperd: order, bounds, the record, and that whatever fails or is killed ends
+with one owner and an honest status. usage: handoff.py [WORD]: cases with that word.
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BUILD = Path(os.environ.get("GK_BUILD", "build")).resolve()
+BDF = "0000:00:14.0"
+GATE, TARGET = 5, 7
+
+XL = r'''#!/bin/bash
+export PATH=/usr/bin:/bin
+top=$(dirname "$(dirname "$0")")
+store=$top/xenstore
+command=$1
+echo "$*" >> "$top/xl.log"
+[ ! -e "$top/xl-hang-$command" ] || sleep 1000
+[ ! -e "$top/xl-slow" ] || sleep 0.5
+# A failure before it has done anything.
+[ ! -e "$top/xl-fail-$command" ] || { echo "libxl: error: $command says no" >&2; exit 1; }
+exec 9> "$top/xl.lock"
+flock 9
+change() { sed "$@" "$store" > "$store.$$" && mv "$store.$$" "$store"; }
+id_of() { # of a name or an id
+    case $1 in
+        [0-9]*) grep -q "^domain $1 " "$store" && echo "$1" ;;
+        *) sed -n "s/^domain \([0-9]*\) . $1\$/\1/p" "$store" ;;
+    esac
+}
+force=
+shift
+while [ "${1#-}" != "$1" ]; do
+    [ "$1" != -f ] || force=1
+    shift
+done
+case $command in
+    list) echo Name; sed -n 's/^domain [0-9]* . //p' "$store" ;;
+    pci-assignable-list)
+        for d in "$top"/sys/bus/pci/devices/*; do
+            grep -q "^owns [0-9]* ${d##*/} " "$store" || echo "${d##*/}"
+        done ;;
+    pci-list) sed -n "s/^owns $(id_of "$1") \([^ ]*\) \(.*\)/\2 \1/p" "$store" ;;
+    pci-detach)
+        id=$(id_of "$1")
+        grep -q "^owns $id $2 " "$store" || { echo "not attached" >&2; exit 1; }
+        [ -n "$force" ] || [ ! -e "$top/xl-needs-force" ] || { echo "not willing" >&2; exit 1; }
+        change -e "/^owns $id $2 /d" ;;
+    pci-attach)
+        id=$(id_of "$1")
+        [ -n "$id" ] || { echo "$1 is an invalid domain identifier" >&2; exit 1; }
+        bdf=${2%%,*}
+        ! grep -q "^owns [0-9]* $bdf " "$store" || { echo "already attached" >&2; exit 1; }
+        echo "$2" > "$top/attached"
+        change -e "\$a owns $id $bdf 0000:00:01.00" ;;
+    destroy)
+        id=$(id_of "$1")
+        [ -n "$id" ] || { echo "$1 is an invalid domain identifier (rc=-6)" >&2; exit 1; }
+        change -e "/^domain $id /d; /^domid $id\$/d; /^owns $id /d" ;;
+    create)
+        if [ -e "$1" ] && grep -q gatekeeper-gate "$1"; then name=gatekeeper-gate
+        else name=sys-usb; fi
+        ! grep -q "^owns " "$store" || { echo "libxl: error: PCI device already attached to a domain" >&2; exit 1; }
+        id=$(($(cat "$top/next") + 1))
+        echo $id > "$top/next"
+        if [ $name = gatekeeper-gate ]; then
+            change -e "\$a domid $id" -e "\$a domain $id 0 $name"
+        else
+            change -e "\$a domain $id 0 $name"
+        fi
+        for d in "$top"/sys/bus/pci/devices/*; do
+            change -e "\$a owns $id ${d##*/} 0000:00:01.00"
+        done ;;
+esac
+'''
+
+
+class Machine:
+    def __init__(self, agent="", gate="", conf="", controllers=(BDF,)):
+        self.top = Path(tempfile.mkdtemp(prefix="gk-handoff-"))
+        self.run = self.top / "run/gatekeeper"
+        self.lib = self.top / "usr/lib/gatekeeper"
+        for d in ("sys/bus/pci/drivers/pciback", "proc", "bin", "dev", "etc/gatekeeper",
+                  "run/gatekeeper", "usr/lib/gatekeeper", "etc/xen", "var/lib/gatekeeper"):
+            (self.top / d).mkdir(parents=True)
+        (self.top / "proc/cmdline").write_text("root=/dev/x\n")
+        for bdf in controllers:
+            c = self.top / "sys/bus/pci/devices" / bdf
+            c.mkdir(parents=True)
+            (c / "class").write_text("0x0c0330\n")
+            (c / "driver_override").write_text("(null)\n")
+            (c / "reset_method").write_text("bus\n")
+            (c / "reset").write_text("")
+            os.symlink("../../drivers/pciback", c / "driver")
+        (self.lib / "gate-kernel").write_bytes(b"\177ELF" + bytes(200000))
+        (self.lib / "gate-image").write_bytes(b"070701" + bytes(2000))
+        shutil.copy(BUILD / "tests/dom0/played_link", self.lib / "gatekeeper-link")
+        (self.lib / "how").write_text(gate)
+        (self.lib / f"agent-{TARGET}").write_text(agent)
+        (self.top / "bin/xl").write_text(XL)
+        (self.top / "bin/xl").chmod(0o755)
+        (self.top / "xl.log").write_text("")
+        (self.top / "next").write_text("20")
+        (self.top / "etc/gatekeeper/gatekeeper.conf").write_text(conf)
+        os.mkfifo(self.top / "dev/uinput")
+        self.store(f"answered\ndomid {GATE}\ndomain {GATE} 0 gatekeeper-gate\n"
+                   f"domain {TARGET} 1 sys-usb\n" +
+                   "".join(f"owns {GATE} {b} 0000:00:01.00\n" for b in controllers))
+        self.daemon = None
+
+    def store(self, text=None):
+        path = self.top / "xenstore"
+        if text is None:
+            return path.read_text()
+        (self.top / "xenstore.new").write_text(text)
+        os.rename(self.top / "xenstore.new", path)
+        return text
+
+    def drop(self, domid):
+        """That domain has gone."""
+        self.store("".join(line + "\n" for line in self.store().splitlines()
+                           if f" {domid} " not in f" {line} "))
+
+    def owners(self):
+        return sorted(line.split()[1] for line in self.store().splitlines()
+                      if line.startswith("owns"))
+
+    def start(self):
+        env = {**os.environ, "LD_PRELOAD": str(BUILD / "tests/uinput.so"),
+               "GK_UINPUT_LOG": str(self.top / "keys"),
+               "ASAN_OPTIONS": "verify_asan_link_order=0:detect_leaks=0"}
+        self.log = open(self.top / "log", "a")
+        self.daemon = subprocess.Popen(
+            [BUILD / "gatekeeperd", "--run-dir", self.run, "--root-prefix", self.top],
+            env=env, stderr=self.log)
+
+    def kill(self, sig=signal.SIGKILL):
+        self.daemon.send_signal(sig)
+        self.daemon.wait(10)
+        self.daemon = None
+
+    def gk(self, *args, wait=True):
+        p = subprocess.Popen([BUILD / "gatekeeper", "--run-dir", self.run,
+                              "--root-prefix", self.top, *args],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        if not wait:
+            return p
+        try:
+            out = p.communicate(timeout=120)[0]
+        except subprocess.TimeoutExpired:
+            p.kill()
+            raise
+        return p.returncode, out
+
+    def status(self):
+        code, out = self.gk("status", "--json")
+        try:
+            return json.loads(out)
+        except ValueError:
+            return {}
+
+    def record(self):
+        try:
+            return json.loads((self.run / "handoff.json").read_text())
+        except FileNotFoundError:
+            return {}
+
+    def until(self, what, seconds=15.0):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            value = what()
+            if value:
+                return value
+            time.sleep(0.02)
+        raise AssertionError(f"not within {seconds} s; {self.status()}")
+
+    def up(self, seconds=15.0):
+        self.until(lambda: self.status().get("state") == "up" and
+                   any(d["verdict"] == "admitted" for d in self.status()["devices"]), seconds)
+
+    def state(self, state, seconds=15.0):
+        self.until(lambda: self.record().get("state") == state, seconds)
+
+    def xl(self):
+        return (self.top / "xl.log").read_text().splitlines()
+
+    def keys(self):
+        try:
+            return (self.top / "keys").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def touch(self, name):
+        (self.top / name).write_text("")
+
+    def end(self):
+        if self.daemon:
+            self.kill()
+        self.log.close()
+        shutil.rmtree(self.top)
+
+
+CASES = []
+
+
+def case(**machine):
+    def register(fn):
+        CASES.append((fn, machine))
+        return fn
+    return register
+
+
+def is_handed_over(m, to=TARGET):
+    assert m.owners() == [str(to)], m.store()
+    s = m.status()
+    assert s["state"] == "handed-over" and s["handoff"]["state"] == "confirmed", s
+    assert [c["owner"] for c in s["controllers"]] == ["sys-usb"], s["controllers"]
+
+
+def is_gates(m):
+    """One owner, the gate, which works."""
+    m.up(30)
+    gate = re.search(r"^domain (\d+) 0 gatekeeper-gate$", m.store(), re.M)
+    assert gate and m.owners() == [gate[1]], m.store()
+    s = m.status()
+    assert s["handoff"]["state"] == "gate", s["handoff"]
+    assert [c["owner"] for c in s["controllers"]] == ["gatekeeper-gate"], s["controllers"]
+
+
+def hand_over(m, want=0):
+    code, out = m.gk("handoff", "--to", "sys-usb", "--json")
+    assert code == want, out
+    return out
+
+
+@case()
+def happy(m):
+    """To the agent and back."""
+    (m.lib / "type").write_text("")
+    m.up()
+    m.until(lambda: "42 1" in m.keys())
+    out = hand_over(m)
+    is_handed_over(m)
+    assert '"step":"prepared"' in out and '"step":"quiesced","detail":"complete' in out
+    xl = m.xl()
+    assert xl[:2] == [f"pci-detach {GATE} {BDF}",
+                      f"pci-attach {TARGET} {BDF},permissive=0,rdm_policy=relaxed"], xl
+    assert m.top.joinpath("sys/bus/pci/devices", BDF, "reset").read_text() == "1"
+    told = (m.lib / f"told-{TARGET}").read_text().split()
+    # BEGIN, two devices, END, and the lights of the one keyboard.
+    assert told.count("MANIFEST") == 4 and "LED" in told, told
+    # What was down is let go; the virtual keyboard is the one of before.
+    keys = m.keys()
+    assert keys[:5] == ["made", "42 1", "30 1", "30 0", "42 0"], keys
+    m.until(lambda: m.keys()[5:8] == ["42 1", "30 1", "30 0"])
+    s = m.status()["handoff"]
+    assert 0 <= s["handoff_blackout_ms"] < 5000 and s["continuity"] == [], s
+    assert min(s[k] for k in ("prepare_ms", "quiesce_ms", "release_ms", "reset_ms",
+                              "assign_ms", "confirm_ms")) >= 0, s
+    m.until(lambda: "gatekeeper-gate" not in m.store())
+    assert "destroy gatekeeper-gate" in m.xl()
+    manifest = json.loads((m.run / "manifest.json").read_text())
+    assert manifest["devices"][0]["in_use"] is True
+    code, out = m.gk("handoff", "--to", "sys-usb")
+    assert code == 1 and "handed over already" in out, out
+    code, out = m.gk("reclaim")
+    assert code == 0, out
+    assert m.keys().count("42 0") == 2, m.keys()
+    assert "QUIESCE" in (m.lib / f"told-{TARGET}").read_text()
+    is_gates(m)
+    # It stays so: that domain was told off.
+    time.sleep(5)
+    is_gates(m)
+    assert m.keys().count("made") == 1
+    assert m.gk("reclaim")[0] == 1
+    assert m.status()["handoff"]["reclaim_ms"] > 0
+    hand_over(m)
+    is_handed_over(m)
+
+
+@case(agent="no-server")
+def no_agent(m):
+    """Nothing is touched for a domain without an agent."""
+    m.up()
+    m.gk("handoff", "--to", "nobody")
+    code, out = m.gk("handoff", "--to", "nobody")
+    assert code == 1 and "there is no domain nobody" in out, out
+    out = hand_over(m, 1)
+    assert "does not answer" in out, out
+    m.store(m.store().replace(f"domain {TARGET} 1", f"domain {TARGET} 0"))
+    out = hand_over(m, 1)
+    assert "has no gatekeeper-agent" in out, out
+    assert m.xl() == [] and m.status()["state"] == "up", m.xl()
+    assert m.record()["state"] == "gate"
+    code, out = m.gk("handoff", "--to", "a b")
+    assert code == 1, out
+
+
+@case(agent="refuses")
+def agent_refuses(m):
+    m.up()
+    hand_over(m, 1)
+    assert m.xl() == [] and m.status()["state"] == "up"
+
+
+@case(agent="mute")
+def agent_mute(m):
+    m.up()
+    begin = time.monotonic()
+    hand_over(m, 1)
+    assert 9 < time.monotonic() - begin < 13
+    assert m.xl() == [] and m.status()["state"] == "up"
+
+
+@case(gate="deaf")
+def gate_deaf(m):
+    """A gate that never says QUIESCED is destroyed for its controllers."""
+    m.up()
+    hand_over(m)
+    is_handed_over(m)
+    assert m.xl()[:2] == ["list", "destroy gatekeeper-gate"], m.xl()
+
+
+def fails(name, hook, gate_first=False):
+    @case()
+    def fn(m):
+        m.up()
+        m.touch(hook)
+        out = hand_over(m, 1)
+        assert "started again" in out, out
+        (m.top / hook).unlink()
+        is_gates(m)
+        # And then it works.
+        hand_over(m)
+        is_handed_over(m)
+    fn.__name__ = name
+    return fn
+
+
+fails("attach_fails", "xl-fail-pci-attach")
+
+
+@case()
+def detach_fails(m):
+    """The gate does not let go by pci-detach: it is destroyed, and it goes on."""
+    m.up()
+    m.touch("xl-fail-pci-detach")
+    hand_over(m)
+    is_handed_over(m)
+
+
+@case()
+def attach_hangs(m):
+    m.up()
+    m.touch("xl-hang-pci-attach")
+    begin = time.monotonic()
+    hand_over(m, 1)
+    assert time.monotonic() - begin < 30
+    is_gates(m)
+
+
+@case()
+def reset_fails(m):
+    m.up()
+    reset = m.top / "sys/bus/pci/devices" / BDF / "reset"
+    reset.unlink()
+    reset.mkdir()
+    out = hand_over(m, 1)
+    assert "could not be reset" in out, out
+    is_gates(m)
+    assert "reset-failed" in (m.top / "run/gatekeeper/tainted").read_text()
+
+
+@case(agent="nothing")
+def never_confirmed(m):
+    """An agent that tells of nothing: undone after 15 s."""
+    m.up()
+    begin = time.monotonic()
+    out = hand_over(m, 1)
+    assert 14 < time.monotonic() - begin < 25 and "assigned: not done" in out, out
+    is_gates(m)
+
+
+@case(agent="other")
+def look_alike(m):
+    """Another keyboard at the same port: shown, not admitted silently."""
+    m.up()
+    hand_over(m)
+    s = m.status()
+    [f] = [f for f in s["handoff"]["continuity"] if f["finding"] == "changed"]
+    assert f["port"] == "1-2" and f["keyboard"] and not f["counts"], f
+    [d] = [d for d in s["devices"] if d["port"] == "1-2"]
+    assert d["verdict"] == "refused" and re.fullmatch(r"\d{6}", d["number_to_type"]), d
+    assert "is not the one that was there" in (m.top / "log").read_text()
+    (m.lib / "type").write_text("")
+    time.sleep(0.3)
+    assert m.keys() == ["made"], m.keys()
+    code, out = m.gk("status")
+    assert "another device than before: its keys do not count" in out, out
+    code, out = m.gk("trust", "1-9")
+    assert code == 1 and "no device" in out, out
+    assert m.gk("trust", "1-2")[0] == 0
+    (m.lib / "type").unlink()
+    time.sleep(0.2)
+    (m.lib / "type").write_text("")
+    m.until(lambda: "30 1" in m.keys())
+    assert m.gk("trust", "1-2")[0] == 1
+    # It is what was there from now on, for a gatekeeperd after this one, too.
+    m.kill()
+    m.start()
+    m.until(lambda: any(d["verdict"] == "admitted" for d in m.status().get("devices", [])))
+    assert m.status()["handoff"]["continuity"] == []
+
+
+@case(agent="moved")
+def moved(m):
+    m.up()
+    hand_over(m)
+    found = {f["finding"]: f for f in m.status()["handoff"]["continuity"]}
+    assert found["moved"]["port"] == "1-4" and not found["moved"]["counts"], found
+    assert found["gone"]["port"] == "1-2", found
+
+
+@case(agent="more")
+def one_more(m):
+    m.up()
+    hand_over(m)
+    [f] = m.status()["handoff"]["continuity"]
+    assert f["finding"] == "new" and f["port"] == "1-5" and not f["counts"], f
+    [d] = [d for d in m.status()["devices"] if d["port"] == "1-2"]
+    assert d["verdict"] == "admitted", d
+
+
+@case()
+def target_dies(m):
+    """Its domain goes: at once the gate again; a new one gets them, unasked."""
+    m.up()
+    hand_over(m)
+    begin = time.monotonic()
+    m.drop(TARGET)
+    is_gates(m)
+    assert time.monotonic() - begin < 6
+    (m.lib / "agent-8").write_text("")
+    m.store(m.store() + "domain 8 1 sys-usb\n")
+    m.until(lambda: m.record().get("state") == "confirmed", 20)
+    is_handed_over(m, 8)
+
+
+@case()
+def agent_dies(m):
+    """Only its link: it has 5 s to come back."""
+    m.up()
+    hand_over(m)
+
+    def reader():
+        return [int(p) for p in subprocess.run(
+            ["pgrep", "-P", str(m.daemon.pid), "-f", "gatekeeper-link"],
+            stdout=subprocess.PIPE, text=True).stdout.split()]
+    m.until(lambda: len(reader()) == 1)
+    first = reader()[0]
+    os.kill(first, signal.SIGKILL)
+    m.until(lambda: reader() and reader()[0] != first)
+    m.until(lambda: m.status()["handoff"]["agent"] is True and
+            [d["verdict"] for d in m.status()["devices"]] == ["admitted", "refused"])
+    is_handed_over(m)
+    assert m.status()["handoff"]["reclaims"] == 0
+    (m.lib / f"agent-{TARGET}").write_text("no-server")
+    begin = time.monotonic()
+    os.kill(reader()[0], signal.SIGKILL)
+    m.state("gate")
+    assert 4 < time.monotonic() - begin < 9
+    is_gates(m)
+
+
+@case()
+def agent_hangs(m):
+    m.up()
+    hand_over(m)
+    m.touch("xl-needs-force")
+    (m.lib / f"agent-{TARGET}").write_text("deaf no-server")
+    code, out = m.gk("reclaim")
+    assert code == 0, out
+    assert any(line.startswith("pci-detach -f 7") for line in m.xl()), m.xl()
+    is_gates(m)
+
+
+@case()
+def destroyed_at_last(m):
+    """A domain that gives nothing back is destroyed."""
+    m.up()
+    hand_over(m)
+    m.touch("xl-fail-pci-detach")
+    assert m.gk("reclaim")[0] == 0
+    assert f"destroy {TARGET}" in m.xl(), m.xl()
+    is_gates(m)
+
+
+@case(conf="sys_usb = sys-usb\n")
+def automatic(m):
+    """sys_usb: without being asked for, and again, but not for ever."""
+    m.state("confirmed", 20)
+    is_handed_over(m)
+    (m.top / "etc/gatekeeper/gatekeeper.conf").write_text("sys_usb = sys-usb\n")
+    code, out = m.gk("handoff")
+    assert code == 0 and "gets the controllers when" in out, out
+
+
+@case(conf="sys_usb = sys-usb\nrestarts = 1\n")
+def not_for_ever(m):
+    m.state("confirmed", 20)
+    for domid in (8, 9):
+        m.drop(domid - 1)
+        (m.lib / f"agent-{domid}").write_text("")
+        is_gates(m)
+        m.store(m.store() + f"domain {domid} 1 sys-usb\n")
+        if domid == 8:
+            m.until(lambda: m.record().get("state") == "confirmed", 20)
+    m.until(lambda: "has lost the controllers too often" in (m.top / "log").read_text(), 20)
+    is_gates(m)
+
+
+@case()
+def stop_in_states(m):
+    """gatekeeper stop ends, whatever is going on."""
+    m.up()
+    m.touch("xl-hang-pci-attach")
+    asked = m.gk("handoff", "--to", "sys-usb", wait=False)
+    m.state("reset")
+    begin = time.monotonic()
+    assert m.gk("stop")[0] == 0
+    assert time.monotonic() - begin < 5
+    assert m.daemon.wait(5) == 0
+    m.daemon = None
+    asked.communicate(timeout=5)
+    assert asked.returncode == 1
+
+
+@case()
+def stop_confirmed(m):
+    m.up()
+    hand_over(m)
+    assert m.gk("stop")[0] == 0
+    assert m.daemon.wait(5) == 0
+    m.daemon = None
+    assert m.owners() == [str(TARGET)]
+
+
+def killed(state, hook=None, **machine):
+    @case(**machine)
+    def fn(m):
+        m.up()
+        if hook:
+            m.touch(hook)
+        asked = m.gk("handoff", "--to", "sys-usb", wait=False)
+        m.state(state)
+        time.sleep(0.05)
+        m.kill()
+        asked.communicate(timeout=5)
+        if hook:
+            (m.top / hook).unlink()
+        m.start()
+        m.until(lambda: m.status().get("handoff", {}).get("state") in ("gate", "confirmed"), 30)
+        if m.status()["handoff"]["state"] == "gate":
+            is_gates(m)
+        else:
+            is_handed_over(m)
+            m.until(lambda: any(d["verdict"] == "admitted" for d in m.status()["devices"]))
+    fn.__name__ = f"killed_{state}"
+
+
+killed("preparing", agent="mute")
+killed("quiescing", gate="deaf")
+killed("releasing", hook="xl-slow")
+killed("reset", hook="xl-slow")
+killed("assigned", agent="nothing")
+killed("confirmed")
+
+
+@case()
+def killed_taking_back(m):
+    m.up()
+    hand_over(m)
+    m.touch("xl-hang-pci-detach")
+    asked = m.gk("reclaim", wait=False)
+    m.state("taking-back")
+    m.kill()
+    asked.communicate(timeout=5)
+    (m.top / "xl-hang-pci-detach").unlink()
+    m.start()
+    is_gates(m)
+
+
+@case()
+def another_of_that_name(m):
+    """Killed; meanwhile another domain has taken the name: it is not the target."""
+    m.up()
+    hand_over(m)
+    m.kill()
+    m.drop(TARGET)
+    m.store(m.store() + "domain 9 0 sys-usb\n")
+    m.start()
+    is_gates(m)
+
+
+@case()
+def release_only(m):
+    m.up()
+    code, out = m.gk("handoff", "--release-only")
+    assert code == 0, out
+    assert m.owners() == [] and m.record()["state"] == "free"
+    s = m.status()
+    assert s["state"] == "handed-over" and s["controllers"][0]["owner"] is None, s
+    m.kill()
+    m.start()
+    m.until(lambda: m.status().get("state") == "handed-over")
+    # Somebody else has started a domain with them: that is none of our business.
+    m.store(m.store() + f"domain 30 0 other\nowns 30 {BDF} 0000:00:01.00\n")
+    code, out = m.gk("reclaim")
+    assert code == 1 and "was not given it here" in out, out
+    assert m.record()["state"] == "free" and m.owners() == ["30"]
+    m.drop(30)
+    assert m.gk("reclaim")[0] == 0
+    is_gates(m)
+
+
+@case()
+def to_config(m):
+    """A domain that is started with them."""
+    m.up()
+    m.drop(TARGET)
+    config = m.top / "etc/xen/sys-usb.cfg"
+    config.write_text('name = "sys-usb"\n')
+    code, out = m.gk("handoff", "--to-config", str(config))
+    assert code == 0, out
+    assert m.record()["state"] == "confirmed" and m.record()["target_domid"] == 21
+    m.kill()
+    m.start()
+    m.until(lambda: m.status().get("state") == "handed-over")
+    assert m.owners() == ["21"]
+    assert m.gk("reclaim")[0] == 0
+    is_gates(m)
+    assert "sys-usb" in m.store()
+
+
+def main():
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    failed = 0
+    for fn, machine in CASES:
+        if word not in fn.__name__:
+            continue
+        m = Machine(**machine)
+        m.start()
+        begin = time.monotonic()
+        try:
+            fn(m)
+            print(f"ok      {fn.__name__} ({time.monotonic() - begin:.1f} s)", flush=True)
+        except (AssertionError, ValueError, KeyError, subprocess.TimeoutExpired) as e:
+            failed += 1
+            print(f"FAILED  {fn.__name__}: {type(e).__name__} {e}")
+            import traceback
+            traceback.print_exc(limit=3)
+            print((m.top / "log").read_text()[-6000:])
+            print("record:", m.record(), "\nstore:", m.store(), "\nxl:", m.xl(), flush=True)
+        m.end()
+    return 1 if failed else 0
+
+
+sys.exit(main())
