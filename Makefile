@@ -41,6 +41,7 @@ $(B)/gen/%_filter.h: $(B)/gk-filter
 $(B)/obj/gatekeeper/domain/sandbox.o: $(call bpf,domain/worker)
 $(B)/obj/gatekeeper/domain/gate.o: $(call bpf,domain/supervisor)
 $(B)/obj/gatekeeper/dom0/link_sandbox.o: $(call bpf,dom0/link_reader)
+$(B)/obj/gatekeeper/dom0/input_jail.o: $(call bpf,dom0/input_reader)
 $(B)/obj/luks/key_jail.o: $(call bpf,luks/key_child)
 
 # ---- the gate domain: static, because its initramfs holds nothing else -------
@@ -87,22 +88,25 @@ $(B)/obj/%.o: %.c
 # ---- dom0 ------------------------------------------------------------------
 objs = $(patsubst %.c,$(B)/obj/%.o,$(wildcard $(1)))
 LINK_READER := $(addprefix gatekeeper/dom0/,link_reader.c link_channel.c link_sandbox.c)
+INPUT_READER := $(addprefix gatekeeper/dom0/,input_main.c input_reader.c input_jail.c)
 DAEMON_MAIN := gatekeeper/dom0/main.c
 
 # What daemon and command share; an archive, so that each takes what it uses.
-$(B)/libgkdom0.a: $(call objs,$(filter-out $(LINK_READER) $(DAEMON_MAIN),$(wildcard \
+$(B)/libgkdom0.a: $(call objs,$(filter-out $(LINK_READER) $(INPUT_READER) $(DAEMON_MAIN),$(wildcard \
 	gatekeeper/dom0/*.c)) handoff/*.c)
 $(B)/gatekeeperd: $(call objs,$(DAEMON_MAIN)) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeperd: LIBS := -lxenstore -lcrypto
 $(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(JAIL) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore
+$(B)/gatekeeper-input-proxy: $(call objs,$(INPUT_READER)) $(JAIL) $(B)/libgkdom0.a \
+	$(B)/libgkcore.a
 $(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper: LIBS := -lxenstore -lcrypto
-$(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper:
+$(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-input-proxy $(B)/gatekeeper:
 	$(call say,LD $@)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-PROGRAMS := $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper
+PROGRAMS := $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-input-proxy $(B)/gatekeeper
 include luks/luks.mk handoff/agent/agent.mk
 all: $(PROGRAMS) $(B)/gate-kernel $(B)/gate-image
 
@@ -116,7 +120,7 @@ HANDOFF_TESTS := $(patsubst tests/handoff/%.c,$(T)/handoff/%,$(wildcard tests/ha
 # Not core alone: gatekeeperd; some of its files are replaced or included there.
 FUZZ_CPPFLAGS := -I. -Igatekeeper -Itests/fuzz -I/usr/include/libusb-1.0
 FUZZ_INCLUDES := $(DAEMON_MAIN) gatekeeper/dom0/paths.c
-FUZZ_DAEMON := $(filter-out $(LINK_READER) $(FUZZ_INCLUDES) $(addprefix gatekeeper/dom0/,\
+FUZZ_DAEMON := $(filter-out $(LINK_READER) $(INPUT_READER) $(FUZZ_INCLUDES) $(addprefix gatekeeper/dom0/,\
 	loop.c clock.c log.c screen.c),$(wildcard gatekeeper/dom0/*.c)) $(wildcard handoff/*.c)
 REPLAYS := $(patsubst tests/fuzz/fuzz_%.c,$(T)/replay/%,$(wildcard tests/fuzz/fuzz_*.c))
 SAN := -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -251,7 +255,8 @@ install: all
 	install -d $(D)/lib/gatekeeper $(D)/bin $(D)/lib/systemd/system \
 		$(D)/lib/dracut/modules.d/89gatekeeper $(D)/lib/udev/rules.d \
 		$(DESTDIR)/etc/gatekeeper
-	install -m 0755 -s $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-unlock \
+	install -m 0755 -s $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-input-proxy \
+		$(B)/gatekeeper-unlock \
 		$(B)/gatekeeper-key $(B)/gatekeeper-enroll $(D)/lib/gatekeeper/
 	for mo in $(LUKS_MO:$(B)/locale/%=%); do \
 		install -D -m 0644 $(B)/locale/$$mo $(D)/share/locale/$$mo || exit 1; \

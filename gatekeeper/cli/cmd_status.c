@@ -168,6 +168,27 @@ static void print_rules(const char *json)
 	printf("rules: %s\n", error[0] ? error : in_force);
 }
 
+static void print_inputs(const char *json)
+{
+	static const char begin[] = "{\"keyboard\":";
+	const char *s = strstr(json, "\"input_proxy\":["), *end;
+	char name[160], verdict[16], reason[128], number[16];
+
+	end = s ? strstr(s, "\"log\":") : NULL;
+	if (!end)
+		return;
+	for (s = next(s, end, begin); s < end; s = next(s + 1, end, begin)) {
+		member(s, "keyboard", name, sizeof(name));
+		member(s, "verdict", verdict, sizeof(verdict));
+		member(s, "reason", reason, sizeof(reason));
+		member(s, "number_to_type", number, sizeof(number));
+		printf("input proxy \"%s\": %s%s%s\n", name, verdict,
+		       reason[0] ? ": " : "", reason);
+		if (number[0])
+			printf("  type %s and Enter on it\n", number);
+	}
+}
+
 static void print_log(const char *json)
 {
 	static const char begin[] = "{\"ms\":";
@@ -211,6 +232,7 @@ static void print_text(const char *json)
 	print_devices(json);
 	print_handoff(json);
 	print_rules(json);
+	print_inputs(json);
 	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++)
 		if (gk_json_member(json, times[i], value, sizeof(value)) &&
 		    strcmp(value, "null"))

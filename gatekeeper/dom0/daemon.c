@@ -43,6 +43,7 @@ void gk_daemon_status(struct gk_daemon *d, struct gk_status *s)
 		s->fido[i] = clients >= 0;
 		s->fido_clients[i] = clients > 0 ? (uint8_t)clients : 0;
 	}
+	gk_inputs_status(d, s);
 	for (int i = 0; i < GK_LINK_DEVICES; i++)
 		if (c[i].counts == GK_COUNTS_ASKED)
 			s->number[i] = c[i].challenge.number;
@@ -96,6 +97,7 @@ void gk_daemon_publish(struct gk_daemon *d)
 		put_file("failed", text, 0644);
 	else
 		remove_file("failed");
+	gk_inputs_check(d);
 }
 
 static char *program_name;	/* argv[0], as it stands in our memory */
@@ -126,6 +128,7 @@ void gk_daemon_switched_root(struct gk_daemon *d)
 	gk_fido_switched_root(d);
 	gk_keyboards_load(d);
 	gk_keyboards_keep(d);
+	gk_inputs_check(d);
 	/* From here on the screen belongs to the system. */
 	d->screen.on = d->opt.debug;
 	gk_log_open("gatekeeperd");

@@ -5,6 +5,7 @@
  *   link_client.c  the link reader process and its packets
  *   devices.c      what a frame of the gate means: keys, lights, messages
  *   keyboards.c    which keyboards count
+ *   input_proxy.c  keyboards that another domain's input proxy feeds
  *   fido.c         security keys: sockets and HID devices
  *   handover*.c    the handoff's machine: its events, its work, its record
  *   agent.c        the link to the USB domain's agent, until it is the link
@@ -29,6 +30,7 @@
 #include "dom0/fido.h"
 #include "dom0/gate_config.h"
 #include "dom0/gate_rules.h"
+#include "dom0/input_proxy.h"
 #include "dom0/keyboard.h"
 #include "dom0/keyboards.h"
 #include "dom0/loop.h"
@@ -169,6 +171,7 @@ struct gk_daemon {
 	struct gk_session session;
 	struct gk_gate_rules rules;	/* those of the gate that runs */
 	struct gk_keyboards keyboards;
+	struct gk_inputs inputs;
 	struct gk_fido fido;
 	struct gk_events events;
 	struct gk_timer events_timer;
@@ -262,6 +265,10 @@ const char *gk_devices_kind(const struct gk_link_device *i);
  * one with this id. */
 void gk_devices_lights(struct gk_daemon *d, uint32_t id);
 void gk_devices_all_up(struct gk_daemon *d);
+/* gk_devices_key: a key of a keyboard that counts has changed.
+ * gk_devices_sync: more than one may have. */
+void gk_devices_key(struct gk_daemon *d, uint16_t code, int value);
+void gk_devices_sync(struct gk_daemon *d);
 /* gk_devices_port: where it is, for a person: "1-2.3". */
 void gk_devices_port(struct gk_daemon *d, const struct gk_link_device *i,
 		     char text[GK_PORT_TEXT]);

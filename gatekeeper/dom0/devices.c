@@ -67,10 +67,10 @@ void gk_devices_all_up(struct gk_daemon *d)
 {
 	if (d->keyboard.fd >= 0 && gk_keyboard_sync(&d->keyboard, NULL) < 0)
 		gk_log(LOG_ERR, "keys could not be released");
+	gk_inputs_lifted(d);
 }
 
-/* What is held may have changed by more than one key. */
-static void sync_keys(struct gk_daemon *d)
+void gk_devices_sync(struct gk_daemon *d)
 {
 	uint8_t held[GK_KEY_BYTES];
 
@@ -92,6 +92,8 @@ void gk_devices_lights(struct gk_daemon *d, uint32_t id)
 		f.u.led.leds = d->keyboard.leds;
 		gk_link_send(d, &f);
 	}
+	if (!id)
+		gk_inputs_lights(d);
 }
 
 void gk_devices_port(struct gk_daemon *d, const struct gk_link_device *i,
@@ -245,19 +247,24 @@ static void on_gone(struct gk_daemon *d, const struct gk_link_device *was,
 		       was->vid, was->pid, gk_reason_gone_text(reason));
 }
 
-static void on_key(struct gk_daemon *d, int slot, const struct gk_link_key *key)
+void gk_devices_key(struct gk_daemon *d, uint16_t code, int value)
 {
 	uint8_t held[GK_KEY_BYTES];
 	int err;
 
+	gk_keyboards_held(d, held);
+	err = value ? gk_keyboard_press(&d->keyboard, held, code) :
+		      gk_keyboard_key(&d->keyboard, held, code);
+	if (err < 0 && !quiet(d))
+		gk_log(LOG_ERR, "the virtual keyboard does not take keys");
+}
+
+static void on_key(struct gk_daemon *d, int slot, const struct gk_link_key *key)
+{
 	if (!gk_keyboards_key(d, slot, key->code, key->value))
 		return;
 	d->handover.last_key = gk_now_ms();
-	gk_keyboards_held(d, held);
-	err = key->value ? gk_keyboard_press(&d->keyboard, held, key->code) :
-			   gk_keyboard_key(&d->keyboard, held, key->code);
-	if (err < 0 && !quiet(d))
-		gk_log(LOG_ERR, "the virtual keyboard does not take keys");
+	gk_devices_key(d, key->code, key->value);
 }
 
 static void on_hello(struct gk_daemon *d, const struct gk_link_hello *h)
@@ -290,14 +297,14 @@ void gk_devices_here(struct gk_daemon *d, int slot)
 	if (d->link_agent && gk_continuity_match(d, slot) == GK_MATCH_UNKNOWN) {
 		gk_keyboards_gone(d, slot);
 		gk_fido_gone(d, slot);
-		sync_keys(d);
+		gk_devices_sync(d);
 		return;
 	}
 	gk_keyboards_device(d, slot);
 	gk_fido_device(d, slot);
 	gk_continuity_told(d, slot);
 	/* What the one before it in this slot held is let go. */
-	sync_keys(d);
+	gk_devices_sync(d);
 	gk_handover_device(d);
 }
 
@@ -335,7 +342,7 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 		on_gone(d, &was, f->u.gone.reason);
 		gk_keyboards_gone(d, slot);
 		gk_fido_gone(d, slot);
-		sync_keys(d);
+		gk_devices_sync(d);
 		break;
 	case GK_LINK_KEY:
 		on_key(d, slot, &f->u.key);

@@ -84,8 +84,7 @@ static void refuse(struct gk_counted *c, enum gk_reason reason)
 	c->reason = (uint16_t)reason;
 }
 
-/* A number for it; 0 when there are to be no more for now. */
-static int new_number(struct gk_daemon *d, struct gk_counted *c)
+int gk_keyboards_number(struct gk_daemon *d, struct gk_counted *c)
 {
 	struct gk_keyboards *k = &d->keyboards;
 	uint64_t now = gk_now_ms();
@@ -172,6 +171,7 @@ static void displace_others(struct gk_daemon *d, int slot)
 		refuse(&d->keyboards.slot[i], GK_REASON_SECOND);
 		gk_devices_decided(d, i);
 	}
+	gk_inputs_displace(d);
 }
 
 static void ask(struct gk_daemon *d, struct gk_counted *c, enum gk_reason reason)
@@ -179,7 +179,7 @@ static void ask(struct gk_daemon *d, struct gk_counted *c, enum gk_reason reason
 	c->reason = (uint16_t)reason;
 	c->counts = GK_COUNTS_ASKED;
 	gk_challenge_init(&c->challenge);
-	if (!new_number(d, c)) {
+	if (!gk_keyboards_number(d, c)) {
 		refuse(c, GK_REASON_CHALLENGE);
 		c->too_many = 1;
 	}
@@ -202,6 +202,7 @@ static void decide(struct gk_daemon *d, int slot)
 			k.others++;
 			k.others_pinned += (uint8_t)is_pinned(d, i);
 		}
+	k.others += (uint8_t)gk_inputs_counting(d);
 	switch (gk_keyboard_decide(&d->rules.table, &k)) {
 	case GK_KEYBOARD_ACCEPT:
 		displace_others(d, slot);
@@ -241,20 +242,22 @@ static void decide_after_handoff(struct gk_daemon *d, int slot)
 	gk_keyboards_ask(d, slot);
 }
 
-static int any_counts(const struct gk_daemon *d)
+unsigned gk_keyboards_counting(const struct gk_daemon *d)
 {
+	unsigned n = 0;
+
 	for (int i = 0; i < GK_LINK_DEVICES; i++)
-		if (d->keyboards.slot[i].counts == GK_COUNTS_YES)
-			return 1;
-	return 0;
+		n += d->keyboards.slot[i].counts == GK_COUNTS_YES;
+	return n;
 }
 
-/* Those that were one too many: is there room now? */
-static void decide_others(struct gk_daemon *d)
+void gk_keyboards_decide_others(struct gk_daemon *d)
 {
-	for (int n = 0; n < GK_LINK_DEVICES && !any_counts(d); n++) {
+	for (int n = 0; n < GK_LINK_DEVICES; n++) {
 		int first = -1;
 
+		if (gk_keyboards_counting(d) || gk_inputs_counting(d))
+			return;
 		/* Generations grow; slots are used again in any order. */
 		for (int i = 0; i < GK_LINK_DEVICES; i++)
 			if (d->keyboards.slot[i].counts == GK_COUNTS_REFUSED &&
@@ -266,6 +269,12 @@ static void decide_others(struct gk_daemon *d)
 			return;
 		decide(d, first);
 	}
+}
+
+static void decide_all(struct gk_daemon *d)
+{
+	gk_keyboards_decide_others(d);
+	gk_inputs_decide_again(d);
 }
 
 void gk_keyboards_device(struct gk_daemon *d, int slot)
@@ -281,7 +290,7 @@ void gk_keyboards_device(struct gk_daemon *d, int slot)
 	else
 		decide(d, slot);
 	if (counted && c->counts != GK_COUNTS_YES)
-		decide_others(d);
+		decide_all(d);
 }
 
 void gk_keyboards_gone(struct gk_daemon *d, int slot)
@@ -291,12 +300,13 @@ void gk_keyboards_gone(struct gk_daemon *d, int slot)
 
 	memset(c, 0, sizeof(*c));
 	if (counted)
-		decide_others(d);
+		decide_all(d);
 }
 
 void gk_keyboards_reset(struct gk_daemon *d)
 {
 	memset(d->keyboards.slot, 0, sizeof(d->keyboards.slot));
+	gk_inputs_decide_again(d);
 }
 
 /* --- keys --- */
@@ -343,7 +353,7 @@ static void on_answer(struct gk_daemon *d, int slot, enum gk_challenge_answer a)
 		show(d, slot, "wrong number. New keyboard");
 		return;
 	case GK_CHALLENGE_NEW:
-		if (new_number(d, c)) {
+		if (gk_keyboards_number(d, c)) {
 			show(d, slot, "wrong again. New keyboard");
 			return;
 		}
@@ -381,6 +391,7 @@ void gk_keyboards_held(const struct gk_daemon *d, uint8_t held[GK_KEY_BYTES])
 			held[b] |= (uint8_t)(d->session.dev[i].down[b] &
 					     ~c->stale[b]);
 	}
+	gk_inputs_held(d, held);
 }
 
 void gk_keyboards_view(const struct gk_daemon *d, int slot,

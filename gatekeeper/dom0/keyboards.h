@@ -72,13 +72,23 @@ void gk_keyboards_keep(struct gk_daemon *d);
 void gk_keyboards_device(struct gk_daemon *d, int slot);
 void gk_keyboards_gone(struct gk_daemon *d, int slot);
 
+/* gk_keyboards_number: a number for one that is to be asked; 0 when there are to be
+ * no more for now. */
+int gk_keyboards_number(struct gk_daemon *d, struct gk_counted *c);
+
+/* gk_keyboards_counting: how many of them count. gk_keyboards_decide_others: is there
+ * room now for one that was one too many? */
+unsigned gk_keyboards_counting(const struct gk_daemon *d);
+void gk_keyboards_decide_others(struct gk_daemon *d);
+
 /* gk_keyboards_reset: the link has ended. */
 void gk_keyboards_reset(struct gk_daemon *d);
 
 /* gk_keyboards_key: a key of a keyboard has changed; 1 when it counts. */
 int gk_keyboards_key(struct gk_daemon *d, int slot, uint16_t code, uint8_t value);
 
-/* gk_keyboards_held: what the keyboards that count hold together. */
+/* gk_keyboards_held: what the keyboards that count hold together, those of input
+ * proxies among them. */
 void gk_keyboards_held(const struct gk_daemon *d, uint8_t held[GK_KEY_BYTES]);
 
 /* gk_keyboards_view: a device as dom0 sees it: without the keyboard role when

@@ -14,9 +14,10 @@
 #include "core/error.h"
 
 enum {
-	/* Of 16 FIDO keys each its socket, four programs and a HID device. */
-	GK_WATCHES = 48 + 16 * 6,
-	GK_TIMERS = 48 + 16,
+	/* Of 16 FIDO keys each its socket, four programs and a HID device; eight
+	 * input proxies and their socket. */
+	GK_WATCHES = 48 + 16 * 6 + 9,
+	GK_TIMERS = 48 + 16 + 8,
 	GK_CHILDREN = 8,
 	GK_CHILD_OUT = 8192,	/* bytes kept of what a child says */
 };

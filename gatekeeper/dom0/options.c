@@ -134,6 +134,8 @@ static int set(struct gk_options *o, const char *key, const char *value)
 		return set_when(&o->vt_switching, value);
 	if (!strcmp(key, "ctrl_alt_del"))
 		return set_when(&o->ctrl_alt_del, value);
+	if (!strcmp(key, "input_proxy"))
+		return set_bool(&o->input_proxy, value);
 	if (!strcmp(key, "language"))
 		return set_language(o->language, sizeof(o->language), value);
 	if (!strcmp(key, "uhid"))

@@ -35,6 +35,7 @@ struct gk_options {
 	unsigned memory_mib;	/* memory=, 32..1024, default 48 */
 	unsigned restarts;	/* restarts=, 0..20, default 3 */
 	unsigned restart_window_s;	/* restart_window=, 10..86400, 600 */
+	int input_proxy;	/* input_proxy=, default 0 */
 	enum gk_when vt_switching;	/* vt_switching=, after-unlock */
 	enum gk_when ctrl_alt_del;	/* ctrl_alt_del=, never */
 	enum gk_uhid_mode uhid;		/* uhid=, after-boot */
@@ -54,8 +55,8 @@ void gk_options_default(struct gk_options *o);
 /*
  * gk_options_conf: "key = value" lines, '#' starts a comment. Keys:
  * timeout, fallback, debug, memory, restarts, restart_window, vt_switching,
- * ctrl_alt_del, uhid, sys_usb (letters, digits, '.', '_', '-'), sys_usb_config (an
- * absolute path without blanks), language.
+ * ctrl_alt_del, uhid, input_proxy, sys_usb (letters, digits, '.', '_', '-'),
+ * sys_usb_config (an absolute path without blanks), language.
  * gk_options_cmdline: /proc/cmdline; words may hold "quoted parts", what is
  * not ours is passed over. A value that is not understood is left at what it
  * was, and noted (the first such only).

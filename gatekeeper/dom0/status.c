@@ -85,6 +85,22 @@ static void put_times(struct gk_json *j, const struct gk_times *t)
 		 t->daemon_start, t->keyboard);
 }
 
+static void put_inputs(struct gk_json *j, const struct gk_status *s)
+{
+	gk_json_array(j, "input_proxy");
+	for (unsigned i = 0; i < s->inputs; i++) {
+		const struct gk_status_input *in = &s->input[i];
+
+		gk_json_object(j, NULL);
+		gk_json_string(j, "keyboard", in->name);
+		gk_json_string(j, "verdict", in->verdict);
+		gk_json_string(j, "reason", in->reason);
+		gk_json_string(j, "number_to_type", in->number);
+		gk_json_end_object(j);
+	}
+	gk_json_end_array(j);
+}
+
 static const char *verdict_name(uint8_t v)
 {
 	static const char *const names[] = { "refused", "admitted", "partly",
@@ -351,6 +367,8 @@ int gk_status_json(const struct gk_status *s, char *buf, size_t cap)
 	put_times(&j, &s->times);
 	put_handoff(&j, s);
 	put_rules(&j, s->rules);
+	if (s->inputs_on)
+		put_inputs(&j, s);
 	gk_json_array(&j, "log");
 	for (unsigned i = 0; s->events && i < s->events->n; i++)
 		put_event(&j, gk_events_at(s->events, i));

@@ -49,6 +49,16 @@ struct gk_times {
 
 void gk_times_init(struct gk_times *t);
 
+enum { GK_STATUS_INPUTS = 8 };
+
+/* A keyboard that an input proxy feeds. */
+struct gk_status_input {
+	const char *name;
+	const char *verdict;	/* "admitted", "refused" */
+	const char *reason;	/* NULL: none */
+	const char *number;	/* to type on it, NULL: none */
+};
+
 struct gk_status {
 	enum gk_gate_state state;
 	int ready;
@@ -74,6 +84,9 @@ struct gk_status {
 	const struct gk_gate_rules *rules;	/* NULL: not loaded yet */
 	const struct gk_events *events;		/* NULL: none */
 	struct gk_times times;
+	int inputs_on;		/* input proxies may come */
+	unsigned inputs;	/* of input[] */
+	struct gk_status_input input[GK_STATUS_INPUTS];
 };
 
 /* 16 devices of at most 2.5 KiB each, 128 events of 300 bytes, the handoff. */

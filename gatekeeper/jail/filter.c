@@ -73,6 +73,12 @@ static const char *link_reader(scmp_filter_ctx ctx)
 	return NULL;
 }
 
+static const char *input_reader(scmp_filter_ctx ctx)
+{
+#include "dom0/input_reader.seccomp.h"
+	return NULL;
+}
+
 static const char *key_child(scmp_filter_ctx ctx)
 {
 #include "luks/key_child.seccomp.h"
@@ -88,6 +94,7 @@ static const struct list {
 	{ "supervisor", SCMP_ACT_ERRNO(EPERM), supervisor },
 	{ "agent", SCMP_ACT_ERRNO(EPERM), agent },
 	{ "link_reader", SCMP_ACT_KILL_PROCESS, link_reader },
+	{ "input_reader", SCMP_ACT_KILL_PROCESS, input_reader },
 	{ "key_child", SCMP_ACT_KILL_PROCESS, key_child },
 };
 
@@ -139,6 +146,7 @@ int main(int argc, char **argv)
 	for (size_t i = 0; argc == 2 && i < sizeof(lists) / sizeof(lists[0]); i++)
 		if (strcmp(argv[1], lists[i].name) == 0)
 			return make(&lists[i]) < 0;
-	fprintf(stderr, "usage: gk-filter worker|supervisor|agent|link_reader|key_child\n");
+	fprintf(stderr, "usage: gk-filter worker|supervisor|agent|link_reader|"
+		"input_reader|key_child\n");
 	return 2;
 }

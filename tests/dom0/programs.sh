@@ -1005,4 +1005,65 @@ sleep 0.3
 gk status
 expect "it does not take them back" 0 "gate: handed-over"
 expect "and nobody has them" 0 "controller 1: 0000:00:14.0, no domain"
+
+# --- keys of an input proxy, then ---
+# proxy NAME STATUS TEXT: the stream NAME to gatekeeper-input-proxy. A sender that stays
+# is a pipe that stays open.
+golden=$(dirname "$0")/../golden/input
+proxy() {
+    "$golden/write" --get "$1" 2> "$tmp/out" |
+        timeout 20 "$bin/gatekeeper-input-proxy" --run-dir "$tmp/run" --from sys-usb \
+            > "$tmp/lights" 2> "$tmp/err"
+    status=$?
+    : > "$tmp/out"
+    expect "input proxy: $1" "$2" "$3"
+}
+# within COMMAND...: in five seconds it is so.
+within() {
+    for _ in $(seq 50); do
+        "$@" > "$tmp/out" 2>&1 && return
+        sleep 0.1
+    done
+}
+proxy keyboard 1 "gatekeeperd takes no input proxy now"
+stop
+mkdir -p "$root/etc/gatekeeper"
+echo "input_proxy = yes" > "$root/etc/gatekeeper/gatekeeper.conf"
+"$bin/gatekeeperd" --run-dir "$tmp/run" --root-prefix "$root" 2> "$tmp/log" &
+daemon=$!
+within test -S "$tmp/run/input-proxy"
+proxy keyboard 0 "4 keys"
+proxy bad-version 3 "does not speak version 1"
+proxy bad-mouse 4 "it is no keyboard"
+grep -qF 'keyboard "sys-usb: A keyboard" of the input proxy admitted' "$tmp/log" || {
+    echo "FAILED: the keyboard is not named"
+    failed=1
+}
+mkfifo "$tmp/stream"
+timeout 20 "$bin/gatekeeper-input-proxy" --run-dir "$tmp/run" --from sys-usb \
+    < "$tmp/stream" > "$tmp/lights" 2> "$tmp/err" &
+exec 9> "$tmp/stream"
+"$golden/write" --get only-caps >&9
+within grep -q admitted "$tmp/run/state.json"
+gk status
+expect "the status has it" 0 'input proxy "sys-usb: A keyboard": admitted'
+within test -s "$tmp/lights"
+[ "$(wc -c < "$tmp/lights")" = 72 ] || {
+    echo "FAILED: not three lights at the beginning"
+    failed=1
+}
+kill -9 "$daemon"
+wait "$daemon" 2> /dev/null
+wait $!
+status=$?
+expect "it ends with gatekeeperd" 1 "gatekeeperd closed the connection"
+exec 9>&-
+rm "$tmp/run/input-proxy"
+"$bin/gatekeeperd" --run-dir "$tmp/run" --root-prefix "$root" 2> "$tmp/log" &
+daemon=$!
+within test -S "$tmp/run/input-proxy"
+proxy keyboard 0 "4 keys"
+"$bin/gatekeeper-input-proxy" --from 'a b' < /dev/null > "$tmp/out" 2> "$tmp/err"
+status=$?
+expect "a domain that cannot be" 2 "usage:"
 exit $failed

@@ -94,6 +94,35 @@ static void hid_devices(void **state)
 	}
 }
 
+/* Off unless it is said, and never said on the kernel's command line. */
+static void input_proxy(void **state)
+{
+	static const struct {
+		const char *text;
+		int conf, on, noted;
+	} rows[] = {
+		{ "", 1, 0, 0 },
+		{ "input_proxy = yes", 1, 1, 0 },
+		{ "input_proxy=yes\ninput_proxy=no # not any more", 1, 0, 0 },
+		{ "input_proxy = sys-usb", 1, 0, 1 },
+		{ "rd.gatekeeper.input_proxy=yes", 0, 0, 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct gk_options_note note = { "" };
+		struct gk_options o;
+
+		gk_options_default(&o);
+		if (rows[i].conf)
+			gk_options_conf(&o, rows[i].text, &note);
+		else
+			gk_options_cmdline(&o, rows[i].text, &note);
+		if (o.input_proxy != rows[i].on || (note.text[0] != '\0') != rows[i].noted)
+			fail_msg("%s (note: %s)", rows[i].text, note.text);
+	}
+}
+
 /* What each text makes of the defaults; noted: that it complains. */
 static const struct {
 	int conf;		/* else the kernel's command line */
@@ -366,6 +395,7 @@ int main(void)
 		cmocka_unit_test(each_setting),
 		cmocka_unit_test(combinations_of_keys),
 		cmocka_unit_test(hid_devices),
+		cmocka_unit_test(input_proxy),
 		cmocka_unit_test(long_lines_do_no_harm),
 		cmocka_unit_test(sys_usb_config_is_a_path),
 		cmocka_unit_test(controllers_left_to_dom0),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * golden desc|hid|report FILE: runs the hex bytes of FILE ('#' starts a comment)
+ * golden desc|hid|report|input FILE: runs the hex bytes of FILE ('#' starts a comment)
  * through core/ and prints what came of it; `run` compares that with the .ok
  * file beside it.
  *   desc: FILE is one sysfs `descriptors` file; parsed and judged.
@@ -8,6 +8,7 @@
  *         and what is lifted at the end.
  *   report: FILE is a report descriptor, parsed and judged; after a line "--"
  *         each line is one report to it, as in hid.
+ *   input: FILE is the stream of an input-proxy-sender, by `input/write`.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "core/hid_boot.h"
 #include "core/hid_keys.h"
 #include "core/hid_report.h"
+#include "core/input_proxy.h"
 #include "core/policy.h"
 #include "core/usb_desc.h"
 
@@ -271,6 +273,57 @@ static int run_report(FILE *f)
 	return 0;
 }
 
+static void print_key(const struct gk_input_proxy_key *key)
+{
+	printf(" %u %s", key->code, key->value ? "down" : "up");
+}
+
+static void print_begin(const struct gk_input_proxy *p)
+{
+	unsigned keys = 0;
+
+	for (uint16_t code = 0; code < GK_KEYS; code++)
+		keys += (unsigned)gk_key_is_down(p->announced, code);
+	printf("begin: \"%s\", %u keys, lights %u\nkeys:", p->name, keys, p->leds);
+}
+
+static int run_input(FILE *f)
+{
+	/* As odd as a pipe can cut it. */
+	enum { PIECE = 7 };
+	static uint8_t raw[RAW];
+	static struct gk_input_proxy p;
+	struct gk_input_proxy_key key;
+	char line[LINE];
+	size_t len = 0;
+	int what = 0;
+
+	while (fgets(line, sizeof(line), f))
+		if (hex_line(line, raw, sizeof(raw), &len) < 0)
+			return -1;
+	gk_input_proxy_init(&p);
+	for (size_t at = 0; what >= 0 && at < len; at += PIECE) {
+		size_t n = len - at < PIECE ? len - at : PIECE, used = 0;
+
+		do {
+			what = gk_input_proxy_next(&p, raw + at, n, &used, 0, &key);
+			if (what == GK_INPUT_PROXY_BEGIN)
+				print_begin(&p);
+			else if (what == GK_INPUT_PROXY_KEY)
+				print_key(&key);
+		} while (what > 0);
+	}
+	printf("\n%s: %s\nlifted:", what < 0 ? "error" : "end",
+	       gk_strerror(what < 0 ? what : gk_input_proxy_end(&p)));
+	while (gk_input_proxy_lift(&p, &key) == GK_INPUT_PROXY_KEY)
+		print_key(&key);
+	printf("\ndropped: repeat %u, unlisted %u, value %u, same %u, lost %u, other %u\n",
+	       (unsigned)p.dropped.repeat, (unsigned)p.dropped.unlisted,
+	       (unsigned)p.dropped.value, (unsigned)p.dropped.same,
+	       (unsigned)p.dropped.lost, (unsigned)p.dropped.other);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -278,7 +331,8 @@ int main(int argc, char **argv)
 		int (*run)(FILE *f);
 	} kinds[] = { { "desc", run_desc },
 		      { "hid", run_hid },
-		      { "report", run_report } };
+		      { "report", run_report },
+		      { "input", run_input } };
 	int (*run)(FILE * f) = NULL;
 	FILE *f;
 	int err;
@@ -287,7 +341,7 @@ int main(int argc, char **argv)
 		if (strcmp(argv[1], kinds[i].kind) == 0)
 			run = kinds[i].run;
 	if (!run) {
-		fprintf(stderr, "usage: golden desc|hid|report FILE\n");
+		fprintf(stderr, "usage: golden desc|hid|report|input FILE\n");
 		return 2;
 	}
 	f = fopen(argv[2], "r");
