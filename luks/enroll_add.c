@@ -79,7 +79,8 @@ static int find_key(struct gk_enroll *e, struct gk_ekey **out)
 	if (e->fingerprint && !(k->flags & GK_KEY_UV))
 		return gk_fail("it knows no fingerprint: it has no reader, or none is "
 			       "stored in it yet (fido2-token -S -e)");
-	if (k->flags & GK_KEY_ALWAYS_UV && !e->fingerprint && (e->no_pin || !(k->flags & GK_KEY_PIN_SET)))
+	if (k->flags & GK_KEY_ALWAYS_UV && !e->fingerprint &&
+	    (e->no_pin || !(k->flags & GK_KEY_PIN_SET)))
 		return gk_fail("it does nothing without its PIN%s", e->no_pin ? "" :
 			       ", and has none yet: set one with fido2-token -S");
 	tokens = gk_enroll_tokens_of(&e->header, k, &certain);
@@ -152,6 +153,11 @@ static int test_key(struct gk_enroll *e, struct gk_ekey *k, int slot, int token)
 		return gk_fail("the header cannot be read again: %s", why);
 	if (!h->token[token].readable || h->token[token].keyslots != 1U << slot)
 		return gk_fail("token %d is not as it was written", token);
+	/* As at boot: first, whose key it is, without PIN and touch. */
+	if (gk_ekey_has(k, &h->token[token].fido) == 0)
+		return gk_fail("the security key on port %s does not show its new "
+			       "credential before it has its PIN: at boot it would not "
+			       "be found", k->port);
 	err = gk_ekey_secret(k, &h->token[token].fido, -1, secret, NULL);
 	if (err)
 		return say_unknown(k, err);

@@ -108,7 +108,15 @@ static void read_slot(struct gk_header *h, int n)
 			s->token = i;
 		}
 	}
-	if (s->token >= 0 || !is_made_for_token(h, n))
+	if (s->token < 0 && !is_made_for_token(h, n)) {
+		if (crypt_keyslot_get_priority(h->cd, n) == CRYPT_SLOT_PRIORITY_IGNORE)
+			s->kind = GK_SLOT_IGNORED;
+		return;
+	}
+	if (s->kind == GK_SLOT_RECOVERY &&
+	    crypt_keyslot_get_priority(h->cd, n) == CRYPT_SLOT_PRIORITY_IGNORE)
+		s->kind = GK_SLOT_IGNORED;
+	if (s->token >= 0)
 		return;
 	s->kind = GK_SLOT_LEFT;
 	for (int i = 0; i < GK_HEADER_TOKENS; i++)
@@ -207,7 +215,7 @@ int gk_header_try(struct gk_header *h, uint32_t keyslots, const char *secret, si
 
 int gk_header_mark(struct gk_header *h, int slot)
 {
-	int token = CRYPT_ANY_TOKEN;
+	int token = GK_ERR_LIMIT, free = GK_ERR_LIMIT;
 	char json[96];
 
 	/* One that was left before it came to a keyslot, or whose keyslot has gone,
@@ -218,7 +226,13 @@ int gk_header_mark(struct gk_header *h, int slot)
 		if (t->there && !strcmp(t->type, GK_MARK_TYPE) &&
 		    (t->mark < 0 || h->slot[t->mark].kind == GK_SLOT_FREE))
 			token = i;
+		if (free < 0 && crypt_token_status(h->cd, i, NULL) == CRYPT_TOKEN_INACTIVE)
+			free = i;
 	}
+	if (token < 0)
+		token = free;
+	if (token < 0)
+		return GK_ERR_LENGTH;
 	snprintf(json, sizeof(json), "{\"type\":\"" GK_MARK_TYPE "\",\"keyslots\":[],"
 		 "\"keyslot\":%d}", slot);
 	token = crypt_token_json_set(h->cd, token, json);

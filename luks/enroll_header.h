@@ -35,6 +35,8 @@ enum gk_slot_kind {
 	GK_SLOT_OTHER,		/* a token of another type */
 	GK_SLOT_LEFT,		/* no token, and made for one */
 	GK_SLOT_UNBOUND,	/* opens no part of the volume */
+	GK_SLOT_IGNORED,	/* a passphrase by priority "ignore": not tried with
+				 * what is typed, by us, systemd or cryptsetup */
 };
 
 struct gk_header_slot {
@@ -77,8 +79,9 @@ uint32_t gk_header_kinds(const struct gk_header *h, enum gk_slot_kind kind);
 /* gk_header_free_slot: the lowest one, GK_ERR_LIMIT: all 32 are in use. */
 int gk_header_free_slot(const struct gk_header *h) GK_MUST_CHECK;
 
-/* The three steps of adding; mark returns the token's number. GK_ERR_SYSTEM:
- * libcryptsetup did not, gk_header_why() says why. */
+/* The three steps of adding; mark returns the token's number, GK_ERR_LENGTH: all
+ * places for tokens are taken. GK_ERR_SYSTEM: libcryptsetup did not,
+ * gk_header_why() says why. */
 int gk_header_mark(struct gk_header *h, int slot) GK_MUST_CHECK;
 int gk_header_add(struct gk_header *h, int slot, const char *secret, size_t len)
 	GK_MUST_CHECK;

@@ -31,6 +31,8 @@ const char *gk_enroll_slot_text(const struct gk_header *h, int slot)
 		return text;
 	case GK_SLOT_UNBOUND:
 		return "opens no part of the volume";
+	case GK_SLOT_IGNORED:
+		return "passphrase that is not tried (priority ignore)";
 	case GK_SLOT_FIDO2:
 		break;
 	}
@@ -58,6 +60,8 @@ static const char *kind_name(enum gk_slot_kind kind)
 		return "left";
 	case GK_SLOT_UNBOUND:
 		return "unbound";
+	case GK_SLOT_IGNORED:
+		return "ignored";
 	case GK_SLOT_FREE:
 		break;
 	}

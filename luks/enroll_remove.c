@@ -45,16 +45,21 @@ static int allow(struct gk_enroll *e, int slot)
 {
 	const struct gk_header *h = &e->header;
 	uint32_t others = ~(1U << slot);
-	/* One that may be left over may also be somebody's passphrase. */
-	int is_key = h->slot[slot].kind == GK_SLOT_FIDO2 ||
-		     h->slot[slot].kind == GK_SLOT_OTHER;
+	uint32_t ignored = gk_header_kinds(h, GK_SLOT_IGNORED);
+	/* One that may be left over, or another program's, may also be somebody's
+	 * passphrase. */
+	int is_key = h->slot[slot].kind == GK_SLOT_FIDO2;
 	int err;
 
 	if (h->slot[slot].kind == GK_SLOT_UNBOUND)
 		return 0;
-	if (!(all_ways(h) & others))
+	if (!((all_ways(h) | ignored) & others))
 		return gk_fail("keyslot %d is the last way in: without it the volume is "
 			       "lost (cryptsetup luksErase does that)", slot);
+	if (!(all_ways(h) & others))
+		return gk_fail("keyslot %d is the last way in that is tried: the others "
+			       "have the priority \"ignore\" (cryptsetup config "
+			       "--priority normal)", slot);
 	if (!is_key && !(typed(h) & others)) {
 		if (!e->force)
 			return gk_fail("keyslot %d is the last passphrase: a lost or "
@@ -70,7 +75,7 @@ static int allow(struct gk_enroll *e, int slot)
 		return 0;
 	}
 	gk_say("To show that another way in works:");
-	err = gk_enroll_unlock(e, others, 0);
+	err = gk_enroll_unlock(e, others & ~ignored, 0);
 	return err < 0 ? err : 0;
 }
 

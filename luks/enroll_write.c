@@ -5,7 +5,9 @@
 int gk_enroll_refused(int err)
 {
 	return gk_fail("the header was not changed any further: %s",
-		       err == GK_ERR_LIMIT ? "no keyslot is free" : gk_header_why());
+		       err == GK_ERR_LIMIT ? "no keyslot is free" :
+		       err == GK_ERR_LENGTH ? "no place for another token is free" :
+		       gk_header_why());
 }
 
 void gk_enroll_take_back(struct gk_header *h, int slot, int token)

@@ -502,9 +502,9 @@ static void no_secret(struct gk_ukey *k, int err)
 		/* Once: the key has one, and nobody gave it; or it is not the finger. */
 		if (!k->used_pin && !k->pin_asked && k->flags & GK_KEY_PIN_SET) {
 			if (err != GK_KEY_ERR_PIN_REQUIRED)
-				gk_unlock_tell(k->u, "The security key on port %s does not "
-					       "know this finger: it asks for its PIN",
-					       k->port);
+				gk_unlock_tell(k->u, "The security key on port %s does "
+					       "not know this finger: it asks for its "
+					       "PIN", k->port);
 			k->pin_asked = 1;
 			k->without_pin = 0;
 			begin_token(k);

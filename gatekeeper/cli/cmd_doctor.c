@@ -255,12 +255,11 @@ static void check_shell(struct gk_doctor *d)
 		if (!strncmp(w, "rd.shell", 8) && (!w[8] || w[8] == '='))
 			off = !strcmp(w, "rd.shell=0") || !strcmp(w, "rd.shell=no") ||
 			      !strcmp(w, "rd.shell=off");
-	gk_check(
-		d, "rd.shell", off ? GK_FINE : GK_WARN,
-		"put rd.shell=0 on the kernel's command line",
-		off ? "no shell when the boot fails"
-		    : "a boot that fails, as after wrong passphrases, gives whoever types a "
-		      "shell");
+	gk_check(d, "rd.shell", off ? GK_FINE : GK_WARN,
+		 "put rd.shell=0 on the kernel's command line",
+		 off ? "no shell when the boot fails" :
+		 "a boot that fails, as after wrong passphrases, gives whoever types "
+		 "a shell");
 }
 
 static void check_controller(struct gk_doctor *d, const struct gk_options *o,

@@ -236,6 +236,7 @@ static struct gk_ctaphid_channel *room(struct gk_ctaphid *m, unsigned client)
 static void drain(struct gk_ctaphid *m, uint32_t device_cid, int cancel, uint64_t now)
 {
 	m->drain_cid = device_cid;
+	m->drained_cid = device_cid;
 	m->drain_cancel = (uint8_t)cancel;
 	m->drain_answer = 0;
 	m->drain_left = 0;
@@ -343,18 +344,16 @@ static void on_init(struct gk_ctaphid *m, unsigned client, const struct packet *
 		tell_error(m, client, p->cid, GK_CTAPHID_INVALID_LEN);
 		return;
 	}
-	if (c->init) {
-		tell_error(m, client, p->cid, GK_CTAPHID_CHANNEL_BUSY);
+	if (c->inits == GK_CTAPHID_INITS)
 		return;
-	}
 	/* On a channel of its own: whatever goes on there is over (11.2.9.1.3). */
 	if (own && is_owner(m, own))
 		break_off(m, now);
 	if (own && own->device_cid == m->drain_cid)
 		m->drain_cancel = 0;
-	c->init = 1;
-	c->init_cid = p->cid;
-	memcpy(c->nonce, p->data, GK_CTAPHID_NONCE);
+	c->init[c->inits].cid = p->cid;
+	memcpy(c->init[c->inits].nonce, p->data, GK_CTAPHID_NONCE);
+	c->inits++;
 }
 
 static void on_first(struct gk_ctaphid *m, unsigned client, const struct packet *p,
@@ -427,32 +426,43 @@ void gk_ctaphid_from_client(struct gk_ctaphid *m, unsigned client,
 
 /* --- to the device --- */
 
+static int take_init(struct gk_ctaphid_client *c, struct gk_ctaphid_asked *out)
+{
+	if (c->inits == 0)
+		return 0;
+	*out = c->init[0];
+	c->inits--;
+	memmove(c->init, c->init + 1, c->inits * sizeof(c->init[0]));
+	return 1;
+}
+
 static int next_init(struct gk_ctaphid *m, uint64_t now, uint8_t *out)
 {
+	enum { TRIES = GK_CTAPHID_CLIENTS * GK_CTAPHID_INITS };
+
 	if (m->init_sent)
 		return 0;
-	for (unsigned i = 0; i < GK_CTAPHID_CLIENTS; i++) {
+	for (unsigned i = 0; i < TRIES; i++) {
 		unsigned k = (m->init_turn + i) % GK_CTAPHID_CLIENTS;
-		struct gk_ctaphid_client *c = &m->client[k];
+		struct gk_ctaphid_asked asked;
 		struct gk_ctaphid_channel *own;
 
-		if (!c->init)
+		if (!take_init(&m->client[k], &asked))
 			continue;
-		c->init = 0;
-		own = by_cid(m, k, c->init_cid);
+		own = by_cid(m, k, asked.cid);
 		/* It may have been forgotten since. */
-		if (!own && c->init_cid != GK_CTAPHID_BROADCAST) {
-			tell_error(m, k, c->init_cid, GK_CTAPHID_INVALID_CHANNEL);
+		if (!own && asked.cid != GK_CTAPHID_BROADCAST) {
+			tell_error(m, k, asked.cid, GK_CTAPHID_INVALID_CHANNEL);
 			continue;
 		}
 		m->init_sent = 1;
 		m->init_orphan = 0;
 		m->init_client = (uint8_t)k;
 		m->init_turn = (uint8_t)(k + 1);
-		m->init_cid = c->init_cid;
+		m->init_cid = asked.cid;
 		m->init_device_cid = own ? own->device_cid : GK_CTAPHID_BROADCAST;
 		m->init_ms = now + GK_CTAPHID_INIT_MS;
-		memcpy(m->nonce, c->nonce, GK_CTAPHID_NONCE);
+		memcpy(m->nonce, asked.nonce, GK_CTAPHID_NONCE);
 		put_first(out, m->init_device_cid, GK_CTAPHID_INIT, GK_CTAPHID_NONCE,
 			  m->nonce);
 		return 1;
@@ -507,8 +517,18 @@ int gk_ctaphid_to_device(struct gk_ctaphid *m, uint64_t now_ms,
 
 /* --- from the device --- */
 
-static int foreign(struct gk_ctaphid *m, uint64_t now)
+static int is_known(const struct gk_ctaphid *m, uint32_t device_cid)
 {
+	for (unsigned i = 0; i < GK_CTAPHID_CHANNELS; i++)
+		if (m->channel[i].cid != 0 && m->channel[i].device_cid == device_cid)
+			return 1;
+	return device_cid != 0 && device_cid == m->drained_cid;
+}
+
+static int foreign(struct gk_ctaphid *m, const struct packet *p, uint64_t now)
+{
+	if (p->first && p->cmd == GK_CTAPHID_KEEPALIVE && is_known(m, p->cid))
+		return GK_OK;
 	if (now < m->foreign_ms || now - m->foreign_ms >= GK_CTAPHID_FOREIGN_MS) {
 		m->foreign_ms = now;
 		m->foreign = 0;
@@ -556,6 +576,33 @@ static int open_channel(struct gk_ctaphid *m, uint32_t device_cid, uint32_t *cid
 	return GK_OK;
 }
 
+/* The device has heard something of the transaction on this channel of its own. */
+static int is_busy(const struct gk_ctaphid *m, uint32_t device_cid)
+{
+	if (m->channel[m->owner].device_cid != device_cid)
+		return 0;
+	return m->state == GK_CTAPHID_WAIT || m->state == GK_CTAPHID_ANSWER ||
+	       (m->state == GK_CTAPHID_SEND && m->done > 0);
+}
+
+/* ERROR in the place of INIT's answer. 1: it was that. */
+static int on_init_error(struct gk_ctaphid *m, const struct packet *p, uint64_t now)
+{
+	struct gk_ctaphid_channel *c = by_cid(m, m->init_client, m->init_cid);
+
+	/* It may be for what else goes on there. */
+	if (p->cid != GK_CTAPHID_BROADCAST &&
+	    (p->cid == m->drain_cid || is_busy(m, p->cid)))
+		return 0;
+	m->init_sent = 0;
+	if (m->init_orphan)
+		return 1;
+	tell(m, m->init_client, m->init_cid, p->cmd, 1, p->data);
+	if (c && p->data[0] == GK_CTAPHID_INVALID_CHANNEL)
+		forget(m, c, now);
+	return 1;
+}
+
 /* 1: it was the answer to INIT. */
 static int on_init_answer(struct gk_ctaphid *m, const struct packet *p, uint64_t now)
 {
@@ -566,15 +613,8 @@ static int on_init_answer(struct gk_ctaphid *m, const struct packet *p, uint64_t
 
 	if (!m->init_sent || p->cid != m->init_device_cid || !p->first)
 		return 0;
-	if (p->cmd == GK_CTAPHID_ERROR && p->len == 1) {
-		/* On a channel with a transaction it may be that one's. */
-		if (p->cid != GK_CTAPHID_BROADCAST)
-			return 0;
-		m->init_sent = 0;
-		if (!m->init_orphan)
-			tell(m, m->init_client, m->init_cid, p->cmd, 1, p->data);
-		return 1;
-	}
+	if (p->cmd == GK_CTAPHID_ERROR && p->len == 1)
+		return on_init_error(m, p, now);
 	if (p->cmd != GK_CTAPHID_INIT || p->len != GK_CTAPHID_INIT_LEN ||
 	    memcmp(p->data, m->nonce, GK_CTAPHID_NONCE) != 0)
 		return 0;
@@ -605,9 +645,8 @@ static void on_keepalive(struct gk_ctaphid *m, const struct packet *p, uint64_t 
 {
 	const struct gk_ctaphid_channel *c = &m->channel[m->owner];
 
-	/* 1 processing, 2 user presence needed (11.2.9.2.1). */
-	if (m->cmd != GK_CTAPHID_CBOR || p->len != 1 ||
-	    (p->data[0] != 1 && p->data[0] != 2)) {
+	/* 11.2.9.2.1 speaks of MSG, and keys send it in CBOR. */
+	if (m->cmd != GK_CTAPHID_CBOR && m->cmd != GK_CTAPHID_MSG) {
 		fail(m, GK_CTAPHID_OTHER, now);
 		return;
 	}
@@ -615,6 +654,10 @@ static void on_keepalive(struct gk_ctaphid *m, const struct packet *p, uint64_t 
 		fail(m, GK_CTAPHID_MSG_TIMEOUT, now);
 		return;
 	}
+	/* 1 processing, 2 user presence needed; another is no sign of life, and no
+	 * harm. */
+	if (p->len != 1 || (p->data[0] != 1 && p->data[0] != 2))
+		return;
 	m->silence_ms = now + GK_CTAPHID_SILENCE_MS;
 	tell(m, c->client, c->cid, GK_CTAPHID_KEEPALIVE, 1, p->data);
 }
@@ -675,12 +718,12 @@ static int on_drained(struct gk_ctaphid *m, const struct packet *p, uint64_t now
 	uint16_t n = p->first ? GK_CTAPHID_FIRST : GK_CTAPHID_NEXT;
 
 	if (++m->drain_packets > GK_CTAPHID_FOREIGN)
-		return foreign(m, now);
+		return foreign(m, p, now);
 	if (p->first && p->cmd == GK_CTAPHID_KEEPALIVE && !m->drain_answer)
 		return GK_OK;
 	/* First the first packet, and then no other. */
 	if (p->first ? m->drain_answer : !m->drain_answer)
-		return foreign(m, now);
+		return foreign(m, p, now);
 	if (p->first) {
 		m->drain_answer = 1;
 		m->drain_left = p->len;
@@ -711,7 +754,7 @@ int gk_ctaphid_from_device(struct gk_ctaphid *m,
 		 p.cid == c->device_cid && p.first && p.cmd == GK_CTAPHID_ERROR)
 		on_answer(m, &p, now_ms);
 	else
-		return foreign(m, now_ms);
+		return foreign(m, &p, now_ms);
 	return GK_OK;
 }
 

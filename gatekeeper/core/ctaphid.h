@@ -39,19 +39,28 @@ enum {
 	GK_CTAPHID_CLIENTS = 5,
 	GK_CTAPHID_CHANNELS = 24,	/* of all clients */
 	GK_CTAPHID_QUEUE = 8,		/* packets that a client has not taken */
+	/* INITs of a client that wait for their turn. One more is dropped: an
+	 * error on the broadcast channel would be read by the others, too, that
+	 * share the client, and end what they wait for. */
+	GK_CTAPHID_INITS = 4,
 
 	/* ms, each from a fixed moment on. */
-	GK_CTAPHID_REQUEST_MS = 1000,	/* a request, all of its packets */
+	/* A request, all of its packets. Keys wait about half a second for the
+	 * next one (11.2.5.2), but a program on a machine that boots may have to
+	 * wait longer for the processor. */
+	GK_CTAPHID_REQUEST_MS = 3000,
 	GK_CTAPHID_INIT_MS = 2000,	/* the answer to INIT */
 	/* Between two packets of the device. A key that works says so every
-	 * 100 ms (11.2.9.2.1), but U2F's do not, and some are slow. */
+	 * 100 ms (11.2.9.2.1), but some of U2F's do not, and some are slow. */
 	GK_CTAPHID_SILENCE_MS = 5000,
 	/* The whole transaction. People get 10 to 60 s for a touch. */
 	GK_CTAPHID_WHOLE_MS = 120000,
 	GK_CTAPHID_DRAIN_MS = 2000,	/* the rest of one that was left */
 	GK_CTAPHID_KEEPALIVES = 3000,	/* in a transaction */
 	/* Packets of the device that nobody waits for, in FOREIGN_MS: more than
-	 * an answer that comes too late. */
+	 * an answer that comes too late. Keep-alives of a transaction that was
+	 * left are not among them: some keys send them until they are touched, as
+	 * often as they like. How many they are is for the transport to limit. */
 	GK_CTAPHID_FOREIGN = 256,
 	GK_CTAPHID_FOREIGN_MS = 10000,
 };
@@ -97,13 +106,17 @@ struct gk_ctaphid_channel {
 	uint8_t client;
 };
 
+struct gk_ctaphid_asked {
+	uint32_t cid;		/* the channel that it came on */
+	uint8_t nonce[GK_CTAPHID_NONCE];
+};
+
 struct gk_ctaphid_client {
 	uint8_t attached;
 	uint8_t limit;		/* channels it may have */
 	uint8_t overrun;	/* it does not take what it is sent */
-	uint8_t init;		/* its INIT waits for its turn */
-	uint32_t init_cid;	/* which came on this channel */
-	uint8_t nonce[GK_CTAPHID_NONCE];
+	uint8_t inits;		/* of init[], the first is the oldest */
+	struct gk_ctaphid_asked init[GK_CTAPHID_INITS];
 	uint8_t head, count;
 	uint8_t queue[GK_CTAPHID_QUEUE][GK_CTAPHID_PACKET];
 };
@@ -134,6 +147,7 @@ struct gk_ctaphid {
 
 	/* What is left of a transaction that was broken off; 0: nothing. */
 	uint32_t drain_cid;
+	uint32_t drained_cid;	/* the last one, also when it is over */
 	uint8_t drain_cancel, drain_answer;
 	uint16_t drain_left, drain_packets;
 	uint64_t drain_ms;	/* deadline */

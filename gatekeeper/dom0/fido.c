@@ -92,16 +92,38 @@ static void to_client(struct gk_fido_client *c)
 	gk_loop_events(k->d->loop, c->fd, EPOLLIN | (c->waits ? EPOLLOUT : 0u));
 }
 
-static void to_clients(struct gk_fido_key *k)
+static void detach_uhid(struct gk_fido_key *k)
+{
+	gk_ctaphid_detach(&k->mux, GK_FIDO_UHID, gk_now_ms());
+	gk_uhid_drop(&k->uhid_queue);
+	k->uhid_due = 0;
+}
+
+static void to_uhid(struct gk_fido_key *k)
 {
 	uint8_t packet[GK_CTAPHID_PACKET];
 
+	if (k->uhid_fd < 0)
+		return;
+	while (k->uhid_queue.count < GK_UHID_QUEUE &&
+	       gk_ctaphid_to_client(&k->mux, GK_FIDO_UHID, packet))
+		if (!gk_uhid_put(&k->uhid_queue, packet))
+			break;
+	k->uhid_due = gk_uhid_input(k->uhid_fd, &k->uhid_queue, gk_now_ms());
+	if (!gk_ctaphid_overrun(&k->mux, GK_FIDO_UHID))
+		return;
+	/* Whoever it is for: all that have it open begin anew. */
+	gk_log(LOG_NOTICE, "the FIDO key on port %s says more than its HID device can "
+	       "pass on", k->port);
+	detach_uhid(k);
+	gk_ctaphid_attach(&k->mux, GK_FIDO_UHID, GK_FIDO_UHID_CHANNELS);
+}
+
+static void to_clients(struct gk_fido_key *k)
+{
 	for (int i = 0; i < GK_FIDO_CONNECTIONS; i++)
 		to_client(&k->client[i]);
-	/* The kernel drops what nobody reads. */
-	while (gk_ctaphid_to_client(&k->mux, GK_FIDO_UHID, packet))
-		if (gk_uhid_input(k->uhid_fd, packet) < 0)
-			return;
+	to_uhid(k);
 }
 
 static void to_key(struct gk_fido_key *k)
@@ -140,6 +162,8 @@ static void pump(struct gk_fido_key *k)
 	due = gk_ctaphid_due(&k->mux);
 	if (k->waits)
 		due = now + LINK_AGAIN_MS;
+	if (k->uhid_due && (!due || k->uhid_due < due))
+		due = k->uhid_due;
 	if (due)
 		gk_timer_set(k->d->loop, &k->timer, due > now ? due - now : 1,
 			     on_timer, k);
@@ -208,7 +232,7 @@ static void close_uhid(struct gk_fido_key *k)
 	close(k->uhid_fd);
 	k->uhid_fd = -1;
 	k->uhid_open = 0;
-	gk_ctaphid_detach(&k->mux, GK_FIDO_UHID, gk_now_ms());
+	detach_uhid(k);
 }
 
 /* The kernel keeps 31 events for us (drivers/hid/uhid.c), and what does not fit is
@@ -216,18 +240,18 @@ static void close_uhid(struct gk_fido_key *k)
 static void uhid_opened(struct gk_fido_key *k)
 {
 	if (k->uhid_open)
-		gk_ctaphid_detach(&k->mux, GK_FIDO_UHID, gk_now_ms());
+		detach_uhid(k);
 	gk_ctaphid_attach(&k->mux, GK_FIDO_UHID, GK_FIDO_UHID_CHANNELS);
 	k->uhid_open = 1;
 }
 
-static void on_uhid(void *ctx, uint32_t events)
+/* How many events there were. */
+static int read_uhid(struct gk_fido_key *k)
 {
-	struct gk_fido_key *k = ctx;
 	uint8_t packet[GK_CTAPHID_PACKET];
+	int n;
 
-	(void)events;
-	for (int i = 0; i < BATCH && k->uhid_fd >= 0; i++) {
+	for (n = 0; n < BATCH && k->uhid_fd >= 0; n++) {
 		enum gk_uhid_event ev = gk_uhid_read(k->uhid_fd, packet);
 
 		if (ev == GK_UHID_NOTHING)
@@ -237,7 +261,7 @@ static void on_uhid(void *ctx, uint32_t events)
 			uhid_opened(k);
 			break;
 		case GK_UHID_CLOSED:
-			gk_ctaphid_detach(&k->mux, GK_FIDO_UHID, gk_now_ms());
+			detach_uhid(k);
 			k->uhid_open = 0;
 			break;
 		case GK_UHID_PACKET:
@@ -257,7 +281,23 @@ static void on_uhid(void *ctx, uint32_t events)
 			break;
 		}
 	}
-	pump(k);
+	return n;
+}
+
+static void on_uhid(void *ctx, uint32_t events)
+{
+	(void)events;
+	read_uhid(ctx);
+	pump(ctx);
+}
+
+/* Before anything else that may take its time: nobody waits with what they write. */
+static void read_uhids(struct gk_daemon *d)
+{
+	for (int i = 0; i < GK_LINK_DEVICES; i++)
+		if (d->fido.key[i].device && d->fido.key[i].uhid_fd >= 0 &&
+		    read_uhid(&d->fido.key[i]) > 0)
+			pump(&d->fido.key[i]);
 }
 
 void gk_fido_uhid(struct gk_daemon *d, int slot, int fd)
@@ -300,16 +340,19 @@ static void make_uhids(struct gk_daemon *d)
 	}
 }
 
+static void want_uhids(struct gk_daemon *d);
+
 static void modprobe_done(void *ctx, const struct gk_child_end *end)
 {
 	struct gk_daemon *d = ctx;
 
 	if (end->status != 0)
 		gk_log(LOG_INFO, "modprobe uhid: %.200s", end->out);
-	/* It may be there all the same. */
-	d->fido.uhid = GK_FIDO_UHID_THERE;
+	/* It may be there all the same; the initramfs may have been without it. */
+	d->fido.uhid = d->fido.uhid_again ? GK_FIDO_UHID_UNTRIED : GK_FIDO_UHID_THERE;
+	d->fido.uhid_again = 0;
 	gk_root_follow();
-	make_uhids(d);
+	want_uhids(d);
 }
 
 static int any_key(const struct gk_daemon *d)
@@ -349,9 +392,9 @@ static void want_uhids(struct gk_daemon *d)
 
 void gk_fido_switched_root(struct gk_daemon *d)
 {
-	/* The initramfs may have been without the module. */
 	if (d->fido.uhid == GK_FIDO_UHID_ABSENT)
 		d->fido.uhid = GK_FIDO_UHID_UNTRIED;
+	d->fido.uhid_again = d->fido.uhid == GK_FIDO_UHID_LOADING;
 	want_uhids(d);
 }
 
@@ -439,7 +482,10 @@ static void open_key(struct gk_daemon *d, int slot)
 
 	gk_devices_port(d, &s->info, port);
 	if (is_named(d, port)) {
-		gk_log(LOG_WARNING, "a second FIDO key on port %s: left out", port);
+		if (!k->left_out)
+			gk_log(LOG_WARNING, "a second FIDO key on port %s: left out "
+			       "while the first is there", port);
+		k->left_out = 1;
 		return;
 	}
 	*k = (struct gk_fido_key){
@@ -454,6 +500,16 @@ static void open_key(struct gk_daemon *d, int slot)
 		gk_log(LOG_ERR, "no socket for the FIDO key on port %s: %s", port,
 		       strerror(errno));
 	want_uhids(d);
+}
+
+/* This slot's key goes; who waits for its name gets it. */
+static void end_key(struct gk_daemon *d, int slot)
+{
+	d->fido.key[slot].left_out = 0;
+	close_key(&d->fido.key[slot]);
+	for (int i = 0; i < GK_LINK_DEVICES; i++)
+		if (d->fido.key[i].left_out)
+			open_key(d, i);
 }
 
 void gk_fido_start(struct gk_daemon *d)
@@ -483,7 +539,7 @@ void gk_fido_device(struct gk_daemon *d, int slot)
 {
 	const struct gk_link_device *i = &d->session.dev[slot].info;
 
-	close_key(&d->fido.key[slot]);
+	end_key(d, slot);
 	if ((i->verdict == GK_VERDICT_ADMITTED || i->verdict == GK_VERDICT_PARTLY) &&
 	    i->granted & GK_ROLE_FIDO)
 		open_key(d, slot);
@@ -491,13 +547,15 @@ void gk_fido_device(struct gk_daemon *d, int slot)
 
 void gk_fido_gone(struct gk_daemon *d, int slot)
 {
-	close_key(&d->fido.key[slot]);
+	end_key(d, slot);
 }
 
 void gk_fido_reset(struct gk_daemon *d)
 {
-	for (int i = 0; i < GK_LINK_DEVICES; i++)
+	for (int i = 0; i < GK_LINK_DEVICES; i++) {
+		d->fido.key[i].left_out = 0;
 		close_key(&d->fido.key[i]);
+	}
 }
 
 void gk_fido_packet(struct gk_daemon *d, int slot,
@@ -508,10 +566,11 @@ void gk_fido_packet(struct gk_daemon *d, int slot,
 	/* Not one that was closed or left out. */
 	if (!k->device)
 		return;
+	read_uhids(d);
 	if (gk_ctaphid_from_device(&k->mux, packet, gk_now_ms()) < 0) {
 		gk_screen_say(&d->screen, LOG_WARNING, "FIDO key on port %s says too "
 			      "much that nobody asked for: plug it in again", k->port);
-		close_key(k);
+		end_key(d, slot);
 		return;
 	}
 	pump(k);

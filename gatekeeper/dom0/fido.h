@@ -15,6 +15,7 @@
 #include "core/link.h"
 #include "core/policy.h"
 #include "dom0/loop.h"
+#include "dom0/uhid.h"
 
 enum {
 	GK_FIDO_CONNECTIONS = 4,	/* of a key */
@@ -38,12 +39,15 @@ struct gk_fido_client {
 /* Of the device in the session's slot of the same number. */
 struct gk_fido_key {
 	struct gk_daemon *d;
-	uint32_t device, generation;	/* 0: none, and nothing below is valid */
+	uint32_t device, generation;	/* 0: none, and only left_out is valid */
+	int left_out;			/* it waits for its name to be free */
 	char port[GK_PORT_TEXT];
 	int listen_fd;		/* -1: none */
 	struct gk_fido_client client[GK_FIDO_CONNECTIONS];
 	int uhid_fd;		/* -1: none */
 	int uhid_open;		/* somebody has it open */
+	uint64_t uhid_due;	/* when uhid_queue may go on, 0: nothing waits */
+	struct gk_uhid_queue uhid_queue;
 	struct gk_ctaphid mux;
 	int waits;		/* packet did not fit into the link */
 	uint8_t packet[GK_CTAPHID_PACKET];
@@ -61,6 +65,7 @@ enum gk_fido_uhid {
 struct gk_fido {
 	struct gk_fido_key key[GK_LINK_DEVICES];
 	enum gk_fido_uhid uhid;
+	int uhid_again;		/* modprobe began in the initramfs, and it is over */
 };
 
 /* gk_fido_start: makes the directory; what a gatekeeperd before us left there

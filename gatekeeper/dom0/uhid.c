@@ -66,7 +66,23 @@ int gk_uhid_create(int fd, const char *port)
 	return put(fd, &ev);
 }
 
-int gk_uhid_input(int fd, const uint8_t packet[GK_CTAPHID_PACKET])
+int gk_uhid_put(struct gk_uhid_queue *q, const uint8_t packet[GK_CTAPHID_PACKET])
+{
+	unsigned at = ((unsigned)q->head + q->count) % GK_UHID_QUEUE;
+
+	if (q->count == GK_UHID_QUEUE)
+		return 0;
+	memcpy(q->packet[at], packet, GK_CTAPHID_PACKET);
+	q->count++;
+	return 1;
+}
+
+void gk_uhid_drop(struct gk_uhid_queue *q)
+{
+	q->count = 0;
+}
+
+static void input(int fd, const uint8_t packet[GK_CTAPHID_PACKET])
 {
 	struct uhid_event ev;
 
@@ -74,7 +90,21 @@ int gk_uhid_input(int fd, const uint8_t packet[GK_CTAPHID_PACKET])
 	ev.type = UHID_INPUT2;
 	ev.u.input2.size = GK_CTAPHID_PACKET;
 	memcpy(ev.u.input2.data, packet, GK_CTAPHID_PACKET);
-	return put(fd, &ev);
+	if (put(fd, &ev) < 0)
+		return;
+}
+
+uint64_t gk_uhid_input(int fd, struct gk_uhid_queue *q, uint64_t now_ms)
+{
+	if (now_ms - q->burst_ms >= GK_UHID_GAP_MS) {
+		q->burst_ms = now_ms;
+		q->burst = 0;
+	}
+	for (; q->count > 0 && q->burst < GK_UHID_BURST; q->burst++, q->count--) {
+		input(fd, q->packet[q->head]);
+		q->head = (uint8_t)((q->head + 1) % GK_UHID_QUEUE);
+	}
+	return q->count ? q->burst_ms + GK_UHID_GAP_MS : 0;
 }
 
 static void refuse(int fd, const struct uhid_event *asked)

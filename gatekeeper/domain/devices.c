@@ -38,10 +38,14 @@ enum {
 	KEYS_ALL_MAX = 3000,
 	KEYS_SHARE = 60,
 	KEYS_ALL_END = GK_SESSION_KEYS / 2,
-	/* FIDO frames a second: eight of the longest messages, of one device,
-	 * and of all; for the latter see above. */
+	/* FIDO frames a second: of one device eight of the longest messages; of
+	 * all as above. Two keys at work stay below the first figure (one packet
+	 * every two ms is what the quick ones do), and with all devices at their
+	 * share the second is not reached. */
 	FIDO_MAX = 8 * GK_CTAPHID_PACKETS,
+	FIDO_ALL_MAX = 1200,
 	FIDO_ALL_END = GK_SESSION_FIDO / 2,
+	FIDO_SHARE = (FIDO_ALL_END - FIDO_ALL_MAX) / GK_LINK_DEVICES,
 	RATE_MS = 1000,
 	/* Of the link's queue (GK_LINK_QUEUE): one that types faster than dom0
 	 * reads must not fill it, which would end the session for all. Looked
@@ -59,6 +63,8 @@ enum {
 	/* A device that could not be set up, or whose worker ended, is tried once
 	 * more after this long: a moment's stall is over then. */
 	RETRY_MS = 1000,
+	/* One that has served for so long since is tried once more again. */
+	FORGIVE_MS = 600000,
 	/* An unplugged device ends its worker before sysfs shows it gone: wait
 	 * this long before the worker is blamed. */
 	BLAME_MS = 300,
@@ -93,9 +99,11 @@ struct device {
 	uint64_t start_ms;	/* LOOKING since then */
 	uint64_t retry_ms;	/* PAUSED until then */
 	int retried;		/* the one time that there is */
+	uint64_t served_ms;	/* SERVING since then */
 	uint64_t lost_ms;	/* when its socket closed, 0: it has not */
 	uint64_t window_ms;	/* of the rates */
 	unsigned keys, fido, frames, logs;
+	unsigned key_share, fido_share;	/* in the window of all devices */
 	uint64_t asked_ms, token;	/* the watchdog's last question */
 	int answered;
 	long cpu_ms;
@@ -240,15 +248,16 @@ static void put_out(struct device *d, enum gk_reason reason)
 static void stumble(struct device *d, enum gk_reason reason)
 {
 	int served = d->stage == SERVING;
+	uint64_t now = gk_clock_ms();
 
-	if (d->retried) {
+	if (d->retried && !(served && now - d->served_ms >= FORGIVE_MS)) {
 		put_out(d, reason);
 		return;
 	}
 	worker_end(d);
 	d->stage = PAUSED;
 	d->retried = 1;
-	d->retry_ms = gk_clock_ms() + RETRY_MS;
+	d->retry_ms = now + RETRY_MS;
 	if (served)
 		tell_gone(d, reason);
 }
@@ -498,7 +507,8 @@ static void grant(struct device *d)
 static void serve(struct device *d)
 {
 	d->stage = SERVING;
-	d->asked_ms = gk_clock_ms();
+	d->served_ms = gk_clock_ms();
+	d->asked_ms = d->served_ms;
 	d->answered = 1;
 	d->busy = 0;
 	d->cpu_ms = gk_spawn_cpu_ms(d->worker);
@@ -524,16 +534,21 @@ static void count_all(void)
 		st.window_ms = now;
 		st.keys = 0;
 		st.fido = 0;
+		for (unsigned i = 0; i < GK_LINK_DEVICES; i++) {
+			st.dev[i].key_share = 0;
+			st.dev[i].fido_share = 0;
+		}
 	}
 }
 
 /* 1: with it there are too many keys of all devices together. */
-static int all_too_fast(const struct device *d)
+static int all_too_fast(struct device *d)
 {
 	count_all();
 	st.keys++;
+	d->key_share++;
 	return st.keys > KEYS_ALL_END ||
-	       (st.keys > KEYS_ALL_MAX && d->keys > KEYS_SHARE);
+	       (st.keys > KEYS_ALL_MAX && d->key_share > KEYS_SHARE);
 }
 
 static void on_key(struct device *d, const struct gk_frame *f)
@@ -554,13 +569,22 @@ static void on_key(struct device *d, const struct gk_frame *f)
 		st.ops->send(f);
 }
 
+/* The same of FIDO frames: whose next one it is that is above the limit is chance. */
+static int all_fido_too_fast(struct device *d)
+{
+	count_all();
+	st.fido++;
+	d->fido_share++;
+	return st.fido > FIDO_ALL_END ||
+	       (st.fido > FIDO_ALL_MAX && d->fido_share > FIDO_SHARE);
+}
+
 /* What is in it is between its worker and dom0: both look at it. */
 static void on_fido(struct device *d, const struct gk_frame *f)
 {
 	if (d->stage != SERVING || !(d->c.info.granted & GK_ROLE_FIDO))
 		return;
-	count_all();
-	if (++d->fido > FIDO_MAX || ++st.fido > FIDO_ALL_END ||
+	if (++d->fido > FIDO_MAX || all_fido_too_fast(d) ||
 	    (d->fido % WAITING_LOOK == 0 &&
 	     st.ops->waiting(id_of(d)) > WAITING_MAX))
 		put_out(d, GK_REASON_FLOOD);
@@ -771,6 +795,15 @@ int gk_devices_child_ended(pid_t pid, int status)
 	return 0;
 }
 
+static void begin_anew(struct device *d)
+{
+	struct gk_frame f = { .type = GK_LINK_PING };
+
+	f.u.ping.reply = 1;
+	if (d->stage == SERVING && d->c.info.granted & GK_ROLE_FIDO)
+		to_worker(d, f);
+}
+
 void gk_devices_announce(void)
 {
 	uint32_t last = 0;
@@ -788,6 +821,7 @@ void gk_devices_announce(void)
 		if (!next)
 			return;
 		last = next->generation;
+		begin_anew(next);
 		tell(next);
 	}
 }

@@ -43,7 +43,8 @@ void gk_devices_tick(void);
  * worker, 0 if it is not known here. */
 int gk_devices_child_ended(pid_t pid, int status);
 
-/* gk_devices_announce: tells dom0 of every device, in order of generation. */
+/* gk_devices_announce: a new session: tells dom0 of every device, in order of
+ * generation, and the workers of FIDO keys to forget what the last one asked. */
 void gk_devices_announce(void);
 
 /* gk_devices_to_worker: a frame of dom0's for one device; dropped when there is

@@ -102,6 +102,9 @@ static void on_ping(struct gk_worker *w, struct gk_frame *f)
 	if (f->u.ping.reply) {
 		if (!w->serving)
 			serve(w);
+		/* dom0 has begun anew. */
+		else if (has_role(w, GK_ROLE_FIDO))
+			gk_worker_fido.frame(w, f);
 		return;
 	}
 	f->u.ping.reply = 1;

@@ -73,14 +73,26 @@ void gk_worker_send(struct gk_worker *w, const struct gk_frame *f);
 /* gk_worker_end: leave the loop with this status; the first one counts. */
 void gk_worker_end(struct gk_worker *w, enum gk_worker_exit status);
 
+/* gk_worker_packet: the bytes of a packet of an interrupt endpoint that says it has
+ * `size`: the kernel cuts what is above the speed's bound (USB 2.0 5.7.3). */
+static inline unsigned gk_worker_packet(const struct gk_worker *w, unsigned size)
+{
+	int speed = libusb_get_device_speed(libusb_get_device(w->dev));
+
+	if (speed == LIBUSB_SPEED_LOW && size > 8)
+		return 8;
+	return speed == LIBUSB_SPEED_FULL && size > 64 ? 64 : size;
+}
+
 /* worker_look.c: reads what there is to read of each interface and tells the
  * supervisor. */
 void gk_worker_look(struct gk_worker *w);
 
 /*
  * A role, for all interfaces that have it: start() when they are granted,
- * frame() for each frame of the supervisor's that is the role's, stop() before
- * the interfaces are released: it must leave no transfer in flight.
+ * frame() for each frame of the supervisor's that is the role's (of FIDO also the
+ * answer PING that says that dom0 has begun a new session), stop() before the
+ * interfaces are released: it must leave no transfer in flight.
  */
 struct gk_worker_role {
 	uint8_t role;		/* enum gk_role */

@@ -18,6 +18,12 @@ enum {
 	OUT_MS = 2000,
 	/* Nothing but errors for this long: the device is given up. */
 	PATIENCE_MS = 4000,
+	/* Of a device that is a keyboard, too: the key is left alone for so long,
+	 * longer than GK_CTAPHID_FOREIGN_MS, so that it is counted anew. */
+	REST_MS = 15000,
+	/* Between two halts that are cleared: each waits for the device, up to
+	 * 5 s, and the supervisor's question is answered in between. */
+	CLEAR_MS = 300,
 	/* Reports in a row that are no packets. */
 	BAD_REPORTS = 16,
 	/* The largest wMaxPacketSize; whole packets are asked for (USB 2.0
@@ -44,6 +50,8 @@ static struct {
 	uint8_t out_buf[GK_CTAPHID_PACKET];
 	uint64_t error_since;	/* 0: none since the last packet */
 	uint64_t error_last;
+	uint64_t rest_ms;	/* nothing is done before; 0: at work */
+	uint64_t clear_ms;	/* no halt is cleared before */
 	unsigned bad_reports;
 } fido;
 
@@ -54,6 +62,54 @@ static void on_error(void)
 		fido.error_since = fido.error_last;
 	/* fido_tick() tries again. */
 	fido.w->retry = 1;
+}
+
+/* 1: whatever is still in flight is only to end. */
+static int is_off(void)
+{
+	return fido.w->done || fido.rest_ms;
+}
+
+static void cancel_in(void)
+{
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		if (fido.in[k].in_flight)
+			libusb_cancel_transfer(fido.in[k].transfer);
+}
+
+static void cancel_all(void)
+{
+	cancel_in();
+	if (fido.out_flight)
+		libusb_cancel_transfer(fido.out);
+}
+
+static int types(const struct gk_worker *w)
+{
+	for (unsigned i = 0; i < w->interfaces; i++)
+		if (w->interface[i].role == GK_ROLE_KEYBOARD)
+			return 1;
+	return 0;
+}
+
+/* The key does not do what it should. If it is part of a keyboard, that must not go
+ * with it: whoever is to type a passphrase may have no other. */
+static void give_up(void)
+{
+	static const char text[] = "FIDO part failed, rests for 15 s";
+	struct gk_frame f = { .type = GK_LINK_LOG };
+
+	if (!types(fido.w)) {
+		gk_worker_end(fido.w, GK_WORKER_DEVICE);
+		return;
+	}
+	f.u.log.level = 4;
+	f.u.log.len = sizeof(text) - 1;
+	memcpy(f.u.log.text, text, sizeof(text) - 1);
+	gk_worker_send(fido.w, &f);
+	fido.rest_ms = gk_clock_ms() + REST_MS;
+	fido.w->retry = 1;
+	cancel_all();
 }
 
 static void submit_out(void)
@@ -84,6 +140,8 @@ static void pump(void)
 static void on_out(struct libusb_transfer *t)
 {
 	fido.out_flight = 0;
+	if (is_off() && t->status != LIBUSB_TRANSFER_NO_DEVICE)
+		return;
 	switch (t->status) {
 	case LIBUSB_TRANSFER_COMPLETED:
 		fido.error_since = 0;
@@ -118,22 +176,24 @@ static void on_report(const struct libusb_transfer *t)
 {
 	if (t->actual_length != GK_CTAPHID_PACKET) {
 		if (++fido.bad_reports > BAD_REPORTS)
-			gk_worker_end(fido.w, GK_WORKER_DEVICE);
+			give_up();
 		return;
 	}
 	fido.bad_reports = 0;
 	fido.error_since = 0;
 	if (gk_ctaphid_from_device(&fido.mux, t->buffer, gk_clock_ms()) < 0)
-		gk_worker_end(fido.w, GK_WORKER_DEVICE);
+		give_up();
 	else
 		pump();
 }
 
-static void cancel_in(void)
+static int in_halted(void)
 {
+	int halted = 0;
+
 	for (unsigned k = 0; k < TRANSFERS; k++)
-		if (fido.in[k].in_flight)
-			libusb_cancel_transfer(fido.in[k].transfer);
+		halted |= fido.in[k].halted;
+	return halted;
 }
 
 static void on_in(struct libusb_transfer *t)
@@ -141,10 +201,13 @@ static void on_in(struct libusb_transfer *t)
 	struct in *in = t->user_data;
 
 	in->in_flight = 0;
+	if (is_off() && t->status != LIBUSB_TRANSFER_NO_DEVICE)
+		return;
 	switch (t->status) {
 	case LIBUSB_TRANSFER_COMPLETED:
 		on_report(t);
-		if (!fido.w->done)
+		/* Behind a halt it would wait, and keep it from being cleared. */
+		if (!is_off() && !in_halted())
 			submit_in(in);
 		return;
 	case LIBUSB_TRANSFER_CANCELLED:
@@ -165,51 +228,109 @@ static void on_in(struct libusb_transfer *t)
 	on_error();
 }
 
-/* A halt is cleared when nothing is in flight on that endpoint. */
-static void again(void)
+/* 1: not all that should be in flight is. Looked at itself, not at the errors that
+ * led to it: a packet that went well the other way since has ended those. */
+static int is_short(void)
 {
-	int flying = 0, halted = 0;
+	int missing = fido.out_waits;
 
-	for (unsigned k = 0; k < TRANSFERS; k++) {
-		flying |= fido.in[k].in_flight;
-		halted |= fido.in[k].halted;
-	}
-	if (halted && !flying) {
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		missing |= !fido.in[k].in_flight;
+	return missing;
+}
+
+/* The halt of one endpoint, when nothing is in flight on it. */
+static void clear_one(int flying)
+{
+	if (gk_clock_ms() < fido.clear_ms)
+		return;
+	if (in_halted() && !flying) {
 		libusb_clear_halt(fido.w->dev, fido.i->in_address);
 		for (unsigned k = 0; k < TRANSFERS; k++)
 			fido.in[k].halted = 0;
-	}
-	if (fido.out_halted)
+	} else if (fido.out_halted) {
 		libusb_clear_halt(fido.w->dev, fido.i->out_address);
-	fido.out_halted = 0;
+		fido.out_halted = 0;
+	} else {
+		return;
+	}
+	fido.clear_ms = gk_clock_ms() + CLEAR_MS;
+}
+
+static void again(void)
+{
+	int flying = 0;
+
 	for (unsigned k = 0; k < TRANSFERS; k++)
-		if (!fido.in[k].in_flight && !(halted && flying))
+		flying |= fido.in[k].in_flight;
+	clear_one(flying);
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		if (!fido.in[k].in_flight && !in_halted())
 			submit_in(&fido.in[k]);
-	if (fido.out_waits)
+	if (fido.out_waits && !fido.out_halted)
 		submit_out();
+}
+
+static int in_flight(void)
+{
+	int n = fido.out_flight;
+
+	for (unsigned k = 0; k < TRANSFERS; k++)
+		n |= fido.in[k].in_flight;
+	return n;
+}
+
+/* dom0 has begun a new session, and knows nothing of what it asked before: a key that
+ * waits for a touch must not keep it from being used. */
+static void anew(void)
+{
+	gk_ctaphid_detach(&fido.mux, LINK, gk_clock_ms());
+	gk_ctaphid_attach(&fido.mux, LINK, GK_CTAPHID_CHANNELS);
+}
+
+/* From the beginning; is_short() sees to the rest. */
+static void end_of_rest(uint64_t now)
+{
+	fido.w->retry = 1;
+	if (now < fido.rest_ms || in_flight())
+		return;
+	fido.rest_ms = 0;
+	fido.error_since = 0;
+	fido.bad_reports = 0;
+	fido.out_waits = 0;
+	anew();
 }
 
 static void fido_tick(struct gk_worker *w)
 {
 	uint64_t now = gk_clock_ms();
 
+	if (fido.rest_ms) {
+		end_of_rest(now);
+		return;
+	}
 	gk_ctaphid_tick(&fido.mux, now);
 	pump();
+	if (is_short() && !w->done) {
+		again();
+		if (is_short())
+			w->retry = 1;
+	}
 	if (!fido.error_since)
 		return;
 	w->retry = 1;
-	again();
 	/* Submitted, and quiet for some time: it is well again. */
 	if (!fido.out_waits && now - fido.error_last >= PATIENCE_MS)
 		fido.error_since = 0;
 	else if (now - fido.error_since >= PATIENCE_MS &&
 		 now - fido.error_last < PATIENCE_MS / 2)
-		gk_worker_end(w, GK_WORKER_DEVICE);
+		give_up();
 }
 
-static int in_size(const struct gk_worker_interface *i)
+static int in_size(const struct gk_worker *w, const struct gk_worker_interface *i)
 {
-	unsigned packet = i->in_size && i->in_size <= IN_MAX ? i->in_size : 64;
+	unsigned size = i->in_size && i->in_size <= IN_MAX ? i->in_size : 64;
+	unsigned packet = gk_worker_packet(w, size);
 
 	return (int)((GK_CTAPHID_PACKET + packet - 1) / packet * packet);
 }
@@ -246,9 +367,9 @@ static int fido_start(struct gk_worker *w)
 			return GK_ERR_SYSTEM;
 		libusb_fill_interrupt_transfer(in->transfer, w->dev,
 					       fido.i->in_address, in->buf,
-					       in_size(fido.i), on_in, in, 0);
+					       in_size(w, fido.i), on_in, in, 0);
 		submit_in(in);
-		if (!in->in_flight)
+		if (!in->in_flight && !types(w))
 			return GK_ERR_SYSTEM;
 	}
 	return GK_OK;
@@ -257,19 +378,16 @@ static int fido_start(struct gk_worker *w)
 static void fido_frame(struct gk_worker *w, const struct gk_frame *f)
 {
 	(void)w;
-	if (f->type != GK_LINK_FIDO || !fido.i)
+	if (!fido.i || fido.rest_ms)
 		return;
-	gk_ctaphid_from_client(&fido.mux, LINK, f->u.fido.packet, gk_clock_ms());
+	if (f->type == GK_LINK_PING)
+		anew();
+	else if (f->type != GK_LINK_FIDO)
+		return;
+	else
+		gk_ctaphid_from_client(&fido.mux, LINK, f->u.fido.packet,
+				       gk_clock_ms());
 	pump();
-}
-
-static int in_flight(void)
-{
-	int n = fido.out_flight;
-
-	for (unsigned k = 0; k < TRANSFERS; k++)
-		n |= fido.in[k].in_flight;
-	return n;
 }
 
 static void fido_stop(struct gk_worker *w)
@@ -278,9 +396,7 @@ static void fido_stop(struct gk_worker *w)
 
 	/* The callbacks submit nothing any more. */
 	w->done = 1;
-	cancel_in();
-	if (fido.out_flight)
-		libusb_cancel_transfer(fido.out);
+	cancel_all();
 	/* At most half a second; the kernel ends what is left with the fd. */
 	for (int i = 0; i < 25 && in_flight(); i++)
 		libusb_handle_events_timeout_completed(w->usb, &slice, NULL);

@@ -249,16 +249,10 @@ static void on_led(struct libusb_transfer *t)
 
 /* Bytes to ask for: the longest report, in whole packets (USB 2.0 5.7.3), so
  * that a device that sends too much fills them and does not overflow. */
-static int transfer_size(struct gk_worker *w, const struct gk_worker_interface *i)
+static int transfer_size(const struct gk_worker *w, const struct gk_worker_interface *i)
 {
-	unsigned bits = 0, bytes, packet = i->in_size ? i->in_size : 1;
-	int speed = libusb_get_device_speed(libusb_get_device(w->dev));
-
-	/* The kernel cuts what is above the speed's bound (USB 2.0 5.7.3). */
-	if (speed == LIBUSB_SPEED_LOW && packet > 8)
-		packet = 8;
-	if (speed == LIBUSB_SPEED_FULL && packet > 64)
-		packet = 64;
+	unsigned bits = 0, bytes;
+	unsigned packet = gk_worker_packet(w, i->in_size ? i->in_size : 1);
 
 	for (unsigned id = 0; id < 256 && i->kind == GK_KIND_HID; id++)
 		if (i->map.bits[GK_HID_INPUT][id] > bits)

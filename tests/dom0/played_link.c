@@ -3,9 +3,10 @@
  * Stands where gatekeeperd looks for gatekeeper-link, for programs.sh: a
  * session with one keyboard, one disk and one security key, as good as the real
  * reader would pass it on. The key answers CTAPHID_INIT; requests it leaves
- * unanswered, and says on stderr when there is one, and when it is cancelled. The file `how` beside it says what is different:
- * "violation": it ends with that status after a moment; "rogue": it passes on
- * a frame that it must not; "stays": it closes its end and does not go.
+ * unanswered, and says on stderr when there is one, and when it is cancelled.
+ * The file `how` beside it says what is different: "violation": it ends with that
+ * status after a moment; "rogue": it passes on a frame that it must not; "stays":
+ * it closes its end and does not go.
  */
 #include <poll.h>
 #include <stdio.h>

@@ -31,7 +31,7 @@
 #include "dom0/daemon.h"
 #include "dom0/paths.h"
 
-enum { PATIENCE_MS = 5000, QUIET_MS = 60, PACKET = GK_CTAPHID_PACKET };
+enum { PATIENCE_MS = 15000, QUIET_MS = 60, PACKET = GK_CTAPHID_PACKET };
 
 static char root[] = "/tmp/gk-fido-XXXXXX", run[64];
 static struct gk_daemon d;
@@ -44,7 +44,7 @@ static uint32_t generation, device_cid;
 /* --- the child --- */
 
 /* Tokens of PING, which gatekeeperd does not look at: what the child shall do. */
-enum { MAKE_UHID = 1, SWITCH_ROOT = 2 };
+enum { MAKE_UHID = 1, SWITCH_ROOT = 2, WANT_UHID = 3 };
 
 static void on_gate(void *ctx, uint32_t events)
 {
@@ -68,6 +68,8 @@ static void on_gate(void *ctx, uint32_t events)
 		gk_fido_uhid(&d, 0, *uhid);
 	if (f.type == GK_LINK_PING && f.u.ping.token == SWITCH_ROOT)
 		gk_daemon_switched_root(&d);
+	if (f.type == GK_LINK_PING && f.u.ping.token == WANT_UHID)
+		d.opt.uhid = GK_UHID_ALWAYS;
 }
 
 __attribute__((noreturn))
@@ -307,15 +309,20 @@ static uint32_t open_channel(int fd, uint32_t id, uint32_t gen, uint32_t *theirs
 
 /* --- before and after each test --- */
 
-static int set_up(void **state)
+/* uhid_room: bytes that its socket holds, 0: some 26 events. */
+static int start(int uhid_room)
 {
 	struct gk_frame f = { .type = GK_LINK_HELLO };
 	int link[2], uhid[2];
 
-	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, uhid), 0);
 	assert_int_equal(fcntl(uhid[1], F_SETFL, O_NONBLOCK), 0);
+	/* Who is not root gets less, which does when the machine is not busy. */
+	if (uhid_room && setsockopt(uhid[1], SOL_SOCKET, SO_SNDBUFFORCE, &uhid_room,
+				    sizeof(uhid_room)) < 0)
+		assert_int_equal(setsockopt(uhid[1], SOL_SOCKET, SO_SNDBUF, &uhid_room,
+					    sizeof(uhid_room)), 0);
 	daemon_pid = fork();
 	assert_true(daemon_pid >= 0);
 	if (daemon_pid == 0) {
@@ -332,6 +339,18 @@ static int set_up(void **state)
 	f.u.hello.version_min = f.u.hello.version_max = GK_LINK_VERSION;
 	gate_sends(&f);
 	return 0;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return start(0);
+}
+
+static int set_up_wide(void **state)
+{
+	(void)state;
+	return start(4 << 20);
 }
 
 /* Closes the link; the daemon ends well, and nothing of it is left. */
@@ -525,6 +544,60 @@ static void two_keys(void **state)
 	key_inits(2, gen[1]);
 	assert_int_equal(hears(fd[0], p, PATIENCE_MS), 0x80 | GK_CTAPHID_INIT);
 	close(fd[0]);
+}
+
+/* The daemon has dealt with all that it was told: this key, on port 9, answers. */
+static void all_is_done(int fd, uint32_t gen)
+{
+	uint32_t theirs;
+
+	open_channel(fd, 9, gen, &theirs);
+}
+
+/* The second one by a name gets it when the first has gone, in whatever way. */
+static void a_name_that_is_free(void **state)
+{
+	uint32_t bell = plug(9, 9, GK_ROLE_FIDO), gen[6], theirs;
+	int done = dial("1-9"), fd;
+
+	(void)state;
+	for (uint32_t i = 1; i <= 3; i++)
+		gen[i] = plug(i, 3, GK_ROLE_FIDO);
+	fd = dial("1-3");
+	open_channel(fd, 1, gen[1], &theirs);
+	unplug(1, gen[1]);
+	assert_true(is_closed(fd));
+	close(fd);
+	all_is_done(done, bell);
+	fd = dial("1-3");
+	open_channel(fd, 2, gen[2], &theirs);
+	/* It is put out, and does not come back. */
+	for (int i = 0; i < GK_CTAPHID_FOREIGN + 20; i++)
+		key_says(2, gen[2], theirs, 0x80 | GK_CTAPHID_CBOR, 1, 0);
+	assert_true(is_closed(fd));
+	close(fd);
+	all_is_done(done, bell);
+	fd = dial("1-3");
+	open_channel(fd, 3, gen[3], &theirs);
+	/* Told anew, in another place. */
+	gen[4] = plug(4, 3, GK_ROLE_FIDO);
+	gen[3] = plug(3, 4, GK_ROLE_FIDO);
+	assert_true(is_closed(fd));
+	close(fd);
+	all_is_done(done, bell);
+	fd = dial("1-3");
+	open_channel(fd, 4, gen[4], &theirs);
+	close(fd);
+	fd = dial("1-4");
+	open_channel(fd, 3, gen[3], &theirs);
+	close(fd);
+	/* One that waited, and has gone, gets nothing. */
+	gen[5] = plug(5, 3, GK_ROLE_FIDO);
+	unplug(5, gen[5]);
+	unplug(4, gen[4]);
+	all_is_done(done, bell);
+	assert_true(socket_is("1-3", 0));
+	close(done);
 }
 
 static void bad_packets(void **state)
@@ -830,6 +903,127 @@ static void a_hid_device_that_loses(void **state)
 	kernel_hears_error(cid, GK_CTAPHID_INVALID_CHANNEL);
 }
 
+/* What the test tells it meanwhile it finds all at once. */
+static void stop_daemon(void)
+{
+	int status = 0;
+
+	/* It waits by then, and has no event in hand. */
+	usleep(QUIET_MS * 1000);
+	assert_int_equal(kill(daemon_pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(daemon_pid, &status, WUNTRACED), daemon_pid);
+	assert_true(WIFSTOPPED(status));
+}
+
+/* The frames of the link do not keep the kernel's events waiting. */
+static void a_hid_device_is_read_first(void **state)
+{
+	uint32_t gen = plug(1, 3, GK_ROLE_FIDO), cid[2], theirs[2];
+	struct uhid_event ev = { 0 };
+	struct gk_frame f;
+
+	(void)state;
+	tell_child(MAKE_UHID);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_CREATE2);
+	for (int i = 0; i < 2; i++)
+		cid[i] = kernel_opens(gen, &theirs[i]);
+	kernel_writes(cid[0], 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CBOR);
+	stop_daemon();
+	key_says(1, gen, theirs[0], 0x80 | GK_CTAPHID_CBOR, 1, 0);
+	kernel_writes(cid[1], 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
+	kernel_hears_error(cid[1], GK_CTAPHID_CHANNEL_BUSY);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_INPUT2);
+	assert_int_equal(cid_of(ev.u.input2.data), cid[0]);
+}
+
+/* hidraw keeps 64 reports for who reads them. */
+static void a_long_answer_by_hid(void **state)
+{
+	uint32_t gen = plug(1, 3, GK_ROLE_FIDO), cid, theirs;
+	struct uhid_event ev = { 0 };
+	struct gk_frame f;
+	uint64_t start;
+
+	(void)state;
+	tell_child(MAKE_UHID);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_CREATE2);
+	cid = kernel_opens(gen, &theirs);
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CBOR);
+	stop_daemon();
+	key_says(1, gen, theirs, 0x80 | GK_CTAPHID_CBOR, 7609, 0);
+	for (unsigned i = 0; i < 128; i++)
+		key_says(1, gen, theirs, i, 0, 0);
+	start = gk_now_ms();
+	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
+	for (unsigned i = 0; i < GK_CTAPHID_PACKETS; i++) {
+		assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_INPUT2);
+		assert_int_equal(ev.u.input2.data[4],
+				 i ? i - 1 : 0x80 | GK_CTAPHID_CBOR);
+	}
+	/* 129 packets are five bursts; the first may have begun before. */
+	assert_true(gk_now_ms() - start >= 3 * GK_UHID_GAP_MS);
+	a_transaction_by_hid(gen, cid, theirs);
+}
+
+/* More than it can pass on: no part of it comes late, and all begin anew. */
+static void a_hid_device_that_is_flooded(void **state)
+{
+	uint32_t gen = plug(1, 3, GK_ROLE_FIDO), cid, next, theirs, now;
+	struct uhid_event ev = { 0 };
+	struct gk_frame f;
+	int size = 1 << 20, n = 0;
+
+	(void)state;
+	assert_int_equal(setsockopt(gate, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+	tell_child(MAKE_UHID);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_CREATE2);
+	cid = kernel_opens(gen, &theirs);
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CBOR);
+	stop_daemon();
+	for (unsigned i = 0; i < GK_UHID_QUEUE + GK_UHID_BURST + 120; i++)
+		key_says(1, gen, theirs, 0x80 | GK_CTAPHID_KEEPALIVE, 1, 2);
+	assert_int_equal(kill(daemon_pid, SIGCONT), 0);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CANCEL);
+	key_says(1, gen, theirs, 0x80 | GK_CTAPHID_CBOR, 1, 0x2d);
+	while (kernel_hears(&ev, QUIET_MS) == UHID_INPUT2)
+		n++;
+	assert_true(n < GK_UHID_QUEUE);
+	next = kernel_opens(gen, &now);
+	a_transaction_by_hid(gen, next, now);
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	kernel_hears_error(cid, GK_CTAPHID_INVALID_CHANNEL);
+}
+
+/* What the kernel does not take is lost, and does not come later. */
+static void a_hid_device_that_takes_nothing(void **state)
+{
+	uint32_t gen = plug(1, 3, GK_ROLE_FIDO), cid, theirs;
+	struct uhid_event ev = { 0 };
+	struct gk_frame f;
+	int n = 0;
+
+	(void)state;
+	tell_child(MAKE_UHID);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_CREATE2);
+	cid = kernel_opens(gen, &theirs);
+	kernel_writes(cid, 0x80 | GK_CTAPHID_CBOR, 1, 4);
+	assert_int_equal(key_hears(&f, 1), 0x80 | GK_CTAPHID_CBOR);
+	for (unsigned i = 0; i < 150; i++)
+		key_says(1, gen, theirs, 0x80 | GK_CTAPHID_KEEPALIVE, 1, 2);
+	usleep(20 * 1000 * GK_UHID_GAP_MS);
+	while (kernel_hears(&ev, QUIET_MS) == UHID_INPUT2)
+		n++;
+	assert_true(n < 150);
+	key_says(1, gen, theirs, 0x80 | GK_CTAPHID_CBOR, 1, 0);
+	assert_int_equal(kernel_hears(&ev, PATIENCE_MS), UHID_INPUT2);
+	assert_int_equal(ev.u.input2.data[4], 0x80 | GK_CTAPHID_CBOR);
+	a_transaction_by_hid(gen, cid, theirs);
+}
+
 /* After boot it is wanted, and there is none: everything else goes on. */
 static void no_uhid(void **state)
 {
@@ -845,6 +1039,51 @@ static void no_uhid(void **state)
 	assert_true(socket_is("1-4", 1));
 }
 
+static int is_there(const char *name, off_t size)
+{
+	char path[96];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	for (int i = 0; i < PATIENCE_MS / 5; i++) {
+		if (stat(path, &st) == 0 && st.st_size >= size)
+			return 1;
+		usleep(5000);
+	}
+	return 0;
+}
+
+/* The initramfs is without the module, and its modprobe ends after the switch: the
+ * real root's is asked, too. A file stands for /dev/uhid. */
+static void uhid_of_the_real_root(void **state)
+{
+	char path[96];
+	FILE *script;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/bin/modprobe", root);
+	script = fopen(path, "we");
+	assert_non_null(script);
+	fprintf(script, "#!/bin/sh\ncd %s\n"
+		"[ ! -e asked ] || { : > dev/uhid; exit 0; }\n"
+		": > asked\n"
+		"while [ ! -e switched ]; do /bin/sleep 0.02; done\nexit 1\n", root);
+	fclose(script);
+	assert_int_equal(chmod(path, 0700), 0);
+	tell_child(WANT_UHID);
+	plug(1, 3, GK_ROLE_FIDO);
+	assert_true(is_there("asked", 0));
+	tell_child(SWITCH_ROOT);
+	plug(2, 4, GK_ROLE_FIDO);
+	assert_true(socket_is("1-4", 1));
+	snprintf(path, sizeof(path), "%s/switched", root);
+	script = fopen(path, "we");
+	assert_non_null(script);
+	fclose(script);
+	/* UHID_CREATE2 is in it. */
+	assert_true(is_there("dev/uhid", sizeof(struct uhid_event)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -852,6 +1091,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_transaction, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(two_programs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(two_keys, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_name_that_is_free, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(bad_packets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(too_many_programs, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_does_not_read, set_up, tear_down),
@@ -861,7 +1101,16 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_hid_device, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_hid_device_that_loses, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_hid_device_is_read_first, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_long_answer_by_hid, set_up_wide,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_hid_device_that_is_flooded, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_hid_device_that_takes_nothing, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(no_uhid, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(uhid_of_the_real_root, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, make_root, remove_root);

@@ -19,7 +19,9 @@ struct played {
 	int allocated;
 	int flying[PLAYED_TRANSFERS], cancelled[PLAYED_TRANSFERS];
 	int fail_submit;
+	int speed;	/* enum libusb_speed */
 	int cleared[256];	/* halts, by endpoint */
+	unsigned clear_takes;	/* ms, each */
 	struct gk_frame sent[PLAYED_SENT];	/* to the supervisor */
 	unsigned sents;
 };

@@ -27,9 +27,10 @@ static int set_up(void **state)
 	(void)state;
 	memset(&m, 0, sizeof(m));
 	m.now = 5000;
+	m.speed = LIBUSB_SPEED_FULL;
 	m.w.interfaces = 3;
-	i[0] = (struct gk_worker_interface){ .number = 0, .role = GK_ROLE_KEYBOARD,
-					     .in_address = 0x83 };
+	/* Not granted; composites() makes it a keyboard. */
+	i[0] = (struct gk_worker_interface){ .number = 0, .in_address = 0x83 };
 	i[1] = (struct gk_worker_interface){ .number = 1, .role = GK_ROLE_FIDO,
 					     .in_address = IN, .out_address = OUT,
 					     .in_size = 64 };
@@ -122,6 +123,36 @@ static void starts(void **state)
 	assert_false(m.w.retry);
 }
 
+/* A transfer ends with each of its packets, whatever size the descriptor tells: the
+ * bus's bound is what counts. */
+static void sizes(void **state)
+{
+	static const struct {
+		int speed;
+		uint16_t size;
+		int asked;
+	} want[] = {
+		{ LIBUSB_SPEED_FULL, 1024, 64 }, { LIBUSB_SPEED_FULL, 100, 64 },
+		{ LIBUSB_SPEED_FULL, 64, 64 },	 { LIBUSB_SPEED_FULL, 48, 96 },
+		{ LIBUSB_SPEED_LOW, 64, 64 },	 { LIBUSB_SPEED_LOW, 48, 64 },
+		{ LIBUSB_SPEED_HIGH, 1024, 1024 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		struct gk_worker_interface itf = m.w.interface[1];
+
+		itf.in_size = want[i].size;
+		role->stop(&m.w);
+		memset(&m, 0, sizeof(m));
+		m.speed = want[i].speed;
+		m.w.interfaces = 1;
+		m.w.interface[0] = m.w.interface[1] = itf;
+		assert_int_equal(role->start(&m.w), GK_OK);
+		assert_int_equal(m.transfer[flying(IN)].length, want[i].asked);
+	}
+}
+
 static void no_out_endpoint(void **state)
 {
 	(void)state;
@@ -177,6 +208,39 @@ static void says_so_when_it_is_late(void **state)
 	/* Nothing waits: it is not woken up any more. */
 	assert_false(m.w.retry);
 	assert_false(m.w.done);
+}
+
+/* In the middle of a touch another session begins: the key hears CANCEL, what it still
+ * says is for nobody, and the new session is served at once. */
+static void another_session(void **state)
+{
+	struct gk_frame f = { .type = GK_LINK_PING };
+	uint32_t cid = channel(7), other;
+
+	(void)state;
+	f.u.ping.reply = 1;
+	from_dom0(cid, 0x90, 1);
+	out_done();
+	report(7, 0xbb, 1, 0x02000000);
+	m.sents = 0;
+	role->frame(&m.w, &f);
+	assert_memory_equal(out_packet(), "\0\0\0\7\x91", 5);
+	out_done();
+	other = channel(8);
+	assert_int_not_equal(other, cid);
+	from_dom0(other, 0x90, 1);
+	/* The answer to CANCEL, CTAP2_ERR_KEEPALIVE_CANCEL. */
+	report(7, 0x90, 1, 0);
+	assert_int_equal(m.sents, 0);
+	assert_memory_equal(out_packet(), "\0\0\0\x8\x90", 5);
+	out_done();
+	report(8, 0x90, 1, 0);
+	assert_int_equal(m.sents, 1);
+	assert_int_equal(m.sent[0].u.fido.packet[4], 0x90);
+	m.sents = 0;
+	from_dom0(cid, 0x90, 1);
+	assert_int_equal(m.sents, 1);
+	assert_int_equal(m.sent[0].u.fido.packet[7], GK_CTAPHID_INVALID_CHANNEL);
 }
 
 static void out_errors(void **state)
@@ -240,6 +304,76 @@ static void in_errors(void **state)
 	assert_true(m.now - since < 10000);
 }
 
+static unsigned hears(void)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < m.allocated; i++)
+		n += m.flying[i] && m.transfer[i].endpoint == IN;
+	return n;
+}
+
+/* A packet goes out in the same turn in which nothing comes in any more: that it went
+ * well says nothing of the other way. */
+static void out_is_not_in(void **state)
+{
+	uint32_t cid = channel(7);
+
+	(void)state;
+	from_dom0(cid, 0x90, 1);
+	complete(flying(IN), LIBUSB_TRANSFER_ERROR, 0);
+	complete(flying(IN), LIBUSB_TRANSFER_ERROR, 0);
+	out_done();
+	tick(role, 30);
+	assert_int_equal(hears(), 2);
+	report(7, 0x90, 1, 0);
+
+	/* A halt; the other transfer is back only after a turn. */
+	from_dom0(cid, 0x90, 1);
+	complete(flying(IN), LIBUSB_TRANSFER_STALL, 0);
+	tick(role, 30);
+	assert_int_equal(m.cleared[IN], 0);
+	libusb_handle_events_timeout_completed(NULL, NULL, NULL);
+	out_done();
+	tick(role, 30);
+	assert_int_equal(m.cleared[IN], 1);
+	assert_int_equal(hears(), 2);
+	report(7, 0x90, 1, 0);
+
+	/* A halt; the other had a packet before it was taken back. */
+	complete(flying(IN), LIBUSB_TRANSFER_STALL, 0);
+	report(7, 0x90, 1, 0);
+	assert_int_equal(hears(), 0);
+	for (int i = 0; i < 12; i++)
+		tick(role, 30);
+	assert_int_equal(m.cleared[IN], 2);
+	assert_int_equal(hears(), 2);
+	assert_false(m.w.done);
+}
+
+/* A device that does not answer, each request of which takes 5 s: between two of
+ * them the worker has time for the supervisor, which waits for 6.5 s. */
+static void one_halt_at_a_time(void **state)
+{
+	uint32_t cid = channel(7);
+	uint64_t since;
+
+	(void)state;
+	from_dom0(cid, 0x90, 1);
+	complete(flying(OUT), LIBUSB_TRANSFER_STALL, 0);
+	complete(flying(IN), LIBUSB_TRANSFER_STALL, 0);
+	libusb_handle_events_timeout_completed(NULL, NULL, NULL);
+	m.clear_takes = 5000;
+	tick(role, 30);
+	assert_int_equal(m.cleared[IN] + m.cleared[OUT], 1);
+	since = m.now;
+	while (m.cleared[IN] + m.cleared[OUT] < 2 && m.now - since < 2000)
+		tick(role, 30);
+	assert_int_equal(m.cleared[IN], 1);
+	assert_int_equal(m.cleared[OUT], 1);
+	assert_true(m.now - since >= 5000 + 250);
+}
+
 static void a_single_error_is_forgotten(void **state)
 {
 	(void)state;
@@ -275,6 +409,65 @@ static void floods(void **state)
 	report(3, 0x90, 1, 0);
 	assert_true(m.w.done);
 	assert_int_equal(m.w.status, GK_WORKER_DEVICE);
+}
+
+static void bad_reports(void)
+{
+	for (int i = 0; i < 60 && flying(IN) >= 0; i++)
+		complete(flying(IN), LIBUSB_TRANSFER_COMPLETED, 8);
+}
+
+static void flood(void)
+{
+	for (int i = 0; i <= GK_CTAPHID_FOREIGN && flying(IN) >= 0; i++)
+		report(3, 0x90, 1, 0);
+}
+
+static void errors(void)
+{
+	uint64_t since = m.now;
+
+	while (flying(IN) >= 0 && m.now - since < 10000) {
+		complete(flying(IN), LIBUSB_TRANSFER_ERROR, 0);
+		tick(role, 30);
+	}
+}
+
+/* The key of a device that is a keyboard, too: it rests, the keyboard stays. */
+static void composites(void **state)
+{
+	static void (*const fault[])(void) = { bad_reports, flood, errors };
+
+	(void)state;
+	m.w.interface[0].role = GK_ROLE_KEYBOARD;
+	for (size_t i = 0; i < sizeof(fault) / sizeof(fault[0]); i++) {
+		uint32_t cid = channel(7);
+		uint64_t since;
+
+		from_dom0(cid, 0x90, 1);
+		m.sents = 0;
+		fault[i]();
+		libusb_handle_events_timeout_completed(NULL, NULL, NULL);
+		assert_false(m.w.done);
+		assert_true(flying(IN) < 0 && flying(OUT) < 0);
+		assert_int_equal(m.sents, 1);
+		assert_int_equal(m.sent[0].type, GK_LINK_LOG);
+		from_dom0(cid, 0x90, 1);
+		assert_true(flying(OUT) < 0);
+		since = m.now;
+		while (hears() == 0 && m.now - since < 60000)
+			tick(role, 30);
+		assert_int_equal(hears(), 2);
+		assert_true(m.now - since >= GK_CTAPHID_FOREIGN_MS);
+		/* What was on its way then is void. */
+		for (unsigned ms = 0; ms <= GK_CTAPHID_DRAIN_MS; ms += 30) {
+			if (flying(OUT) >= 0)
+				out_done();
+			tick(role, 30);
+		}
+		channel(8);
+	}
+	assert_false(m.w.done);
 }
 
 static void unplugged(void **state)
@@ -314,15 +507,20 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(starts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sizes, set_up, tear_down),
 		cmocka_unit_test_setup(no_out_endpoint, set_up),
 		cmocka_unit_test_setup_teardown(one_at_a_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(says_so_when_it_is_late, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(another_session, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(out_errors, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(in_errors, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(out_is_not_in, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_halt_at_a_time, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_single_error_is_forgotten, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(bad_lengths, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(floods, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(composites, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(unplugged, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(stopped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(submit_fails, set_up, tear_down),

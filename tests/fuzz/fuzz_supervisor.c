@@ -18,8 +18,11 @@
  *     there are at most 16, and none is forgotten;
  *   - what dom0 believes admitted is what the supervisor serves;
  *   - a device is set up at most twice, and a second time if it could not be set up
- *     or its worker ended by itself, but not if that crashed;
+ *     or its worker ended by itself, but not if that crashed; once more when it has
+ *     served for ten minutes;
  *   - with silent workers, within 20 s nothing is undecided or admitted;
+ *   - who says little is not put out for what others say;
+ *   - a FIDO key's worker hears of each new session;
  *   - at the end all sockets are closed.
  */
 #include <errno.h>
@@ -46,8 +49,10 @@ enum {
 	STEPS = 400, /* of an input */
 	BURST = 16,  /* key events of a burst, times its byte */
 	BLAME_MS = 300, /* for so long a worker that ended is not yet missed */
+	FEW = 48,	/* frames; whoever says no more floods nobody */
 	SILENCE_MS = 45000, /* longer than a device may take to be set up */
 	TICK_MS = 200,
+	FORGIVE_MS = 600000, /* served for so long it may be tried once more */
 };
 
 struct plugged {
@@ -67,6 +72,8 @@ struct worker {
 	ino_t ino; /* whose */
 	struct gk_case c; /* as it was told */
 	uint64_t token;	  /* of the last question */
+	unsigned answers; /* PING with reply */
+	unsigned said;	  /* frames, in its life */
 	uint8_t found[GK_CANDIDATES]; /* roles it told of, cut to fits */
 	uint8_t told[GK_CANDIDATES];
 };
@@ -89,6 +96,10 @@ static struct {
 	unsigned hearing; /* slot + 1 whose worker is heard, 0: none */
 	int announcing;
 	uint64_t ended[GK_LINK_DEVICES]; /* when the slot's last worker did */
+	struct {
+		ino_t ino; /* 0: none */
+		uint64_t since;
+	} served[GK_LINK_DEVICES];
 } m;
 
 /* --- descriptors: one byte says which interfaces --- */
@@ -375,6 +386,18 @@ static int watch(int fd, unsigned slot)
 
 /* --- dom0 --- */
 
+/* The last worker of a slot, ended or not. */
+static const struct worker *last(unsigned slot)
+{
+	const struct worker *w = NULL;
+
+	for (unsigned i = 0; i < WORKERS; i++)
+		if (m.worker[i].pid && m.worker[i].slot == slot &&
+		    (!w || m.worker[i].pid > w->pid))
+			w = &m.worker[i];
+	return w;
+}
+
 static void check_device(const struct gk_frame *f)
 {
 	const struct gk_link_device *d = &f->u.dev;
@@ -383,6 +406,8 @@ static void check_device(const struct gk_frame *f)
 
 	if (d->verdict == GK_VERDICT_REFUSED) {
 		MUST(!running(f->device - 1));
+		w = m.announcing ? NULL : last(f->device - 1);
+		MUST(d->reason != GK_REASON_FLOOD || !w || w->said > FEW);
 		return;
 	}
 	if (d->verdict == GK_VERDICT_HUB)
@@ -422,6 +447,29 @@ static int has_found(const struct worker *w, uint8_t role)
 	return 0;
 }
 
+static int served_long(unsigned slot, ino_t ino)
+{
+	return ino && m.served[slot].ino == ino &&
+	       m.now - m.served[slot].since >= FORGIVE_MS;
+}
+
+/* Since when a slot's device is served. */
+static void note_served(const struct gk_frame *f)
+{
+	unsigned slot = f->device - 1;
+
+	if (f->type == GK_LINK_GONE && f->u.gone.reason != GK_REASON_UNPLUGGED)
+		for (unsigned i = 0; i < m.devs; i++)
+			if (served_long(slot, m.dev[i].at.ino))
+				m.dev[i].spawns = 1;
+	if (f->type == GK_LINK_GONE || (f->type == GK_LINK_DEVICE && !m.announcing))
+		m.served[slot].ino = 0;
+	if (f->type == GK_LINK_DEVICE && !m.announcing && f->u.dev.granted) {
+		m.served[slot].ino = running(slot)->ino;
+		m.served[slot].since = m.now;
+	}
+}
+
 static void send_frame(const struct gk_frame *frame)
 {
 	uint8_t buf[GK_LINK_FRAME_MAX];
@@ -438,6 +486,7 @@ static void send_frame(const struct gk_frame *frame)
 	}
 	if (f.type == GK_LINK_GONE)
 		MUST(!running(f.device - 1));
+	note_served(&f);
 	if (f.type == GK_LINK_KEY) {
 		MUST(f.device == m.hearing && !m.stopping);
 		MUST(gk_key_allowed(f.u.key.code));
@@ -454,24 +503,6 @@ static void send_frame(const struct gk_frame *frame)
 	MUST(ret == 0 || (ret == 1 && f.type == GK_LINK_KEY));
 }
 
-static void hello(void)
-{
-	uint8_t nonce[GK_LINK_NONCE] = { ++m.nonce };
-	struct gk_frame f;
-
-	memset(&f, 0, sizeof(f));
-	f.type = GK_LINK_HELLO;
-	f.u.hello.version_min = GK_LINK_VERSION;
-	f.u.hello.version_max = GK_LINK_VERSION;
-	memcpy(f.u.hello.nonce, nonce, sizeof(nonce));
-	gk_session_init(&m.session, nonce);
-	m.connected = 1;
-	send_frame(&f);
-	m.announcing = 1;
-	gk_devices_announce();
-	m.announcing = 0;
-}
-
 /* --- workers --- */
 
 /* What the supervisor says to it: nothing but what it may. */
@@ -486,6 +517,7 @@ static void listen_to_supervisor(struct worker *w)
 		MUST(gk_link_decode(buf, (size_t)n, GK_SIDE_SUPERVISOR, &f) == GK_OK);
 		if (f.type == GK_LINK_PING && !f.u.ping.reply)
 			w->token = f.u.ping.token;
+		w->answers += f.type == GK_LINK_PING && f.u.ping.reply;
 		MUST(f.type != GK_LINK_FIDO || has_found(w, GK_ROLE_FIDO));
 		if (f.type != GK_LINK_GRANT)
 			continue;
@@ -498,6 +530,43 @@ static void listen_to_supervisor(struct worker *w)
 		MUST(f.u.grant.role == 0);
 	}
 }
+
+/* A worker of a FIDO key hears that a session begins, once; no other does. */
+static void is_told_of_it(const struct gk_session_device *d)
+{
+	struct worker *w = d->id ? running(d->id - 1) : NULL;
+
+	if (!w || w->sock < 0)
+		return;
+	listen_to_supervisor(w);
+	MUST(w->answers == ((d->info.granted & GK_ROLE_FIDO) != 0));
+}
+
+static void hello(void)
+{
+	uint8_t nonce[GK_LINK_NONCE] = { ++m.nonce };
+	struct gk_frame f;
+
+	memset(&f, 0, sizeof(f));
+	f.type = GK_LINK_HELLO;
+	f.u.hello.version_min = GK_LINK_VERSION;
+	f.u.hello.version_max = GK_LINK_VERSION;
+	memcpy(f.u.hello.nonce, nonce, sizeof(nonce));
+	gk_session_init(&m.session, nonce);
+	m.connected = 1;
+	send_frame(&f);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		if (m.worker[i].pid)
+			listen_to_supervisor(&m.worker[i]);
+		m.worker[i].answers = 0;
+	}
+	m.announcing = 1;
+	gk_devices_announce();
+	m.announcing = 0;
+	for (unsigned i = 0; i < GK_LINK_DEVICES; i++)
+		is_told_of_it(&m.session.dev[i]);
+}
+
 
 static void hear(unsigned slot)
 {
@@ -512,6 +581,7 @@ static void say_bytes(struct worker *w, const void *bytes, size_t len)
 		return;
 	/* A worker that is killed may have spoken just before. */
 	(void)!send(w->sock, bytes, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	w->said++;
 	hear(w->slot);
 	listen_to_supervisor(w);
 }
@@ -606,7 +676,9 @@ static void note_stumble(const struct worker *w, int status)
 	/* What is to fail next may be the second look at it. */
 	if (m.fail_raw || m.gone_raw)
 		return;
-	if (!d || w->killed || m.stopping || d->spawns > 1 || d->altered || status & 0x7f ||
+	if (d && d->spawns > 1 && !served_long(w->slot, d->at.ino))
+		return;
+	if (!d || w->killed || m.stopping || d->altered || status & 0x7f ||
 	    status == GK_SPAWN_CHANGED << 8)
 		return;
 	if (w->c.verdict != GK_VERDICT_HUB || status == GK_SPAWN_FAILED << 8)

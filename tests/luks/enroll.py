@@ -604,6 +604,17 @@ def header_full(c):
 
 
 @test
+def hidden_without_pin(c):
+    """A key that shows no credential before it has its PIN would not be found at boot."""
+    disk, key = c.disk(), c.key("key", "--pin", PIN, "--protect-all")
+    key.at("1-3")
+    before = disk.dump()
+    text = enroll(c, disk, pin=PIN, status=1)
+    assert "would not be found" in text and "as it was before" in text, text
+    same(disk, before)
+
+
+@test
 def tokens_full(c):
     """32 tokens: the header refuses the first change, and there is no second."""
     disk, key = c.disk(), c.key()
@@ -1031,6 +1042,43 @@ def last_way_in(c):
     equal(kinds(c, disk), [(1, "fido2")])
     assert "is the last way in" in Run(c, "--remove", "1", "--force", disk.path).end(1)
     Run(c, "--test", disk.path).end()
+
+
+@test
+def ignored_passphrase(c):
+    """By priority: neither the boot nor cryptsetup tries it, so it is no way in."""
+    disk = c.disk()
+    disk.add(b"another")
+    subprocess.run(["cryptsetup", "config", "--priority", "ignore", "--key-slot", "1",
+                    disk.path], check=True)
+    equal(kinds(c, disk), [(0, "passphrase"), (1, "ignored")])
+    assert "not tried" in Run(c, "--list", disk.path).end()
+    file = key_file(c, "another")
+    for more in (), ("--force",):
+        assert "the last way in that is tried" in Run(
+            c, "--remove", "0", "--unlock-key-file", file, *more, disk.path).end(1)
+    # As a proof it does not count beside a key either.
+    key = c.key()
+    key.at("1-3")
+    enroll(c, disk)
+    assert "opens no keyslot that counts" in Run(
+        c, "--remove", "2", "--unlock-key-file", key_file(c, "another"),
+        disk.path).end(1)
+    assert "is the last passphrase" in Run(c, "--remove", "0", "--unlock-by-key", "1-3",
+                                           disk.path).end(1)
+    assert opens(disk)
+
+
+@test
+def tokens_full(c):
+    """No place for a token: said, and nothing is changed."""
+    disk, key = c.disk(), c.key()
+    key.at("1-3")
+    for _ in range(32):
+        disk.token({"type": "note", "keyslots": []})
+    before = disk.dump()
+    assert "no place for another token" in enroll(c, disk, status=1)
+    same(disk, before)
 
 
 @test

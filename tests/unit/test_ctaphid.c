@@ -341,8 +341,6 @@ static void init_unanswered(void **state)
 	/* The next one waits for its turn, not for ever. */
 	says(1, GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 8, "ABCDEFGH", 8);
 	silent();
-	says(1, GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 8, "AGAIN...", 8);
-	hears_error(1, GK_CTAPHID_BROADCAST, GK_CTAPHID_CHANNEL_BUSY);
 	assert_int_equal(gk_ctaphid_due(&m), now + GK_CTAPHID_INIT_MS);
 	now += GK_CTAPHID_INIT_MS - 1;
 	gk_ctaphid_tick(&m, now);
@@ -360,6 +358,55 @@ static void init_unanswered(void **state)
 	assert_int_equal(answers(GK_CTAPHID_BROADCAST, GK_CTAPHID_ERROR, 1, "\6", 1), 0);
 	hears_error(1, GK_CTAPHID_BROADCAST, GK_CTAPHID_CHANNEL_BUSY);
 	assert_int_equal(gk_ctaphid_due(&m), 0);
+}
+
+/* Several programs that share a client begin at the same time. */
+static void inits_at_once(void **state)
+{
+	uint8_t nonce[8] = "nonce  ?", answer[17];
+	uint32_t dev, cid = channel(4, &dev);
+	struct packet p;
+
+	(void)state;
+	for (uint8_t i = 0; i < 10; i++) {
+		nonce[7] = i;
+		says(4, GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 8, nonce, 8);
+	}
+	says(1, GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 8, "another.", 8);
+	/* Those that fit, in their order, with the other client in its turn; the
+	 * rest is dropped, and nobody hears an error. */
+	for (uint8_t i = 0; i <= GK_CTAPHID_INITS; i++) {
+		p = at_device();
+		CHECK(p.cmd == GK_CTAPHID_INIT, "INIT %d", i);
+		silent();
+		init_answer(answer, p.raw + 7, 0x500u + i);
+		assert_int_equal(answers(GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 17,
+					 answer, 17), 0);
+		if (i == 0) {
+			assert_memory_equal(p.raw + 7, "another.", 8);
+			assert_int_equal(at_client(1).cmd, GK_CTAPHID_INIT);
+			continue;
+		}
+		p = at_client(4);
+		assert_int_equal(p.cmd, GK_CTAPHID_INIT);
+		assert_int_equal(p.raw[14], i - 1);
+	}
+	silent();
+	/* Of channels that are forgotten meanwhile: each is told. */
+	gk_ctaphid_attach(&m, 3, 1);
+	cid = channel(3, NULL);
+	says(3, GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 8, "12345678", 8);
+	for (int i = 0; i < 3; i++)
+		says(3, cid, GK_CTAPHID_INIT, 8, "12345678", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	init_answer(answer, (const uint8_t *)"12345678", 4711);
+	assert_int_equal(answers(GK_CTAPHID_BROADCAST, GK_CTAPHID_INIT, 17, answer, 17),
+			 0);
+	assert_int_equal(at_client(3).cmd, GK_CTAPHID_INIT);
+	assert_int_equal(at_device().cmd, -2);
+	for (int i = 0; i < 3; i++)
+		hears_error(3, cid, GK_CTAPHID_INVALID_CHANNEL);
+	silent();
 }
 
 static void init_in_between(void **state)
@@ -600,30 +647,68 @@ static void keepalives(void **state)
 static void bad_keepalives(void **state)
 {
 	static const struct {
-		int cmd;
 		unsigned len;
 		uint8_t status;
-	} bad[] = { { GK_CTAPHID_CBOR, 1, 0 }, { GK_CTAPHID_CBOR, 1, 3 },
-		    { GK_CTAPHID_CBOR, 0, 1 }, { GK_CTAPHID_CBOR, 2, 1 },
-		    { GK_CTAPHID_MSG, 1, 1 }, { GK_CTAPHID_PING, 1, 2 } };
+	} bad[] = { { 1, 0 }, { 1, 3 }, { 1, 255 }, { 0, 1 }, { 2, 1 }, { 57, 2 },
+		    { 7609, 1 }, { 0xffff, 2 } };
+	static const uint8_t cmd[] = { GK_CTAPHID_CBOR, GK_CTAPHID_MSG };
 	uint32_t dev, cid = channel(0, &dev);
+	uint64_t due;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(bad); i++) {
-		says(0, cid, bad[i].cmd, 1, "\4", 1);
-		assert_int_equal(at_device().cmd, bad[i].cmd);
-		assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, bad[i].len,
-					 &bad[i].status, 1), 0);
-		hears_error(0, cid, GK_CTAPHID_OTHER);
-		at_device();
-		now += GK_CTAPHID_DRAIN_MS;
+	/* Dropped, and no sign of life, but they count. */
+	for (size_t k = 0; k < COUNT(cmd); k++) {
+		says(0, cid, cmd[k], 1, "\4", 1);
+		assert_int_equal(at_device().cmd, cmd[k]);
+		due = gk_ctaphid_due(&m);
+		for (size_t i = 0; i < GK_CTAPHID_KEEPALIVES; i++) {
+			now += i < 1000;
+			assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE,
+						 bad[i % COUNT(bad)].len,
+						 &bad[i % COUNT(bad)].status, 1), 0);
+			silent();
+		}
+		assert_int_equal(gk_ctaphid_due(&m), due);
+		if (k == 0) {
+			assert_int_equal(answers(dev, cmd[k], 1, "\0", 1), 0);
+			assert_int_equal(at_client(0).cmd, cmd[k]);
+			continue;
+		}
+		assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, 1, "", 1), 0);
+		hears_error(0, cid, GK_CTAPHID_MSG_TIMEOUT);
 	}
+	assert_int_equal(m.foreign, 0);
+	now += GK_CTAPHID_DRAIN_MS;
+	/* PING has none. */
+	says(0, cid, GK_CTAPHID_PING, 1, "\4", 1);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_PING);
+	assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_OTHER);
+	now += GK_CTAPHID_DRAIN_MS;
 	/* None in the middle of an answer. */
 	asks(0, cid, dev, 1);
 	assert_int_equal(answers(dev, GK_CTAPHID_CBOR, 100, NULL, 0), 0);
 	at_client(0);
 	assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
 	hears_error(0, cid, GK_CTAPHID_INVALID_SEQ);
+}
+
+/* U2F's requests have them, too. */
+static void keepalives_of_msg(void **state)
+{
+	uint32_t dev, cid = channel(0, &dev);
+
+	(void)state;
+	says(0, cid, GK_CTAPHID_MSG, 1, "\1", 1);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_MSG);
+	for (int i = 0; i < 10; i++) {
+		now += GK_CTAPHID_SILENCE_MS - 1;
+		assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
+		CHECK(at_client(0).cmd == GK_CTAPHID_KEEPALIVE, "keep-alive %d", i);
+	}
+	assert_int_equal(answers(dev, GK_CTAPHID_MSG, 2, "\x90", 1), 0);
+	assert_int_equal(at_client(0).cmd, GK_CTAPHID_MSG);
+	silent();
 }
 
 static void cancel(void **state)
@@ -688,14 +773,47 @@ static void unasked(void **state)
 	(void)state;
 	channel(0, &dev);
 	for (unsigned i = 0; i < GK_CTAPHID_FOREIGN; i++) {
-		assert_int_equal(answers(i & 1 ? dev : 1234, GK_CTAPHID_KEEPALIVE, 1,
-					 "\1", 1), 0);
+		assert_int_equal(answers(i & 1 ? dev : 1234,
+					 i & 1 ? GK_CTAPHID_CBOR : GK_CTAPHID_KEEPALIVE,
+					 1, "\1", 1), 0);
 		silent();
 	}
 	assert_int_equal(answers(dev, GK_CTAPHID_CBOR, 1, "\0", 1), GK_ERR_LIMIT);
 	now += GK_CTAPHID_FOREIGN_MS;
 	assert_int_equal(answers(dev, GK_CTAPHID_CBOR, 1, "\0", 1), 0);
 	silent();
+}
+
+/* A key that goes on asking for a touch that nobody waits for any more. */
+static void keepalives_after_all(void **state)
+{
+	uint32_t dev, cid = channel(0, &dev), dev1, cid1 = channel(1, &dev1);
+
+	(void)state;
+	asks(0, cid, dev, 1);
+	gk_ctaphid_detach(&m, 0, now);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_CANCEL);
+	for (unsigned ms = 0; ms < 30000; ms += 2, now += 2) {
+		if (ms == 15000)
+			asks(1, cid1, dev1, 1);
+		assert_int_equal(answers(dev, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
+		silent();
+		if (ms % 100 == 0 && ms >= 15000) {
+			assert_int_equal(answers(dev1, GK_CTAPHID_KEEPALIVE, 1, "\2", 1),
+					 0);
+			assert_int_equal(at_client(1).cmd, GK_CTAPHID_KEEPALIVE);
+		}
+	}
+	gets(1, cid1, dev1, 1);
+	/* Nor on a channel that is somebody's, and idle. */
+	for (unsigned i = 0; i < 2 * GK_CTAPHID_FOREIGN; i++)
+		assert_int_equal(answers(dev1, GK_CTAPHID_KEEPALIVE, 1, "\1", 1), 0);
+	assert_int_equal(m.foreign, 0);
+	/* But on one that nobody has had, and of all else. */
+	assert_int_equal(answers(0, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
+	assert_int_equal(answers(99, GK_CTAPHID_KEEPALIVE, 1, "\2", 1), 0);
+	assert_int_equal(answers(dev, GK_CTAPHID_CBOR, 1, "\2", 1), 0);
+	assert_int_equal(m.foreign, 3);
 }
 
 static void leaves(void **state)
@@ -772,6 +890,57 @@ static void resync(void **state)
 		asks(0, cid, dev, 1);
 		gets(0, cid, dev, 1);
 	}
+}
+
+/* INIT on a channel is answered with an error there. */
+static void resync_error(void **state)
+{
+	uint32_t dev, cid = channel(0, &dev), dev1, cid1 = channel(1, &dev1);
+
+	(void)state;
+	says(0, cid, GK_CTAPHID_INIT, 8, "resync..", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\6", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_CHANNEL_BUSY);
+	assert_int_equal(gk_ctaphid_due(&m), 0);
+	/* Of a transaction that it ended: the first is that one's. */
+	asks(0, cid, dev, 1);
+	says(0, cid, GK_CTAPHID_INIT, 8, "resync..", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\5", 1), 0);
+	silent();
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\6", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_CHANNEL_BUSY);
+	/* Of one that was begun since. */
+	says(0, cid, GK_CTAPHID_INIT, 8, "resync..", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	asks(0, cid, dev, 1);
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\1", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_INVALID_CMD);
+	assert_int_equal(m.state, GK_CTAPHID_IDLE);
+	/* The key knows the channel no more: nor do we, and what was begun there
+	 * ends. Another's transaction goes on. */
+	says(0, cid, GK_CTAPHID_CBOR, 100, NULL, 0);
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\x0b", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_INVALID_CHANNEL);
+	silent();
+	says(0, cid, GK_CTAPHID_CBOR, 1, "\4", 1);
+	hears_error(0, cid, GK_CTAPHID_INVALID_CHANNEL);
+	cid = channel(0, &dev);
+	asks(1, cid1, dev1, 1);
+	says(0, cid, GK_CTAPHID_INIT, 8, "resync..", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	assert_int_equal(answers(dev, GK_CTAPHID_ERROR, 1, "\x0b", 1), 0);
+	hears_error(0, cid, GK_CTAPHID_INVALID_CHANNEL);
+	gets(1, cid1, dev1, 1);
+	/* Who asked has gone. */
+	says(1, cid1, GK_CTAPHID_INIT, 8, "resync..", 8);
+	assert_int_equal(at_device().cmd, GK_CTAPHID_INIT);
+	gk_ctaphid_detach(&m, 1, now);
+	assert_int_equal(answers(dev1, GK_CTAPHID_ERROR, 1, "\x0b", 1), 0);
+	silent();
+	assert_int_equal(m.foreign, 0);
+	assert_int_equal(gk_ctaphid_due(&m), 0);
 }
 
 static void own_limit(void **state)
@@ -935,6 +1104,7 @@ int main(void)
 		cmocka_unit_test_setup(bad_nonce, start),
 		cmocka_unit_test_setup(init_lengths, start),
 		cmocka_unit_test_setup(init_unanswered, start),
+		cmocka_unit_test_setup(inits_at_once, start),
 		cmocka_unit_test_setup(init_in_between, start),
 		cmocka_unit_test_setup(foreign_channel, start),
 		cmocka_unit_test_setup(broadcast, start),
@@ -944,11 +1114,14 @@ int main(void)
 		cmocka_unit_test_setup(silence, start),
 		cmocka_unit_test_setup(keepalives, start),
 		cmocka_unit_test_setup(bad_keepalives, start),
+		cmocka_unit_test_setup(keepalives_of_msg, start),
 		cmocka_unit_test_setup(cancel, start),
 		cmocka_unit_test_setup(errors, start),
 		cmocka_unit_test_setup(unasked, start),
+		cmocka_unit_test_setup(keepalives_after_all, start),
 		cmocka_unit_test_setup(leaves, start),
 		cmocka_unit_test_setup(resync, start),
+		cmocka_unit_test_setup(resync_error, start),
 		cmocka_unit_test_setup(own_limit, start),
 		cmocka_unit_test_setup(same_channel, start),
 		cmocka_unit_test_setup(overrun, start),

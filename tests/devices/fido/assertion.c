@@ -354,7 +354,8 @@ enum gk_ctap_status gk_get_assertion(struct gk_authenticator *a,
 	if (!n)
 		return CTAP2_ERR_NO_CREDENTIALS;
 	if (up) {
-		status = call.auth.has_param && a->pin.present ? CTAP2_OK : gk_auth_touched(a);
+		status = call.auth.has_param && a->pin.present ?
+			 CTAP2_OK : gk_auth_touched(a);
 		if (status != CTAP2_OK)
 			return status;
 		gk_pin_spend(&a->pin);

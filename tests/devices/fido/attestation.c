@@ -298,7 +298,8 @@ static enum gk_ctap_status create(struct gk_authenticator *a,
 	struct gk_cbor_out auth = { .data = data, .size = GK_AUTH_DATA_MAX };
 	struct gk_credential cred = {
 		.alg = call->alg,
-		.protect = call->has_protect ? call->protect : 1,
+		.protect = call->has_protect ? call->protect :
+			   a->opt.protect_all ? 3 : 1,
 		.hmac_secret = call->hmac_secret && !a->opt.no_hmac_secret,
 	};
 	uint8_t id[GK_CREDENTIAL_ID];

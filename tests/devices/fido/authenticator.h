@@ -20,6 +20,7 @@ struct gk_auth_options {
 	bool always_uv_strict;
 	bool uv;		/* a reader, with a fingerprint in it (6.5.5.7.3) */
 	bool no_hmac_secret;
+	bool protect_all;	/* credProtect 3 unasked (CTAP 2.1 12.1) */
 	/* hmac-secret with up=false, which the standard refuses (12.5). */
 	bool secret_without_touch;
 	bool reset_any_time;	/* not only in the first 10 seconds (6.6) */

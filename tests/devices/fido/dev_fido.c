@@ -105,6 +105,7 @@ static const struct gk_kind_option options[] = {
 	{ "always-uv-strict", NULL, "nothing at all without PIN" },
 	{ "uv", NULL, "a reader, with a fingerprint in it" },
 	{ "no-hmac-secret", NULL, "without that extension" },
+	{ "protect-all", NULL, "no credential is shown without PIN" },
 	{ "secret-without-touch", NULL, "hmac-secret with up=false too" },
 	{ "reset-any-time", NULL, "reset later than 10 seconds after power-up" },
 	{ "evil", "NAME[:STEP]", "ill-behaved; \"help\" lists the names" },
@@ -123,6 +124,8 @@ static int flag(struct gk_auth_options *o, const char *name)
 		o->uv = true;
 	else if (!strcmp(name, "no-hmac-secret"))
 		o->no_hmac_secret = true;
+	else if (!strcmp(name, "protect-all"))
+		o->protect_all = true;
 	else if (!strcmp(name, "secret-without-touch"))
 		o->secret_without_touch = true;
 	else if (!strcmp(name, "reset-any-time"))

@@ -10,7 +10,7 @@
 enum {
 	KEEPALIVE_MS = 100,		/* CTAP 2.1 11.2.9.2.1 */
 	KEEPALIVE_FLOOD_MS = 2,
-	FRAME_MS = 500,			/* 11.2.5.2 */
+	FRAME_MS = 2000,		/* 11.2.5.2; long, for busy machines */
 	TOUCH_MS = 30000,
 	FINGER_MS = 20,			/* "now": after the first keep-alive */
 	LATE_ANSWER_MS = 2000,
