@@ -8,6 +8,7 @@ readers are played (played_pair.c), uinput is a pipe (shim/uinput.c). What is te
 is gatekeeperd: order, bounds, the record, and that whatever fails or is killed ends
 with one owner and an honest status. usage: handoff.py [WORD]: cases with that word.
 """
+import concurrent.futures
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -677,27 +679,31 @@ def to_config(m):
     assert "sys-usb" in m.store()
 
 
+def run(fn, machine):
+    """What there is to say of it; None: nothing was wrong."""
+    m = Machine(**machine)
+    m.start()
+    begin = time.monotonic()
+    try:
+        fn(m)
+        print(f"ok      {fn.__name__} ({time.monotonic() - begin:.1f} s)", flush=True)
+        return None
+    except (AssertionError, ValueError, KeyError, subprocess.TimeoutExpired):
+        return (f"FAILED  {fn.__name__}\n{traceback.format_exc(limit=3)}"
+                f"{(m.top / 'log').read_text()[-6000:]}\nrecord: {m.record()}\n"
+                f"store: {m.store()}\nxl: {m.xl()}")
+    finally:
+        m.end()
+
+
 def main():
     word = sys.argv[1] if len(sys.argv) > 1 else ""
-    failed = 0
-    for fn, machine in CASES:
-        if word not in fn.__name__:
-            continue
-        m = Machine(**machine)
-        m.start()
-        begin = time.monotonic()
-        try:
-            fn(m)
-            print(f"ok      {fn.__name__} ({time.monotonic() - begin:.1f} s)", flush=True)
-        except (AssertionError, ValueError, KeyError, subprocess.TimeoutExpired) as e:
-            failed += 1
-            print(f"FAILED  {fn.__name__}: {type(e).__name__} {e}")
-            import traceback
-            traceback.print_exc(limit=3)
-            print((m.top / "log").read_text()[-6000:])
-            print("record:", m.record(), "\nstore:", m.store(), "\nxl:", m.xl(), flush=True)
-        m.end()
-    return 1 if failed else 0
+    cases = [c for c in CASES if word in c[0].__name__]
+    # Most of their time is waiting.
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        wrong = [w for w in pool.map(lambda c: run(*c), cases) if w]
+    print("\n".join(wrong))
+    return 1 if wrong else 0
 
 
 sys.exit(main())
