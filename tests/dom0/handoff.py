@@ -9,6 +9,7 @@ is gatekeeperd: order, bounds, the record, and that whatever fails or is killed 
 with one owner and an honest status. usage: handoff.py [WORD]: cases with that word.
 """
 import concurrent.futures
+import fcntl
 import json
 import os
 import re
@@ -136,10 +137,19 @@ class Machine:
         os.rename(self.top / "xenstore.new", path)
         return text
 
+    def change(self, fn):
+        """As xl does it: nobody else in between."""
+        with open(self.top / "xl.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.store(fn(self.store()))
+
     def drop(self, domid):
         """That domain has gone."""
-        self.store("".join(line + "\n" for line in self.store().splitlines()
-                           if f" {domid} " not in f" {line} "))
+        self.change(lambda text: "".join(
+            line + "\n" for line in text.splitlines() if f" {domid} " not in f" {line} "))
+
+    def add(self, lines):
+        self.change(lambda text: text + lines)
 
     def owners(self):
         return sorted(line.split()[1] for line in self.store().splitlines()
@@ -307,7 +317,7 @@ def no_agent(m):
     assert code == 1 and "there is no domain nobody" in out, out
     out = hand_over(m, 1)
     assert "does not answer" in out, out
-    m.store(m.store().replace(f"domain {TARGET} 1", f"domain {TARGET} 0"))
+    m.change(lambda text: text.replace(f"domain {TARGET} 1", f"domain {TARGET} 0"))
     out = hand_over(m, 1)
     assert "has no gatekeeper-agent" in out, out
     assert m.xl() == [] and m.status()["state"] == "up", m.xl()
@@ -478,7 +488,7 @@ def target_dies(m):
     is_gates(m)
     assert time.monotonic() - begin < 6
     (m.lib / "agent-8").write_text("")
-    m.store(m.store() + "domain 8 1 sys-usb\n")
+    m.add("domain 8 1 sys-usb\n")
     m.until(lambda: m.record().get("state") == "confirmed", 20)
     is_handed_over(m, 8)
 
@@ -549,7 +559,7 @@ def not_for_ever(m):
         m.drop(domid - 1)
         (m.lib / f"agent-{domid}").write_text("")
         is_gates(m)
-        m.store(m.store() + f"domain {domid} 1 sys-usb\n")
+        m.add(f"domain {domid} 1 sys-usb\n")
         if domid == 8:
             m.until(lambda: m.record().get("state") == "confirmed", 20)
     m.until(lambda: "has lost the controllers too often" in (m.top / "log").read_text(), 20)
@@ -634,7 +644,7 @@ def another_of_that_name(m):
     hand_over(m)
     m.kill()
     m.drop(TARGET)
-    m.store(m.store() + "domain 9 0 sys-usb\n")
+    m.add("domain 9 0 sys-usb\n")
     m.start()
     is_gates(m)
 
@@ -651,7 +661,7 @@ def release_only(m):
     m.start()
     m.until(lambda: m.status().get("state") == "handed-over")
     # Somebody else has started a domain with them: that is none of our business.
-    m.store(m.store() + f"domain 30 0 other\nowns 30 {BDF} 0000:00:01.00\n")
+    m.add(f"domain 30 0 other\nowns 30 {BDF} 0000:00:01.00\n")
     code, out = m.gk("reclaim")
     assert code == 1 and "was not given it here" in out, out
     assert m.record()["state"] == "free" and m.owners() == ["30"]
