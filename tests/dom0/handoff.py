@@ -338,7 +338,7 @@ def agent_mute(m):
     m.up()
     begin = time.monotonic()
     hand_over(m, 1)
-    assert 9 < time.monotonic() - begin < 13
+    assert 9 < time.monotonic() - begin < 25
     assert m.xl() == [] and m.status()["state"] == "up"
 
 
@@ -424,7 +424,7 @@ def never_confirmed(m):
     m.up()
     begin = time.monotonic()
     out = hand_over(m, 1)
-    assert 14 < time.monotonic() - begin < 25 and "assigned: not done" in out, out
+    assert 14 < time.monotonic() - begin < 40 and "assigned: not done" in out, out
     is_gates(m)
 
 
@@ -486,7 +486,7 @@ def target_dies(m):
     begin = time.monotonic()
     m.drop(TARGET)
     is_gates(m)
-    assert time.monotonic() - begin < 6
+    assert time.monotonic() - begin < 15
     (m.lib / "agent-8").write_text("")
     m.add("domain 8 1 sys-usb\n")
     m.until(lambda: m.record().get("state") == "confirmed", 20)
@@ -515,7 +515,7 @@ def agent_dies(m):
     begin = time.monotonic()
     os.kill(reader()[0], signal.SIGKILL)
     m.state("gate")
-    assert 4 < time.monotonic() - begin < 9
+    assert 4 < time.monotonic() - begin < 25
     is_gates(m)
 
 
