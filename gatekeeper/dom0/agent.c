@@ -6,10 +6,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "dom0/clock.h"
 #include "dom0/daemon.h"
+#include "dom0/link_status.h"
 #include "dom0/log.h"
 
 enum {
@@ -200,10 +202,29 @@ static void on_line(void *ctx, const char *line)
 	gk_log(LOG_NOTICE, "agent's link: %s", line);
 }
 
+/* As gk_link_end_cause(), of an agent. */
+static const char *end_cause(const struct gk_daemon *d, int status)
+{
+	if (status < 0 || !WIFEXITED(status))
+		return gk_link_end_cause(d, status);
+	switch (WEXITSTATUS(status)) {
+	case GK_LINK_EXIT_VIOLATION:
+		return "the agent broke the protocol";
+	case GK_LINK_EXIT_SILENT:
+		return "the agent does not answer";
+	case GK_LINK_EXIT_CLOSED:
+		return "the agent closed the link";
+	case GK_LINK_EXIT_NO_SERVER:
+		return "no agent listens there";
+	default:
+		return gk_link_end_cause(d, status);
+	}
+}
+
 static void on_end(void *ctx, const struct gk_child_end *end)
 {
 	struct gk_daemon *d = ctx;
-	const char *cause = gk_link_end_cause(d, end->status);
+	const char *cause = end_cause(d, end->status);
 
 	/* One at a time: the end is that of the link, or of the one to be. */
 	if (d->link_agent && d->link_child == d->agent.promoted && d->link_child) {

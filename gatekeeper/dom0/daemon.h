@@ -107,6 +107,7 @@ struct gk_handover {
 	char found[1024];	/* what the check or the look said */
 	uint64_t step_since, reclaim_since;
 	uint64_t quiesce_sent, last_key;
+	int suspect;		/* domain that was being given them last, -1 */
 	int old_gone;		/* the gate of before was destroyed */
 	int dark;		/* no keyboard has counted since then */
 	struct gk_timer settle;	/* after the assignment */
@@ -301,6 +302,10 @@ void gk_handover_target_gone(struct gk_daemon *d);
 void gk_handover_device(struct gk_daemon *d);
 /* gk_handover_busy: something is under way, or asked for. */
 int gk_handover_busy(const struct gk_daemon *d);
+/* gk_handover_end_suspect: the gate cannot have a controller that by xenstore nobody
+ * has. 1: a domain that may have it is being destroyed, and the gate is tried again;
+ * 0: there is none. */
+int gk_handover_end_suspect(struct gk_daemon *d);
 /* gk_handover_write: handoff.json, as it is now. */
 void gk_handover_write(struct gk_daemon *d);
 

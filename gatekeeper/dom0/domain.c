@@ -347,6 +347,8 @@ static void create_done(void *ctx, const struct gk_child_end *end)
 		return;
 	}
 	set_cause(d, cause);
+	if (final == GK_XL_OWNED && gk_handover_end_suspect(d))
+		return;
 	gk_gate_destroy(d, GK_AFTER_GIVE_UP);
 }
 

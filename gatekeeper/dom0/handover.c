@@ -346,6 +346,8 @@ static void do_start_gate(struct gk_daemon *d)
 	       h->r.cause[0] ? ": " : "", h->r.cause);
 	snprintf(why, sizeof(why), "%.255s; the gate is started again",
 		 h->r.cause[0] ? h->r.cause : "the handoff was undone");
+	if (h->m.mode == GK_HO_AGENT)
+		h->suspect = h->r.target_domid;
 	h->r.target_domid = -1;
 	h->r.reclaims++;
 	gk_handover_write(d);
@@ -354,6 +356,40 @@ static void do_start_gate(struct gk_daemon *d)
 		gk_gate_start(d);
 	else
 		gk_gate_destroy(d, GK_AFTER_START);
+}
+
+static void suspect_ended(void *ctx, const struct gk_child_end *end)
+{
+	struct gk_daemon *d = ctx;
+
+	if (end->status != 0)
+		gk_log(LOG_ERR, "xl destroy: %.200s",
+		       end->timed_out ? "no end" : end->out);
+	d->gate_child = 0;
+	gk_gate_destroy(d, GK_AFTER_START);
+}
+
+/*
+ * An xl that was killed in the middle of a pci-attach has told Xen and not yet
+ * xenstore: nothing but the end of that domain gets the controller out again.
+ */
+int gk_handover_end_suspect(struct gk_daemon *d)
+{
+	struct gk_handover *h = &d->handover;
+	char id[16];
+	const char *argv[] = { "xl", "destroy", id, NULL };
+	const struct gk_child_spec spec = {
+		.name = "xl destroy", .path = "xl", .argv = argv, .pass_fd = -1,
+		.deadline_ms = GK_XL_DESTROY_MS, .done = suspect_ended, .ctx = d,
+	};
+
+	if (h->suspect <= 0)
+		return 0;
+	gk_screen_say(&d->screen, LOG_WARNING, "%s (%d) holds a controller that it "
+		      "was not given: it is destroyed", h->r.target, h->suspect);
+	snprintf(id, sizeof(id), "%d", h->suspect);
+	h->suspect = -1;
+	return gk_child_start(d->loop, &spec, &d->gate_child) == 0;
 }
 
 /* They are not ours to take: nothing was changed. */
@@ -575,6 +611,7 @@ void gk_handover_gate_up(struct gk_daemon *d)
 {
 	struct gk_handover *h = &d->handover;
 
+	h->suspect = -1;
 	if (!h->reclaim_since)
 		return;
 	h->r.times.reclaim = since(h->reclaim_since);

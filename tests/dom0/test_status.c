@@ -95,7 +95,7 @@ static void status_of_nothing(void **state)
 		"\"create_start\":null,\"create_done\":null,"
 		"\"connected\":null,\"hello\":null,\"keyboard\":null},"
 		"\"gate_create_ms\":null,\"gate_ready_ms\":null,"
-		"\"keyboard_ready_ms\":null,\"rules\":null,\"log\":[]}");
+		"\"keyboard_ready_ms\":null,\"handoff\":null,\"rules\":null,\"log\":[]}");
 	s.state = GK_GATE_NO_CONTROLLER;
 	s.cause = "no USB controller found";
 	assert_true(gk_status_short(&s, text, sizeof(text)) > 0);
@@ -137,7 +137,8 @@ static void status_of_a_gate_that_is_up(void **state)
 	};
 	static const char *const has[] = {
 		"\"state\":\"up\",\"ready\":true", "\"domid\":7",
-		"{\"number\":3,\"bdf\":\"0000:03:00.0\",\"driver\":\"pciback\"}",
+		"{\"number\":3,\"bdf\":\"0000:03:00.0\",\"driver\":\"pciback\","
+		"\"owner\":\"gatekeeper-gate\"}",
 		"\"port\":\"3-3.1\",\"controller\":\"0000:03:00.0\"",
 		"\"generation\":11,\"vid\":\"046d\",\"pid\":\"00ff\"",
 		"\"verdict\":\"admitted\"", "\"granted\":[\"keyboard\"]",

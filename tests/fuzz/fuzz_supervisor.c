@@ -441,12 +441,9 @@ static void check_device(const struct gk_frame *f)
 
 	if (d->verdict == GK_VERDICT_REFUSED) {
 		MUST(!running(f->device - 1));
-<<<<<<< HEAD
 		MUST(d->reason != GK_REASON_LEFT || m.givens);
-=======
 		w = m.announcing ? NULL : last(f->device - 1);
 		MUST(d->reason != GK_REASON_FLOOD || !w || w->said > FEW);
->>>>>>> fido
 		return;
 	}
 	if (d->verdict == GK_VERDICT_HUB)
