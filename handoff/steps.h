@@ -103,7 +103,8 @@ struct gk_handoff_told {
 
 /*
  * gk_handoff_check: whether a handoff may begin. Changes nothing; runs xl only to
- * see that a domain to be started is not there already.
+ * see that a domain to be started is not there already, or that xl answers when it
+ * is to give them to one that runs.
  *
  * Every USB controller of the machine (class 0c03, prog-if 00 10 20 30) must
  * be bound to pciback with a driver_override that is "pciback" or not set, and
