@@ -264,6 +264,7 @@ static void begin(struct gk_fido *f)
 	static const uint8_t busy[] = { CTAPHID_ERR_CHANNEL_BUSY };
 
 	stop(f);
+	f->asked_ms = f->touched_ms = 0;
 	f->step = step_of(&f->hid);
 	f->requests[f->step]++;
 	f->auth.touch = GK_TOUCH_NOT_YET;

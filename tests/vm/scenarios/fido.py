@@ -17,6 +17,11 @@ printf '%s\n' "$(head -c 32 /dev/zero | base64)" io.systemd.cryptsetup root \
 fido2-cred -M -h -i /tmp/cred.in -o /tmp/cred.out /dev/hidraw0 &&
     fido2-cred -V -h -i /tmp/cred.out -o /tmp/cred.id
 """
+SSH = r"""
+cd /tmp && rm -f sk* && ssh-keygen -q -t ed25519-sk -N '' -C test -f sk &&
+    ssh-keygen -q -Y sign -f sk -n test /etc/hostname </dev/null &&
+    ssh-keygen -Y check-novalidate -n test -s /etc/hostname.sig </etc/hostname
+"""
 
 
 @scenario("fido-channel", timeout=300)
@@ -47,6 +52,9 @@ def fido_channel(t: Test):
     t.guest.output(CRED, 90)
     t.check("BEGIN PUBLIC KEY" in t.guest.output("cat /tmp/cred.id"), "no credential")
     t.say("a credential, after a touch")
+    signed = t.guest.output(SSH, 90)
+    t.check("Good \"test\" signature" in signed, f"ssh-keygen: {signed}")
+    t.say("ssh-keygen: an ed25519-sk key and a signature by it")
     key.do("unplug")
     t.check(t.guest.until(f"! test -e {SOCKET} && ! test -e /dev/hidraw0", t.left(30)),
             "the key is gone, its socket or HID device is not")
