@@ -61,6 +61,10 @@ struct gk_handoff_opts {
 	/* For gk_handoff_take_back: the domain of to_name was started for this, and
 	 * did not come up as it should: it is destroyed. */
 	int destroy_target;
+	/* For the same: what is known of the domain that has them. let_go: its drivers
+	 * have, it is asked by pci-detach; dead (dead.h): it is destroyed at once.
+	 * Neither: xl is asked first whether it is dead. */
+	int let_go, dead;
 	/* Not 0: a controller without a reset method is given away all the
 	 * same, and recorded as tainted (option --no-strict-reset). */
 	int no_strict_reset;
@@ -145,8 +149,8 @@ int gk_handoff_assign(const char *root, const struct gk_handoff_opts *o,
 /*
  * gk_handoff_take_back: from the gate or the target, whoever has them, until nobody
  * has; also from a domain that has taken the target's name (it was rebooted). First
- * by detaching, then by force, then by destroying the domain. A controller that
- * another domain has is an error, and left alone.
+ * by detaching, then by force, then by destroying the domain; a dead one is destroyed
+ * at once. A controller that another domain has is an error, and left alone.
  */
 int gk_handoff_take_back(const char *root, const struct gk_handoff_opts *o,
 			 const struct gk_handoff_told *told, char *why, size_t why_len)

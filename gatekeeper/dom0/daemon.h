@@ -121,6 +121,9 @@ struct gk_handover {
 	struct gk_timer watcher_timer, auto_timer;
 	char watched[GK_HO_NAME_MAX];
 	int seen_domid, seen_agent;	/* -1: no such domain */
+	int seen_dead;		/* it is still there, and does nothing any more */
+	int dead_domid;		/* the last one of which that is known */
+	int let_go;		/* the agent has, when it was asked to */
 	uint64_t auto_at[GK_RESTARTS_KEPT];
 	unsigned autos;
 	int told_enough;
@@ -320,6 +323,8 @@ void gk_handover_write(struct gk_daemon *d);
 /* gk_target_watch: from now on the domain of d->handover.r.target, or of sys_usb. */
 void gk_target_watch(struct gk_daemon *d);
 void gk_target_unwatch(struct gk_daemon *d);
+/* gk_target_look: asks at once how that domain is. */
+void gk_target_look(struct gk_daemon *d);
 /* gk_target_consider: whether it is time for a handoff that nobody asked for. */
 void gk_target_consider(struct gk_daemon *d);
 

@@ -300,6 +300,7 @@ static void handed_over(struct gk_daemon *d)
 static void do_recall(struct gk_daemon *d)
 {
 	d->handover.reclaim_since = gk_now_ms();
+	d->handover.let_go = 0;
 	d->state = GK_GATE_HANDOFF;
 	gk_daemon_publish(d);
 	if (!d->link_agent) {
@@ -324,6 +325,9 @@ static void do_take_back(struct gk_daemon *d)
 	gk_ho_owners(h, -1);
 	gk_ho_fill_opts(h);
 	h->opts.destroy_target = half;
+	h->opts.let_go = h->let_go;
+	h->let_go = 0;
+	h->opts.dead = h->r.target_domid > 0 && h->dead_domid == h->r.target_domid;
 	gk_ho_start_step(d, GK_STEP_TAKE_BACK);
 }
 
@@ -542,6 +546,8 @@ void gk_handover_link_lost(struct gk_daemon *d, const char *cause)
 		return;
 	}
 	gk_timer_set(d->loop, &h->comes_back, GK_HO_COMES_BACK_MS, gk_ho_not_back, d);
+	/* The agent alone, or its domain? Of that one nobody comes back. */
+	gk_target_look(d);
 	start_agent(d);
 }
 
@@ -553,8 +559,9 @@ void gk_handover_target_gone(struct gk_daemon *d)
 	if (h->m.mode != GK_HO_AGENT || h->m.state == GK_HO_GATE ||
 	    h->m.state == GK_HO_TAKING_BACK || h->m.state == GK_HO_RETURNED)
 		return;
-	snprintf(text, sizeof(text), "domain %s (%d) has gone", h->r.target,
-		 h->r.target_domid);
+	snprintf(text, sizeof(text), "domain %s (%d) has %s", h->r.target,
+		 h->r.target_domid, h->dead_domid == h->r.target_domid ?
+		 "come to its end" : "gone");
 	gk_ho_because(d, text);
 	gk_ho_happened(d, GK_HO_TARGET_LOST);
 }
@@ -602,6 +609,7 @@ void gk_handover_quiesced(struct gk_daemon *d, const struct gk_link_quiesced *q)
 		 q ? q->controllers : 0u, q ? q->devices : 0u,
 		 (long long)since(h->step_since));
 	gk_ho_tell(d, "quiesced", detail);
+	h->let_go = h->m.state == GK_HO_RECALLING && q && q->complete;
 	/* Drivers that still hold a controller make its detaching slow. */
 	gk_ho_happened(d, q && (q->complete || h->m.state == GK_HO_RECALLING) ?
 	      GK_HO_QUIESCED : GK_HO_GATE_LOST);

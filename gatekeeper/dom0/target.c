@@ -15,6 +15,7 @@
 #include "dom0/daemon.h"
 #include "dom0/log.h"
 #include "dom0/paths.h"
+#include "handoff/dead.h"
 #include "handoff/truth.h"
 
 enum {
@@ -29,62 +30,99 @@ enum {
 
 /* --- the child --- */
 
-static void say(const struct gk_truth *t, const char *name, int last[2])
-{
-	int domid = gk_truth_domid(t, name);
-	int agent = domid >= 0 && gk_truth_agent(t, domid);
+struct target {
+	int domid, agent, dead;
+};
 
-	if (domid == last[0] && agent == last[1])
+static void say(struct target *last, struct target now)
+{
+	if (memcmp(last, &now, sizeof(now)) == 0)
 		return;
-	last[0] = domid;
-	last[1] = agent;
-	printf("target %d %d\n", domid, agent);
+	*last = now;
+	printf("target %d %d %d\n", now.domid, now.agent, now.dead);
 	fflush(stdout);
 }
 
-static void watch_test_store(const char *name, int last[2])
+/* ask: a domain may have ended: xenstore has it for as long as its end takes, which
+ * may be 10 s, and only Xen says that it is one. */
+static void look(const struct gk_truth *t, const char *name, struct target *last, int ask)
 {
+	struct target now = { .domid = gk_truth_domid(t, name) };
+
+	now.agent = now.domid >= 0 && gk_truth_agent(t, now.domid);
+	now.dead = now.domid == last->domid && last->dead;
+	say(last, now);
+	if (!ask || now.domid <= 0 || now.dead)
+		return;
+	now.dead = gk_dead_ask(now.domid) == 1;
+	say(last, now);
+}
+
+/* Each change of the file is as if a domain had ended. */
+static void watch_test_store(const char *name, struct target *last, int ask)
+{
+	static char text[4096], before[4096];
 	static struct gk_truth t;
+	char path[GK_PATH_MAX];
 
 	for (;;) {
-		if (gk_truth_read(gk_root_prefix, &t) == 0)
-			say(&t, name, last);
+		if (gk_path(path, "/xenstore") == 0 &&
+		    gk_file_read(path, text, sizeof(text)) >= 0 &&
+		    gk_truth_read(gk_root_prefix, &t) == 0)
+			look(&t, name, last, ask || strcmp(text, before) != 0);
+		ask = 0;
+		memcpy(before, text, sizeof(before));
 		usleep(TEST_EVERY_MS * 1000);
 	}
+}
+
+/* Takes all that is there; 1 when one of them says that a domain has ended. */
+static int take_events(struct xs_handle *xs)
+{
+	char **event;
+	int ended = 0;
+
+	while ((event = xs_check_watch(xs))) {
+		ended |= strcmp(event[XS_WATCH_PATH], "@releaseDomain") == 0;
+		free(event);
+	}
+	return ended;
 }
 
 static int watch_child(void *arg)
 {
 	static struct gk_truth t;
-	const char *name = arg;
-	int last[2] = { -2, -2 }, watched = -1;
+	const struct gk_handover *h = arg;
+	const char *name = h->watched;
+	struct target last = { .domid = -2 };
+	/* Not when a handoff begins: an xl beside it makes it slower. */
+	int watched = -1;
+	int ask = h->m.state == GK_HO_ASSIGNED || h->m.state == GK_HO_CONFIRMED;
 	struct xs_handle *xs;
 	char node[96];
 
 	if (gk_root_prefix[0])
-		watch_test_store(name, last);
+		watch_test_store(name, &last, ask);
 	xs = xs_open(0);
 	if (!xs || !xs_watch(xs, "@introduceDomain", "domain") ||
 	    !xs_watch(xs, "@releaseDomain", "domain"))
 		return 1;
 	for (;;) {
 		struct pollfd p = { .fd = xs_fileno(xs), .events = POLLIN };
-		char **event;
 
 		if (gk_truth_read("", &t))
 			return 1;
-		say(&t, name, last);
-		if (last[0] > 0 && last[0] != watched) {
+		look(&t, name, &last, ask);
+		if (last.domid > 0 && last.domid != watched) {
 			/* The old one's fires no more: its nodes are gone. */
 			snprintf(node, sizeof(node), "/local/domain/%d/data/gatekeeper",
-				 last[0]);
+				 last.domid);
 			if (xs_watch(xs, node, "agent"))
-				watched = last[0];
+				watched = last.domid;
 		}
 		if (poll(&p, 1, LOOK_EVERY_MS) < 0)
 			return 1;
-		while ((event = xs_check_watch(xs)))
-			free(event);
+		ask = take_events(xs);
 	}
 }
 
@@ -109,20 +147,26 @@ static void watcher_line(void *ctx, const char *line)
 {
 	struct gk_daemon *d = ctx;
 	struct gk_handover *h = &d->handover;
-	int domid, agent;
+	int domid, agent, dead;
 
-	if (sscanf(line, "target %d %d", &domid, &agent) != 2)
+	if (sscanf(line, "target %d %d %d", &domid, &agent, &dead) != 3)
 		return;
 	h->seen_domid = domid;
 	h->seen_agent = agent;
+	h->seen_dead = dead;
+	if (dead)
+		h->dead_domid = domid;
 	if (domid < 0)
 		gk_log(LOG_INFO, "handoff: there is no domain %s", h->watched);
+	else if (dead)
+		gk_log(LOG_INFO, "handoff: domain %s (%d) has come to its end",
+		       h->watched, domid);
 	else
 		gk_log(LOG_INFO, "handoff: domain %s (%d) is there, %s agent",
 		       h->watched, domid, agent ? "with its" : "without");
 	if (h->m.mode == GK_HO_AGENT && h->m.state != GK_HO_GATE && !h->checking &&
 	    strcmp(h->watched, h->r.target) == 0 && h->r.target_domid > 0 &&
-	    domid != h->r.target_domid)
+	    (domid != h->r.target_domid || dead))
 		gk_handover_target_gone(d);
 	gk_target_consider(d);
 }
@@ -135,6 +179,7 @@ void gk_target_unwatch(struct gk_daemon *d)
 	h->watcher = 0;
 	h->seen_domid = -1;
 	h->seen_agent = 0;
+	h->seen_dead = 0;
 	gk_timer_clear(d->loop, &h->watcher_timer);
 	gk_timer_clear(d->loop, &h->auto_timer);
 }
@@ -152,7 +197,7 @@ void gk_target_watch(struct gk_daemon *d)
 {
 	struct gk_handover *h = &d->handover;
 	const struct gk_child_spec spec = {
-		.name = "the watch on the target", .fn = watch_child, .arg = h->watched,
+		.name = "the watch on the target", .fn = watch_child, .arg = h,
 		.pass_fd = -1, .line = watcher_line, .done = watcher_done, .ctx = d,
 	};
 	const char *name = wanted(d);
@@ -167,6 +212,12 @@ void gk_target_watch(struct gk_daemon *d)
 	if (gk_child_start(d->loop, &spec, &h->watcher))
 		gk_timer_set(d->loop, &h->watcher_timer, WATCHER_AGAIN_MS, watch_again,
 			     d);
+}
+
+void gk_target_look(struct gk_daemon *d)
+{
+	gk_target_unwatch(d);
+	gk_target_watch(d);
 }
 
 static unsigned recent(const struct gk_daemon *d)
@@ -185,7 +236,8 @@ static int is_time(const struct gk_daemon *d)
 
 	return !d->stopping && !d->in_initrd && h->watcher && h->m.state == GK_HO_GATE &&
 	       !gk_handover_busy(d) && d->state == GK_GATE_UP && d->ready &&
-	       h->seen_domid > 0 && h->seen_agent && h->seen_domid != h->r.held_domid;
+	       h->seen_domid > 0 && h->seen_agent && !h->seen_dead &&
+	       h->seen_domid != h->r.held_domid;
 }
 
 static void begin(void *ctx)

@@ -53,7 +53,14 @@ while [ "${1#-}" != "$1" ]; do
     shift
 done
 case $command in
-    list) echo Name; sed -n 's/^domain [0-9]* . //p' "$store" ;;
+    list)
+        echo 'Name  ID  Mem VCPUs State Time(s)'
+        if [ $# = 0 ]; then sed -n 's/^domain [0-9]* . //p' "$store"; exit; fi
+        id=$(id_of "$1")
+        [ -n "$id" ] || { echo "Error: Domain '$1' does not exist." >&2; exit 1; }
+        state=-b----
+        [ ! -e "$top/state-$id" ] || state=$(cat "$top/state-$id")
+        echo "$(sed -n "s/^domain $id . //p" "$store") $id 300 1 $state 1.0" ;;
     pci-assignable-list)
         for d in "$top"/sys/bus/pci/devices/*; do
             grep -q "^owns [0-9]* ${d##*/} " "$store" || echo "${d##*/}"
@@ -62,6 +69,8 @@ case $command in
     pci-detach)
         id=$(id_of "$1")
         grep -q "^owns $id $2 " "$store" || { echo "not attached" >&2; exit 1; }
+        # libxl waits for the frontend of a domain that answers nobody.
+        [ ! -e "$top/state-$id" ] || { flock -u 9; sleep 10; exit 1; }
         [ -n "$force" ] || [ ! -e "$top/xl-needs-force" ] || { echo "not willing" >&2; exit 1; }
         change -e "/^owns $id $2 /d" ;;
     pci-attach)
@@ -212,8 +221,10 @@ class Machine:
         self.until(lambda: self.record().get("state") == state, seconds)
 
     def xl(self):
-        """What xl was asked to do, after the check has seen that it answers."""
-        calls = (self.top / "xl.log").read_text().splitlines()
+        """What xl was asked to do, after the check has seen that it answers. How a
+        domain is the watch on it asks at any time."""
+        calls = [call for call in (self.top / "xl.log").read_text().splitlines()
+                 if not re.fullmatch(r"list \d+", call)]
         while calls[:1] == ["pci-assignable-list"]:
             calls.pop(0)
         return calls
@@ -497,6 +508,90 @@ def target_dies(m):
     is_handed_over(m, 8)
 
 
+def dead(state):
+    @case()
+    def fn(m):
+        """It is still there, and xl says that it is at its end: no pci-detach, which
+        would wait 10 s for it; with xenstored's word of it alone."""
+        m.up()
+        hand_over(m)
+        before = len(m.xl())
+        (m.top / f"state-{TARGET}").write_text(state)
+        begin = time.monotonic()
+        m.add("domain 40 0 other\n")
+        m.until(lambda: m.record()["state"] != "confirmed")
+        noticed = time.monotonic() - begin
+        m.state("gate")
+        taken = time.monotonic() - begin
+        assert noticed < 4 and taken < 8, (noticed, taken)
+        is_gates(m)
+        xl = m.xl()[before:]
+        assert f"destroy {TARGET}" in xl, xl
+        assert not [line for line in xl if line.startswith(f"pci-detach {TARGET}")], xl
+        assert "has come to its end" in (m.top / "log").read_text()
+    fn.__name__ = f"dead_{state.strip('-')}"
+
+
+for letters in ("---s--", "---sc-", "-----d"):
+    dead(letters)
+
+
+@case()
+def suspended(m):
+    """Shut down in xl's words, too, and goes on one day."""
+    m.up()
+    hand_over(m)
+    (m.top / f"state-{TARGET}").write_text("---ss-")
+    m.add("domain 40 0 other\n")
+    m.until(lambda: (m.top / "xl.log").read_text().count(f"list {TARGET}\n") >= 2)
+    time.sleep(1)
+    is_handed_over(m)
+
+
+def readers(m):
+    return [int(p) for p in subprocess.run(
+        ["pgrep", "-P", str(m.daemon.pid), "-f", "gatekeeper-link"],
+        stdout=subprocess.PIPE, text=True).stdout.split()]
+
+
+@case()
+def link_lost_and_dead(m):
+    """Nothing has told of it but the end of the link: it is asked for at once."""
+    m.up()
+    hand_over(m)
+    m.until(lambda: len(readers(m)) == 1)
+    m.until(lambda: f"list {TARGET}\n" in (m.top / "xl.log").read_text())
+    time.sleep(0.5)
+    (m.top / f"state-{TARGET}").write_text("---sc-")
+    (m.lib / f"agent-{TARGET}").write_text("no-server")
+    begin = time.monotonic()
+    os.kill(readers(m)[0], signal.SIGKILL)
+    m.until(lambda: m.record()["state"] not in ("confirmed",))
+    # Not the 5 s that an agent has to come back.
+    assert time.monotonic() - begin < 4
+    is_gates(m)
+    assert f"pci-detach {TARGET} {BDF}" not in m.xl() and f"destroy {TARGET}" in m.xl()
+
+
+@case()
+def dies_unseen(m):
+    """Killed; meanwhile it has come to its end: gatekeeperd asks before it detaches."""
+    m.up()
+    hand_over(m)
+    m.touch("xl-hang-pci-detach")
+    asked = m.gk("reclaim", wait=False)
+    m.state("taking-back")
+    m.kill()
+    asked.communicate(timeout=5)
+    before = len(m.xl())
+    (m.top / f"state-{TARGET}").write_text("---sc-")
+    (m.top / "xl-hang-pci-detach").unlink()
+    m.start()
+    is_gates(m)
+    xl = m.xl()[before:]
+    assert f"destroy {TARGET}" in xl and f"pci-detach {TARGET} {BDF}" not in xl, xl
+
+
 @case()
 def agent_dies(m):
     """Only its link: it has 5 s to come back."""
@@ -504,9 +599,7 @@ def agent_dies(m):
     hand_over(m)
 
     def reader():
-        return [int(p) for p in subprocess.run(
-            ["pgrep", "-P", str(m.daemon.pid), "-f", "gatekeeper-link"],
-            stdout=subprocess.PIPE, text=True).stdout.split()]
+        return readers(m)
     m.until(lambda: len(reader()) == 1)
     first = reader()[0]
     os.kill(first, signal.SIGKILL)
