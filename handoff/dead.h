@@ -27,9 +27,8 @@ int gk_dead_ask(int domid) GK_MUST_CHECK;
 
 /*
  * gk_dead_answer: from now on, in a thread, the part of the domain's PCI frontend in
- * the removal of a device is played: libxl, whoever called it, waits for it 10 s for
- * each device, after it has taken the device from the domain. Only for one that is
- * dead. gk_dead_answered: no more; also when it was not begun.
+ * the removal of a device is played: libxl, whoever called it, waits 10 s for it,
+ * after it has taken the device from the domain. Only for one that is dead. gk_dead_answered: no more; also when it was not begun.
  */
 struct gk_dead_answer {
 	pthread_t thread;
