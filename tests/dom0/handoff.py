@@ -548,6 +548,16 @@ def suspended(m):
     is_handed_over(m)
 
 
+@case()
+def started_again_for_ever(m):
+    """systemd does not count how often gatekeeperd ends."""
+    units = HERE.parent.parent
+    unit = (units / "dracut-module/units/gatekeeperd.service").read_text()
+    head = unit[:unit.index("[Service]")]
+    assert "\nStartLimitIntervalSec=0\n" in head, head
+    assert "\nRestart=on-failure\n" in unit
+
+
 def readers(m):
     return [int(p) for p in subprocess.run(
         ["pgrep", "-P", str(m.daemon.pid), "-f", "gatekeeper-link"],
