@@ -113,6 +113,7 @@ struct gk_handover {
 	int old_gone;		/* the gate of before was destroyed */
 	int dark;		/* no keyboard has counted since then */
 	struct gk_timer settle;	/* after the assignment */
+	struct gk_timer resumed;	/* after a start of ours, when confirmed */
 	struct gk_timer comes_back;	/* the agent, whose link is lost */
 	struct gk_timer again;	/* the next try for it */
 	uint64_t look_since;

@@ -220,6 +220,7 @@ static void look_done(void *ctx, const struct gk_child_end *end)
 		if (h->m.mode == GK_HO_AGENT)
 			gk_timer_set(d->loop, &h->comes_back, 2 * GK_HO_COMES_BACK_MS,
 				     gk_ho_not_back, d);
+		gk_ho_watch_resumed(d);
 		gk_daemon_publish(d);
 	}
 	gk_ho_perform(d, action);

@@ -443,6 +443,43 @@ def never_confirmed(m):
     is_gates(m)
 
 
+@case(agent="disk")
+def no_keyboard(m):
+    """An agent that tells of other devices only: nobody could type, so undone, too."""
+    m.up()
+    out = hand_over(m, 1)
+    assert "assigned: not done" in out, out
+    is_gates(m)
+
+
+@case(agent="other")
+def dark_after_kill(m):
+    """Confirmed with a keyboard that is asked; after a kill -9 it is not there."""
+    m.up()
+    hand_over(m)
+    m.kill()
+    assert m.record()["handoff_blackout_ms"] == -1
+    (m.lib / f"agent-{TARGET}").write_text("disk")
+    begin = time.monotonic()
+    m.start()
+    m.state("gate", 40)
+    assert time.monotonic() - begin > 14
+    assert "no keyboard is back" in (m.top / "log").read_text()
+    is_gates(m)
+
+
+@case()
+def pulled_after_kill(m):
+    """One that somebody has typed on may have been pulled: it stays."""
+    m.up()
+    hand_over(m)
+    m.kill()
+    (m.lib / f"agent-{TARGET}").write_text("disk")
+    m.start()
+    time.sleep(18)
+    is_handed_over(m)
+
+
 @case(agent="other")
 def look_alike(m):
     """Another keyboard at the same port: shown, not admitted silently."""

@@ -8,6 +8,7 @@
  * and does as the words in `agent-ID` say: "no-server", "mute" (no HELLO), "refuses"
  * (ends at the manifest), "nothing" (no devices ever), "other" (another keyboard at
  * the same port), "moved" (the same at another port), "more" (one more keyboard),
+ * "disk" (only the disk), "posing" (the disk's descriptors, as a keyboard),
  * "lost" (it ends when it has told of the devices), "deaf" (no answer to QUIESCE; so
  * too in the file `how` for the gate). Both type a key when a file `type` appears,
  * and note what they are sent in `told-ID`.
@@ -126,6 +127,14 @@ static void agent_devices(const char *how)
 {
 	if (strstr(how, "nothing"))
 		return;
+	if (strstr(how, "disk")) {
+		device(2, 3, 8);
+		return;
+	}
+	if (strstr(how, "posing")) {
+		keyboard_at(1, 3, 0);
+		return;
+	}
 	if (strstr(how, "moved"))
 		keyboard_at(1, 4, 0);
 	else
