@@ -15,7 +15,8 @@
 #include "core/policy.h"
 
 enum gk_match {
-	GK_MATCH_SAME,		/* port, vid:pid and descriptors are an entry's */
+	GK_MATCH_SAME,		/* port, vid:pid and descriptors are an entry's; and
+				 * if it is a keyboard, so was that */
 	GK_MATCH_UNKNOWN,	/* its controller is not known (yet) */
 	GK_MATCH_NEW,		/* nothing like it was there */
 	GK_MATCH_CHANGED,	/* something else was at its port */
@@ -36,6 +37,9 @@ struct gk_continuity {
 	int known;		/* m is of a handoff */
 	struct gk_manifest m;
 	uint8_t told_gone[GK_LINK_DEVICES];	/* of each entry */
+	/* It was a keyboard, whether it counted or not: dom0's own, and not sent, for
+	 * its hash is not of what makes it one, the report descriptor. */
+	uint8_t keyboard[GK_LINK_DEVICES];
 };
 
 struct gk_daemon;

@@ -511,6 +511,30 @@ def look_alike(m):
     assert m.status()["handoff"]["continuity"] == []
 
 
+@case(agent="posing")
+def posing(m):
+    """Port, ids and hash of a disk that was there, and now it is a keyboard."""
+    m.up()
+    hand_over(m)
+    [f] = [f for f in m.status()["handoff"]["continuity"] if f["finding"] == "changed"]
+    assert f["port"] == "1-3" and f["keyboard"] and not f["counts"], f
+    (m.lib / "type").write_text("")
+    time.sleep(0.3)
+    assert m.keys() == ["made"], m.keys()
+    # So, too, for a gatekeeperd that reads what was there.
+    (m.lib / "type").unlink()
+    m.kill()
+    m.start()
+    m.until(lambda: [d for d in m.status().get("devices", []) if d["port"] == "1-3"])
+    [d] = m.status()["devices"]
+    assert d["verdict"] == "refused" and "number_to_type" in d, d
+    assert m.gk("trust", "1-3")[0] == 0
+    m.until(lambda: [d["verdict"] for d in m.status()["devices"]] == ["admitted"])
+    m.kill()
+    m.start()
+    m.until(lambda: [d["verdict"] for d in m.status().get("devices", [])] == ["admitted"])
+
+
 @case(agent="moved")
 def moved(m):
     m.up()
