@@ -55,6 +55,12 @@ static int same_identity(const struct gk_manifest_device *a,
 	       memcmp(a->sha256, b->sha256, sizeof(a->sha256)) == 0;
 }
 
+int gk_continuity_binds(const struct gk_daemon *d)
+{
+	return d->link_agent || (d->continuity.known && d->continuity.m.devices &&
+				 d->handover.r.reclaims);
+}
+
 static uint8_t is_keyboard(const struct gk_daemon *d, int slot)
 {
 	return (d->session.dev[slot].info.granted & GK_ROLE_KEYBOARD) != 0;
@@ -151,6 +157,9 @@ static int matters(struct gk_daemon *d, int slot, enum gk_match m)
 
 	if (m == GK_MATCH_SAME || m == GK_MATCH_UNKNOWN)
 		return 0;
+	/* What else there is at a gate goes nowhere. */
+	if (!d->link_agent)
+		return is_keyboard(d, slot);
 	if (d->session.dev[slot].info.granted)
 		return 1;
 	if (m != GK_MATCH_CHANGED || !entry_of(d, slot, &e))
@@ -167,7 +176,7 @@ void gk_continuity_told(struct gk_daemon *d, int slot)
 	enum gk_match m;
 	char port[GK_PORT_TEXT];
 
-	if (!d->link_agent || !d->continuity.known)
+	if (!gk_continuity_binds(d) || !d->continuity.known)
 		return;
 	m = gk_continuity_match(d, slot);
 	if (!matters(d, slot, m))
@@ -210,7 +219,7 @@ int gk_continuity_findings(struct gk_daemon *d, struct gk_finding out[GK_FINDING
 	struct gk_continuity *c = &d->continuity;
 	int n = 0;
 
-	if (!d->link_agent || !c->known)
+	if (!gk_continuity_binds(d) || !c->known)
 		return 0;
 	for (int slot = 0; slot < GK_LINK_DEVICES; slot++) {
 		const struct gk_link_device *i = &d->session.dev[slot].info;
@@ -427,7 +436,8 @@ void gk_continuity_take(struct gk_daemon *d)
 	for (int slot = 0; d->session_begun && slot < GK_LINK_DEVICES; slot++) {
 		if (d->session.dev[slot].id &&
 		    entry_of(d, slot, &c->m.device[c->m.devices])) {
-			c->keyboard[c->m.devices++] = is_keyboard(d, slot);
+			c->keyboard[c->m.devices++] = is_keyboard(d, slot) &&
+				!d->keyboards.slot[slot].stranger;
 			/* A gate that tells of two devices at one port. */
 			if (gk_manifest_parts(&c->m) < 0)
 				memset(&c->m.device[--c->m.devices], 0,

@@ -257,6 +257,9 @@ int gk_handover_resume(struct gk_daemon *d)
 		h->m.state = GK_HO_GATE;
 		h->r.target_domid = -1;
 		gk_handover_write(d);
+		/* A gate that has taken over is bound by what was there. */
+		if (h->r.reclaims)
+			gk_continuity_load(d);
 		return 0;
 	}
 	gk_log(LOG_NOTICE, "handoff: a gatekeeperd before us was at \"%s\"",

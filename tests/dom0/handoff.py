@@ -511,6 +511,44 @@ def look_alike(m):
     assert m.status()["handoff"]["continuity"] == []
 
 
+@case(agent="other")
+def not_laundered(m):
+    """The look-alike is asked by the gate after it, too, by a new gatekeeperd, and by
+    the agent once more, until the person trusts it."""
+    def is_asked():
+        [d] = [d for d in m.status().get("devices", []) if d["port"] == "1-2"] or [None]
+        return d and d["verdict"] == "refused" and "number_to_type" in d
+
+    def gate_is_up():
+        m.until(lambda: m.status().get("state") == "up" and m.status()["devices"])
+    m.up()
+    hand_over(m)
+    (m.lib / "how").write_text("other")
+    assert m.gk("reclaim")[0] == 0
+    gate_is_up()
+    assert is_asked(), m.status()
+    (m.lib / "type").write_text("")
+    time.sleep(0.3)
+    (m.lib / "type").unlink()
+    m.kill()
+    m.start()
+    gate_is_up()
+    assert is_asked(), m.status()
+    hand_over(m)
+    assert is_asked() and "30 1" not in m.keys(), (m.status(), m.keys())
+    assert m.gk("reclaim")[0] == 0
+    gate_is_up()
+    assert is_asked(), m.status()
+    assert m.gk("trust", "1-2")[0] == 0
+    m.up()
+    assert m.gk("trust", "1-2")[0] == 1
+    hand_over(m)
+    is_handed_over(m)
+    m.until(lambda: [d["verdict"] for d in m.status()["devices"]] == ["admitted", "refused"])
+    assert m.gk("reclaim")[0] == 0
+    is_gates(m)
+
+
 @case(agent="posing")
 def posing(m):
     """Port, ids and hash of a disk that was there, and now it is a keyboard."""

@@ -9,8 +9,8 @@
  * (ends at the manifest), "nothing" (no devices ever), "other" (another keyboard at
  * the same port), "moved" (the same at another port), "more" (one more keyboard),
  * "disk" (only the disk), "posing" (the disk's descriptors, as a keyboard),
- * "lost" (it ends when it has told of the devices), "deaf" (no answer to QUIESCE; so
- * too in the file `how` for the gate). Both type a key when a file `type` appears,
+ * "lost" (it ends when it has told of the devices), "deaf" (no answer to QUIESCE; so,
+ * and "other", too in the file `how` for the gate). Both type a key when a file `type` appears,
  * and note what they are sent in `told-ID`.
  */
 #include <poll.h>
@@ -230,7 +230,7 @@ int main(int argc, char **argv)
 	put(&f);
 	if (agent)
 		return session(argv[3], how, 1);
-	device(1, 2, 3);
+	keyboard_at(1, 2, strstr(how, "other") ? 9 : 0);
 	device(2, 3, 8);
 	return session(argv[3], how, 0);
 }
