@@ -149,7 +149,7 @@ struct gk_daemon {
 	struct gk_xs_answer xs;
 	struct gk_times times;
 	int ready;		/* told so in /run */
-	int told_late, told_note;
+	int told_late, told_note, told_no_xs;
 	int not_ours;		/* xl: a controller may be another domain's */
 
 	uint64_t xs_since;	/* first probe without an answer */
@@ -218,7 +218,8 @@ void gk_gate_check_ready(struct gk_daemon *d);
 void gk_gate_lost(struct gk_daemon *d, const char *cause);
 /* gk_gate_reconnect: only the link reader broke: a new one, the same gate. */
 void gk_gate_reconnect(struct gk_daemon *d, const char *cause);
-/* gk_gate_give_up: final; says so, and falls back if that is wanted. */
+/* gk_gate_give_up: says so, and falls back if that is wanted. Final, but for what
+ * happens in the running system: a handoff, or a try after restart_window. */
 void gk_gate_give_up(struct gk_daemon *d, const char *cause);
 void gk_gate_destroy(struct gk_daemon *d, enum gk_after_destroy after);
 /* gk_gate_is_alive: there is, or will be, a gate that nobody has asked away. */

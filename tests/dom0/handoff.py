@@ -511,6 +511,57 @@ def look_alike(m):
     assert m.status()["handoff"]["continuity"] == []
 
 
+def given_up(m):
+    """The gate is lost, and may not be started again."""
+    m.up()
+    m.until(lambda: len(readers(m)) == 1)
+    os.kill(readers(m)[0], signal.SIGKILL)
+    m.until(lambda: m.status().get("state") == "failed")
+
+
+@case(conf="sys_usb = sys-usb\nrestarts = 0\n")
+def failed_and_agent(m):
+    """The gate was given up; then its domain comes, and can have them."""
+    m.drop(TARGET)
+    given_up(m)
+    m.add(f"domain {TARGET} 1 sys-usb\n")
+    m.state("confirmed", 25)
+    is_handed_over(m)
+
+
+@case(conf="sys_usb = sys-usb\nrestarts = 0\n")
+def agent_and_failed(m):
+    """It is there when the gate is given up."""
+    given_up(m)
+    assert m.owners() == [] and m.record().get("state") != "confirmed"
+    m.state("confirmed", 25)
+    is_handed_over(m)
+
+
+@case(conf="restarts = 0\nrestart_window = 10\n")
+def failed_for_a_while(m):
+    """With nobody to ask for it: once more after the window."""
+    given_up(m)
+    begin = time.monotonic()
+    m.up(25)
+    assert time.monotonic() - begin > 9
+    is_gates(m)
+
+
+@case()
+def xenstored_comes_back(m):
+    m.up()
+    m.kill()
+    m.change(lambda text: text.replace("answered\n", ""))
+    m.start()
+    m.until(lambda: "xenstored does not answer" in (m.top / "log").read_text(), 20)
+    time.sleep(2)
+    assert m.status()["state"] == "probing", m.status()
+    assert (m.top / "log").read_text().count("does not answer") == 1
+    m.change(lambda text: "answered\n" + text)
+    is_gates(m)
+
+
 @case(agent="other")
 def not_laundered(m):
     """The look-alike is asked by the gate after it, too, by a new gatekeeperd, and by
