@@ -127,7 +127,7 @@ struct gk_handover {
 	int let_go;		/* the agent has, when it was asked to */
 	uint64_t auto_at[GK_RESTARTS_KEPT];
 	unsigned autos;
-	int told_enough;
+	unsigned in_vain;	/* tries since then that the agent did not answer */
 };
 
 struct gk_daemon {
@@ -327,6 +327,8 @@ void gk_target_watch(struct gk_daemon *d);
 void gk_target_unwatch(struct gk_daemon *d);
 /* gk_target_look: asks at once how that domain is. */
 void gk_target_look(struct gk_daemon *d);
+/* gk_target_tried: a handoff takes the gate's devices: it counts, if nobody asked. */
+void gk_target_tried(struct gk_daemon *d);
 /* gk_target_consider: whether it is time for a handoff that nobody asked for. */
 void gk_target_consider(struct gk_daemon *d);
 

@@ -209,6 +209,7 @@ static void do_quiesce(struct gk_daemon *d)
 	struct gk_handover *h = &d->handover;
 
 	h->old_gone = 0;
+	gk_target_tried(d);
 	h->quiesce_sent = gk_now_ms();
 	h->last_key = 0;
 	h->dark = 1;

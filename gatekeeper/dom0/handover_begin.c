@@ -127,6 +127,7 @@ int gk_handover_start(struct gk_daemon *d, const struct gk_handover_wish *w,
 	h->r.controllers = 0;
 	h->r.times = never;
 	h->client = c;
+	h->automatic = 0;
 	h->checking = 1;
 	gk_ho_fill_opts(h);
 	/* It runs already; which one it is the check says. */

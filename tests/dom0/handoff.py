@@ -823,6 +823,39 @@ def not_for_ever(m):
     is_gates(m)
 
 
+@case(conf="sys_usb = sys-usb\nrestarts = 0\nrestart_window = 40\n", agent="nothing")
+def never_again(m):
+    """It never confirms: after the last time the keyboard stays with the gate, also when
+    the window is over, until somebody asks or it is started anew."""
+    m.until(lambda: "has lost the controllers too often" in (m.top / "log").read_text(), 60)
+    is_gates(m)
+    assert m.record()["held_domid"] == TARGET
+    attached = len([line for line in m.xl() if line.startswith("pci-attach")])
+    time.sleep(32)
+    is_gates(m)
+    assert len([line for line in m.xl() if line.startswith("pci-attach")]) == attached == 1
+    (m.lib / "agent-8").write_text("")
+    m.drop(TARGET)
+    m.add("domain 8 1 sys-usb\n")
+    m.state("confirmed", 20)
+    is_handed_over(m, 8)
+
+
+@case(conf="sys_usb = sys-usb\nrestarts = 0\n", agent="no-server")
+def tried_in_vain(m):
+    """An agent that does not answer has taken no keyboard from anybody."""
+    log = m.top / "log"
+    m.until(lambda: log.read_text().count("does not answer (") == 2, 40)
+    assert "too often" not in log.read_text() and m.xl() == []
+    (m.lib / f"agent-{TARGET}").write_text("")
+    # It says itself when it has begun; else the next try comes later and later.
+    m.change(lambda text: text.replace(f"domain {TARGET} 1", f"domain {TARGET} 0"))
+    time.sleep(0.5)
+    m.change(lambda text: text.replace(f"domain {TARGET} 0", f"domain {TARGET} 1"))
+    m.state("confirmed", 20)
+    is_handed_over(m)
+
+
 @case()
 def stop_in_states(m):
     """gatekeeper stop ends, whatever is going on."""
