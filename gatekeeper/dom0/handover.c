@@ -215,6 +215,8 @@ static void do_quiesce(struct gk_daemon *d)
 	h->dark = 1;
 	h->r.times.blackout = -1;
 	gk_timer_clear(d->loop, &d->late_timer);
+	/* One that was given up is not tried again meanwhile. */
+	gk_timer_clear(d->loop, &d->gate_timer);
 	if (d->state != GK_GATE_UP || d->link_agent) {
 		gk_ho_happened(d, GK_HO_GATE_LOST);
 		return;
