@@ -62,6 +62,8 @@ enum {
 	GK_CLIENTS = 8,
 	GK_CLIENT_OUT = GK_STATUS_MAX + 1024,
 	GK_REQUEST_MAX = 1024,
+	/* Of the domains that own PCI devices, and of the controllers' owners. */
+	GK_FOUND_MAX = 8192,
 };
 
 /* What to do when a gate has been destroyed. */
@@ -106,7 +108,7 @@ struct gk_handover {
 	int checking;		/* asked for, and not begun yet */
 	int automatic;		/* nobody asked */
 	char last[512];		/* last line a child said */
-	char found[1024];	/* what the check or the look said */
+	char found[GK_FOUND_MAX];	/* what the check or the look said */
 	uint64_t step_since, reclaim_since;
 	uint64_t quiesce_sent, last_key;
 	int suspect;		/* domain that was being given them last, -1 */

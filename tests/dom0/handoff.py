@@ -928,6 +928,23 @@ def killed_taking_back(m):
 
 
 @case()
+def many_devices(m):
+    """Others have a lot of PCI devices; whose the controller is, is seen all the same."""
+    m.up()
+    hand_over(m)
+    m.kill()
+    others = "".join(f"owns {50 + i // 4} 0000:{0x40 + i:02x}:00.0 0000:00:{i % 4:02x}.00\n"
+                     for i in range(40))
+    m.change(lambda text: text.replace("answered\n", f"answered\n{others}"))
+    m.start()
+    m.until(lambda: m.status().get("handoff", {}).get("agent"))
+    time.sleep(1)
+    s = m.status()
+    assert s["handoff"]["state"] == "confirmed" and s["handoff"]["reclaims"] == 0, s
+    assert [c["owner"] for c in s["controllers"]] == ["sys-usb"], s["controllers"]
+
+
+@case()
 def another_of_that_name(m):
     """Killed; meanwhile another domain has taken the name: it is not the target."""
     m.up()
