@@ -179,7 +179,7 @@ void gk_continuity_told(struct gk_daemon *d, int slot)
 	if (!gk_continuity_binds(d) || !d->continuity.known)
 		return;
 	m = gk_continuity_match(d, slot);
-	if (!matters(d, slot, m))
+	if (!matters(d, slot, m) || gk_devices_quiet(d))
 		return;
 	gk_devices_port(d, i, port);
 	gk_screen_say(&d->screen, LOG_WARNING, "%s on port %s (%04x:%04x) %s",

@@ -259,6 +259,9 @@ void gk_link_answered(struct gk_daemon *d, const struct gk_link_ping *p);
 /* gk_devices_frame: 0, or an error: the link is no good. */
 int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 	GK_MUST_CHECK;
+/* gk_devices_quiet: 1: the other end of the link, which can cause this line, has had
+ * its share of the log for now. To be asked once for each. */
+int gk_devices_quiet(struct gk_daemon *d);
 /* gk_devices_here: the device in this slot of the session was told of, or it is known
  * only now where it is. */
 void gk_devices_here(struct gk_daemon *d, int slot);

@@ -624,6 +624,19 @@ def posing(m):
     m.until(lambda: [d["verdict"] for d in m.status().get("devices", [])] == ["admitted"])
 
 
+@case(agent="chatty")
+def chatty(m):
+    """What the agent says, and what is said of what it tells, is bounded."""
+    m.up()
+    hand_over(m)
+    m.until(lambda: any(d["port"] == "1-6" for d in m.status()["devices"]))
+    time.sleep(1)
+    log = (m.top / "log").read_text()
+    assert 0 < log.count("agent: blah") <= 200, log.count("agent: blah")
+    assert log.count("was not there before") <= 200, log.count("was not there before")
+    is_handed_over(m)
+
+
 @case(agent="moved")
 def moved(m):
     m.up()
