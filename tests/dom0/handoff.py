@@ -242,6 +242,12 @@ class Machine:
         if self.daemon:
             self.kill()
         self.log.close()
+        # An xl that was killed may still have a program of its own at work in there.
+        for _ in range(50):
+            shutil.rmtree(self.top, ignore_errors=True)
+            if not self.top.exists():
+                return
+            time.sleep(0.02)
         shutil.rmtree(self.top)
 
 
