@@ -150,7 +150,7 @@ static int frame(struct gk_daemon *d, const struct gk_frame *f)
 		   f->u.ping.token == token && a->phase == GK_AGENT_TOLD) {
 		a->phase = GK_AGENT_READY;
 		gk_handover_agent(d, 1);
-	} else if (f->type == GK_LINK_LOG) {
+	} else if (f->type == GK_LINK_LOG && !gk_devices_quiet(d)) {
 		gk_log(LOG_INFO, "agent: %.*s", f->u.log.len, f->u.log.text);
 	}
 	return 0;

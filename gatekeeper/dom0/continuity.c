@@ -55,9 +55,21 @@ static int same_identity(const struct gk_manifest_device *a,
 	       memcmp(a->sha256, b->sha256, sizeof(a->sha256)) == 0;
 }
 
+int gk_continuity_binds(const struct gk_daemon *d)
+{
+	return d->link_agent || (d->continuity.known && d->continuity.m.devices &&
+				 d->handover.r.reclaims);
+}
+
+static uint8_t is_keyboard(const struct gk_daemon *d, int slot)
+{
+	return (d->session.dev[slot].info.granted & GK_ROLE_KEYBOARD) != 0;
+}
+
 enum gk_match gk_continuity_match(struct gk_daemon *d, int slot)
 {
-	const struct gk_manifest *m = &d->continuity.m;
+	const struct gk_continuity *c = &d->continuity;
+	const struct gk_manifest *m = &c->m;
 	enum gk_match match = GK_MATCH_NEW;
 	struct gk_manifest_device e;
 
@@ -65,8 +77,9 @@ enum gk_match gk_continuity_match(struct gk_daemon *d, int slot)
 		return GK_MATCH_UNKNOWN;
 	for (unsigned i = 0; i < m->devices; i++) {
 		if (same_port(&m->device[i], &e))
-			return same_identity(&m->device[i], &e) ? GK_MATCH_SAME :
-								  GK_MATCH_CHANGED;
+			return same_identity(&m->device[i], &e) &&
+			       c->keyboard[i] >= is_keyboard(d, slot) ?
+			       GK_MATCH_SAME : GK_MATCH_CHANGED;
 		if (same_identity(&m->device[i], &e))
 			match = GK_MATCH_MOVED;
 	}
@@ -144,6 +157,9 @@ static int matters(struct gk_daemon *d, int slot, enum gk_match m)
 
 	if (m == GK_MATCH_SAME || m == GK_MATCH_UNKNOWN)
 		return 0;
+	/* What else there is at a gate goes nowhere. */
+	if (!d->link_agent)
+		return is_keyboard(d, slot);
 	if (d->session.dev[slot].info.granted)
 		return 1;
 	if (m != GK_MATCH_CHANGED || !entry_of(d, slot, &e))
@@ -160,10 +176,10 @@ void gk_continuity_told(struct gk_daemon *d, int slot)
 	enum gk_match m;
 	char port[GK_PORT_TEXT];
 
-	if (!d->link_agent || !d->continuity.known)
+	if (!gk_continuity_binds(d) || !d->continuity.known)
 		return;
 	m = gk_continuity_match(d, slot);
-	if (!matters(d, slot, m))
+	if (!matters(d, slot, m) || gk_devices_quiet(d))
 		return;
 	gk_devices_port(d, i, port);
 	gk_screen_say(&d->screen, LOG_WARNING, "%s on port %s (%04x:%04x) %s",
@@ -203,7 +219,7 @@ int gk_continuity_findings(struct gk_daemon *d, struct gk_finding out[GK_FINDING
 	struct gk_continuity *c = &d->continuity;
 	int n = 0;
 
-	if (!d->link_agent || !c->known)
+	if (!gk_continuity_binds(d) || !c->known)
 		return 0;
 	for (int slot = 0; slot < GK_LINK_DEVICES; slot++) {
 		const struct gk_link_device *i = &d->session.dev[slot].info;
@@ -242,7 +258,8 @@ int gk_continuity_findings(struct gk_daemon *d, struct gk_finding out[GK_FINDING
 
 /* --- the file --- */
 
-static void put_entry(struct gk_json *j, const struct gk_manifest_device *e)
+static void put_entry(struct gk_json *j, const struct gk_manifest_device *e,
+		      int keyboard)
 {
 	char text[2 * GK_SHA256 + 1], port[GK_PORT_TEXT];
 
@@ -259,6 +276,7 @@ static void put_entry(struct gk_json *j, const struct gk_manifest_device *e)
 	gk_json_number(j, "roles", e->roles);
 	gk_json_number(j, "rule", e->rule);
 	gk_json_bool(j, "in_use", (e->flags & GK_MANIFEST_IN_USE) != 0);
+	gk_json_bool(j, "keyboard", keyboard);
 	for (int i = 0; i < GK_SHA256; i++)
 		snprintf(text + 2 * i, 3, "%02x", e->sha256[i]);
 	gk_json_string(j, "sha256", text);
@@ -299,7 +317,7 @@ static void write_manifest(struct gk_daemon *d)
 	gk_json_number(&j, "rules_bytes", m->rules_len);
 	gk_json_array(&j, "devices");
 	for (unsigned i = 0; i < m->devices; i++)
-		put_entry(&j, &m->device[i]);
+		put_entry(&j, &m->device[i], d->continuity.keyboard[i]);
 	gk_json_end_array(&j);
 	put_events(&j, d);
 	gk_json_end_object(&j);
@@ -336,9 +354,15 @@ static unsigned get_number(const char *s, const char *key)
 	       (unsigned)strtoul(text, NULL, 10) : 0;
 }
 
-static int get_entry(const char *s, struct gk_manifest_device *e)
+static int is_true(const char *s, const char *key)
 {
 	char word[8];
+
+	return gk_json_member(s, key, word, sizeof(word)) && !strcmp(word, "true");
+}
+
+static int get_entry(const char *s, struct gk_manifest_device *e, uint8_t *keyboard)
+{
 
 	memset(e, 0, sizeof(*e));
 	e->path.controller = (uint8_t)get_number(s, "controller");
@@ -347,8 +371,9 @@ static int get_entry(const char *s, struct gk_manifest_device *e)
 	e->pid = (uint16_t)get_number(s, "pid");
 	e->roles = (uint8_t)get_number(s, "roles");
 	e->rule = (uint16_t)get_number(s, "rule");
-	if (gk_json_member(s, "in_use", word, sizeof(word)) && !strcmp(word, "true"))
+	if (is_true(s, "in_use"))
 		e->flags = GK_MANIFEST_IN_USE;
+	*keyboard = (uint8_t)is_true(s, "keyboard");
 	if (!get_hex(s, "path", e->path.port, GK_PORT_DEPTH) ||
 	    !get_hex(s, "sha256", e->sha256, GK_SHA256))
 		return 0;
@@ -387,10 +412,12 @@ void gk_continuity_load(struct gk_daemon *d)
 	    gk_file_read(path, text, sizeof(text)) < 0)
 		return;
 	while (c->m.devices < GK_LINK_DEVICES && (s = strstr(s, "{\"controller\":"))) {
-		if (!get_entry(s++, &c->m.device[c->m.devices++])) {
-			c->m.devices = 0;
+		if (!get_entry(s++, &c->m.device[c->m.devices],
+			       &c->keyboard[c->m.devices])) {
+			memset(c, 0, sizeof(*c));
 			return;
 		}
+		c->m.devices++;
 	}
 	set_rules(d);
 	c->known = gk_manifest_parts(&c->m) > 0;
@@ -409,7 +436,8 @@ void gk_continuity_take(struct gk_daemon *d)
 	for (int slot = 0; d->session_begun && slot < GK_LINK_DEVICES; slot++) {
 		if (d->session.dev[slot].id &&
 		    entry_of(d, slot, &c->m.device[c->m.devices])) {
-			c->m.devices++;
+			c->keyboard[c->m.devices++] = is_keyboard(d, slot) &&
+				!d->keyboards.slot[slot].stranger;
 			/* A gate that tells of two devices at one port. */
 			if (gk_manifest_parts(&c->m) < 0)
 				memset(&c->m.device[--c->m.devices], 0,
@@ -439,6 +467,7 @@ void gk_continuity_trust(struct gk_daemon *d, int slot)
 		return;
 	c->m.device[at] = e;
 	c->told_gone[at] = 0;
+	c->keyboard[at] = is_keyboard(d, slot);
 	if (at == c->m.devices)
 		c->m.devices++;
 	write_manifest(d);

@@ -15,7 +15,8 @@
 #include "core/policy.h"
 
 enum gk_match {
-	GK_MATCH_SAME,		/* port, vid:pid and descriptors are an entry's */
+	GK_MATCH_SAME,		/* port, vid:pid and descriptors are an entry's; and
+				 * if it is a keyboard, so was that */
 	GK_MATCH_UNKNOWN,	/* its controller is not known (yet) */
 	GK_MATCH_NEW,		/* nothing like it was there */
 	GK_MATCH_CHANGED,	/* something else was at its port */
@@ -36,6 +37,10 @@ struct gk_continuity {
 	int known;		/* m is of a handoff */
 	struct gk_manifest m;
 	uint8_t told_gone[GK_LINK_DEVICES];	/* of each entry */
+	/* It was a keyboard, whether it counted or not, and no stranger: dom0's own,
+	 * and not sent, for its hash is not of what makes it one, the report
+	 * descriptor. */
+	uint8_t keyboard[GK_LINK_DEVICES];
 };
 
 struct gk_daemon;
@@ -46,7 +51,12 @@ void gk_continuity_take(struct gk_daemon *d);
 /* gk_continuity_load: of a gatekeeperd before us; known is 0 when there is none. */
 void gk_continuity_load(struct gk_daemon *d);
 
-/* gk_continuity_match: of the device in a slot of the agent's session. */
+/* gk_continuity_binds: keyboards have to be those of the manifest: an agent's, and
+ * those of a gate that has taken over from a domain which had them. Not of a gate that
+ * comes after one of which nothing was known. */
+int gk_continuity_binds(const struct gk_daemon *d);
+
+/* gk_continuity_match: of the device in a slot of the session. */
 enum gk_match gk_continuity_match(struct gk_daemon *d, int slot);
 
 /* gk_continuity_trust: the device in this slot is an entry from now on. */

@@ -62,6 +62,8 @@ enum {
 	GK_CLIENTS = 8,
 	GK_CLIENT_OUT = GK_STATUS_MAX + 1024,
 	GK_REQUEST_MAX = 1024,
+	/* Of the domains that own PCI devices, and of the controllers' owners. */
+	GK_FOUND_MAX = 8192,
 };
 
 /* What to do when a gate has been destroyed. */
@@ -106,13 +108,14 @@ struct gk_handover {
 	int checking;		/* asked for, and not begun yet */
 	int automatic;		/* nobody asked */
 	char last[512];		/* last line a child said */
-	char found[1024];	/* what the check or the look said */
+	char found[GK_FOUND_MAX];	/* what the check or the look said */
 	uint64_t step_since, reclaim_since;
 	uint64_t quiesce_sent, last_key;
 	int suspect;		/* domain that was being given them last, -1 */
 	int old_gone;		/* the gate of before was destroyed */
 	int dark;		/* no keyboard has counted since then */
 	struct gk_timer settle;	/* after the assignment */
+	struct gk_timer resumed;	/* after a start of ours, when confirmed */
 	struct gk_timer comes_back;	/* the agent, whose link is lost */
 	struct gk_timer again;	/* the next try for it */
 	uint64_t look_since;
@@ -126,7 +129,7 @@ struct gk_handover {
 	int let_go;		/* the agent has, when it was asked to */
 	uint64_t auto_at[GK_RESTARTS_KEPT];
 	unsigned autos;
-	int told_enough;
+	unsigned in_vain;	/* tries since then that the agent did not answer */
 };
 
 struct gk_daemon {
@@ -148,7 +151,7 @@ struct gk_daemon {
 	struct gk_xs_answer xs;
 	struct gk_times times;
 	int ready;		/* told so in /run */
-	int told_late, told_note;
+	int told_late, told_note, told_no_xs;
 	int not_ours;		/* xl: a controller may be another domain's */
 
 	uint64_t xs_since;	/* first probe without an answer */
@@ -217,7 +220,8 @@ void gk_gate_check_ready(struct gk_daemon *d);
 void gk_gate_lost(struct gk_daemon *d, const char *cause);
 /* gk_gate_reconnect: only the link reader broke: a new one, the same gate. */
 void gk_gate_reconnect(struct gk_daemon *d, const char *cause);
-/* gk_gate_give_up: final; says so, and falls back if that is wanted. */
+/* gk_gate_give_up: says so, and falls back if that is wanted. Final, but for what
+ * happens in the running system: a handoff, or a try after restart_window. */
 void gk_gate_give_up(struct gk_daemon *d, const char *cause);
 void gk_gate_destroy(struct gk_daemon *d, enum gk_after_destroy after);
 /* gk_gate_is_alive: there is, or will be, a gate that nobody has asked away. */
@@ -255,6 +259,9 @@ void gk_link_answered(struct gk_daemon *d, const struct gk_link_ping *p);
 /* gk_devices_frame: 0, or an error: the link is no good. */
 int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 	GK_MUST_CHECK;
+/* gk_devices_quiet: 1: the other end of the link, which can cause this line, has had
+ * its share of the log for now. To be asked once for each. */
+int gk_devices_quiet(struct gk_daemon *d);
 /* gk_devices_here: the device in this slot of the session was told of, or it is known
  * only now where it is. */
 void gk_devices_here(struct gk_daemon *d, int slot);
@@ -325,6 +332,8 @@ void gk_target_watch(struct gk_daemon *d);
 void gk_target_unwatch(struct gk_daemon *d);
 /* gk_target_look: asks at once how that domain is. */
 void gk_target_look(struct gk_daemon *d);
+/* gk_target_tried: a handoff takes the gate's devices: it counts, if nobody asked. */
+void gk_target_tried(struct gk_daemon *d);
 /* gk_target_consider: whether it is time for a handoff that nobody asked for. */
 void gk_target_consider(struct gk_daemon *d);
 

@@ -16,7 +16,7 @@ enum { NOISE_MS = 10000, NOISE_LINES = 200 };
 /* From an event to its line in the file. */
 enum { EVENTS_MS = 200 };
 
-static int quiet(struct gk_daemon *d)
+int gk_devices_quiet(struct gk_daemon *d)
 {
 	uint64_t now = gk_now_ms();
 
@@ -213,7 +213,7 @@ void gk_devices_decided(struct gk_daemon *d, int slot)
 	struct gk_link_device view;
 
 	gk_keyboards_view(d, slot, &view);
-	if (!quiet(d)) {
+	if (!gk_devices_quiet(d)) {
 		note_event(d, &view, view.verdict, view.reason);
 		say_device(d, slot, &view);
 	}
@@ -233,7 +233,7 @@ static void on_gone(struct gk_daemon *d, const struct gk_link_device *was,
 {
 	char port[GK_PORT_TEXT];
 
-	if (quiet(d))
+	if (gk_devices_quiet(d))
 		return;
 	note_event(d, was, GK_EVENT_GONE, reason);
 	gk_devices_port(d, was, port);
@@ -255,7 +255,7 @@ void gk_devices_key(struct gk_daemon *d, uint16_t code, int value)
 	gk_keyboards_held(d, held);
 	err = value ? gk_keyboard_press(&d->keyboard, held, code) :
 		      gk_keyboard_key(&d->keyboard, held, code);
-	if (err < 0 && !quiet(d))
+	if (err < 0 && !gk_devices_quiet(d))
 		gk_log(LOG_ERR, "the virtual keyboard does not take keys");
 }
 
@@ -353,7 +353,7 @@ int gk_devices_frame(struct gk_daemon *d, const struct gk_frame *f)
 		gk_handover_quiesced(d, &f->u.quiesced);
 		break;
 	case GK_LINK_LOG:
-		if (!quiet(d))
+		if (!gk_devices_quiet(d))
 			gk_log(f->u.log.level, "gate: %.*s", f->u.log.len,
 			       f->u.log.text);
 		break;

@@ -77,6 +77,8 @@ void gk_gate_give_up(struct gk_daemon *d, const char *cause)
 			      d->cause);
 	set_state(d, none && !d->controllers_unread ? GK_GATE_NO_CONTROLLER :
 						      GK_GATE_FAILED);
+	/* The domain that is to have them may be there. */
+	gk_target_consider(d);
 }
 
 int gk_gate_is_alive(const struct gk_daemon *d)
@@ -135,6 +137,20 @@ static void begin_again(void *ctx)
 	probe(d);
 }
 
+static void window_over(void *ctx)
+{
+	struct gk_daemon *d = ctx;
+
+	if (d->stopping || d->state != GK_GATE_FAILED)
+		return;
+	if (gk_handover_busy(d)) {
+		gk_timer_set(d->loop, &d->gate_timer, GK_XS_PATIENCE_MS, window_over, d);
+		return;
+	}
+	gk_log(LOG_NOTICE, "the gate is tried once more: %s", d->cause);
+	begin_again(d);
+}
+
 static void destroyed(struct gk_daemon *d)
 {
 	char cause[GK_CAUSE_MAX];
@@ -155,6 +171,12 @@ static void destroyed(struct gk_daemon *d)
 				 "did not help)", d->cause, d->opt.restarts,
 				 d->opt.restarts == 1 ? "" : "s");
 			gk_gate_give_up(d, cause);
+			/* Nobody may be able to ask for it. In the initramfs the
+			 * person starts the machine again. */
+			if (!d->in_initrd && d->state == GK_GATE_FAILED)
+				gk_timer_set(d->loop, &d->gate_timer,
+					     (uint64_t)d->opt.restart_window_s * 1000,
+					     window_over, d);
 			return;
 		}
 		gk_screen_say(&d->screen, LOG_WARNING, "%s; it is "
@@ -407,6 +429,26 @@ static void probe_again(void *ctx)
 	probe(ctx);
 }
 
+/* It has had its time; 1 when the gate was given up for it. Later than in the
+ * initramfs it once was there, may come back, and nobody else would look. */
+static int no_xenstored(struct gk_daemon *d)
+{
+	static const char cause[] = "xenstored does not answer";
+
+	if (d->in_initrd || d->opt.fallback == GK_FALLBACK_DOM0_HID) {
+		gk_gate_give_up(d, cause);
+		return 1;
+	}
+	if (!d->told_no_xs) {
+		set_cause(d, cause);
+		gk_screen_say(&d->screen, LOG_ERR, "%s. USB keyboards do not work "
+			      "until it does", cause);
+		gk_daemon_publish(d);
+	}
+	d->told_no_xs = 1;
+	return 0;
+}
+
 static void probe_done(void *ctx, const struct gk_child_end *end)
 {
 	struct gk_daemon *d = ctx;
@@ -414,14 +456,14 @@ static void probe_done(void *ctx, const struct gk_child_end *end)
 	d->gate_child = 0;
 	gk_xs_parse(end->out, &d->xs);
 	if (end->status != 0 || !d->xs.answered) {
-		if (gk_now_ms() - d->xs_since >= GK_XS_PATIENCE_MS) {
-			gk_gate_give_up(d, "xenstored does not answer");
+		if (gk_now_ms() - d->xs_since >= GK_XS_PATIENCE_MS &&
+		    no_xenstored(d))
 			return;
-		}
 		gk_timer_set(d->loop, &d->gate_timer, GK_BACKOFF_MS,
 			     probe_again, d);
 		return;
 	}
+	d->told_no_xs = 0;
 	if (d->xs.domid >= 0) {
 		gk_log(LOG_INFO, "a gate domain runs already (id %d): "
 		       "connecting to it", d->xs.domid);

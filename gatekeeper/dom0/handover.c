@@ -21,6 +21,8 @@ enum {
 	AGENT_SERVER_S = 5,
 	AGENT_AGAIN_MS = 250,
 	SETTLE_MS = 5000,	/* devices that were there are there again */
+	UNSETTLED_MS = 500,	/* and are looked for again */
+	RESUMED_MS = 15000,	/* as long as a new owner has, from our start */
 	RECALL_MS = 2500,	/* for the agent; the machine gives it 3 s */
 };
 
@@ -132,6 +134,7 @@ static void leave_state(struct gk_daemon *d)
 	gk_timer_clear(d->loop, &h->settle);
 	gk_timer_clear(d->loop, &h->comes_back);
 	gk_timer_clear(d->loop, &h->again);
+	gk_timer_clear(d->loop, &h->resumed);
 }
 
 static void note_time(struct gk_handover *h, enum gk_ho_state left)
@@ -206,11 +209,14 @@ static void do_quiesce(struct gk_daemon *d)
 	struct gk_handover *h = &d->handover;
 
 	h->old_gone = 0;
+	gk_target_tried(d);
 	h->quiesce_sent = gk_now_ms();
 	h->last_key = 0;
 	h->dark = 1;
 	h->r.times.blackout = -1;
 	gk_timer_clear(d->loop, &d->late_timer);
+	/* One that was given up is not tried again meanwhile. */
+	gk_timer_clear(d->loop, &d->gate_timer);
 	if (d->state != GK_GATE_UP || d->link_agent) {
 		gk_ho_happened(d, GK_HO_GATE_LOST);
 		return;
@@ -239,21 +245,50 @@ static void do_release(struct gk_daemon *d, int hard)
 	gk_daemon_publish(d);
 }
 
+/* There is a keyboard whose keys count, or will when a person types its number. */
+static int can_type(const struct gk_daemon *d)
+{
+	for (int i = 0; d->session_begun && i < GK_LINK_DEVICES; i++)
+		if (d->session.dev[i].id &&
+		    (d->keyboards.slot[i].counts == GK_COUNTS_YES ||
+		     d->keyboards.slot[i].counts == GK_COUNTS_ASKED))
+			return 1;
+	return 0;
+}
+
 static void settled(void *ctx)
 {
 	struct gk_daemon *d = ctx;
 	struct gk_handover *h = &d->handover;
-	int told = 0;
 
 	gk_continuity_missing(d);
 	gk_daemon_publish(d);
-	for (int i = 0; i < GK_LINK_DEVICES; i++)
-		told |= d->session_begun && d->session.dev[i].id != 0;
-	/* The agent drives them, if not what was there before; or there was
-	 * nothing that could be missed. */
-	if (h->m.state == GK_HO_ASSIGNED && d->link_agent &&
-	    (told || gk_continuity_keyboards(d) == 0))
+	if (h->m.state != GK_HO_ASSIGNED)
+		return;
+	/* Whatever else it tells of: who cannot type cannot ask for them back. */
+	if (d->link_agent && (can_type(d) || gk_continuity_keyboards(d) == 0))
 		gk_ho_happened(d, GK_HO_SEEN);
+	else
+		gk_timer_set(d->loop, &h->settle, UNSETTLED_MS, settled, d);
+}
+
+/* Confirmed by a gatekeeperd before us, and nobody has typed since the gate let go.
+ * One who has may have pulled it since. */
+static void still_dark(void *ctx)
+{
+	struct gk_daemon *d = ctx;
+	struct gk_handover *h = &d->handover;
+
+	if (h->m.state != GK_HO_CONFIRMED || h->m.mode != GK_HO_AGENT ||
+	    h->r.times.blackout >= 0 || gk_continuity_keyboards(d) == 0 || can_type(d))
+		return;
+	gk_ho_because(d, "no keyboard is back since the handoff");
+	gk_ho_happened(d, GK_HO_RECLAIM);
+}
+
+void gk_ho_watch_resumed(struct gk_daemon *d)
+{
+	gk_timer_set(d->loop, &d->handover.resumed, RESUMED_MS, still_dark, d);
 }
 
 static void do_await(struct gk_daemon *d)

@@ -28,6 +28,9 @@ void gk_ho_finish(struct gk_daemon *d, const char *why);
 void gk_ho_owners(struct gk_handover *h, int domid);
 /* gk_ho_not_back: a timer's: the agent had its time. */
 void gk_ho_not_back(void *ctx);
+/* gk_ho_watch_resumed: once, a while after a start in CONFIRMED, whether there is a
+ * keyboard. */
+void gk_ho_watch_resumed(struct gk_daemon *d);
 
 /* handover_work.c */
 /* gk_ho_fill_opts: h->opts, by the record. gk_ho_start_child: a child with h->opts;

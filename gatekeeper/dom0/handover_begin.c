@@ -127,6 +127,7 @@ int gk_handover_start(struct gk_daemon *d, const struct gk_handover_wish *w,
 	h->r.controllers = 0;
 	h->r.times = never;
 	h->client = c;
+	h->automatic = 0;
 	h->checking = 1;
 	gk_ho_fill_opts(h);
 	/* It runs already; which one it is the check says. */
@@ -220,6 +221,7 @@ static void look_done(void *ctx, const struct gk_child_end *end)
 		if (h->m.mode == GK_HO_AGENT)
 			gk_timer_set(d->loop, &h->comes_back, 2 * GK_HO_COMES_BACK_MS,
 				     gk_ho_not_back, d);
+		gk_ho_watch_resumed(d);
 		gk_daemon_publish(d);
 	}
 	gk_ho_perform(d, action);
@@ -256,6 +258,9 @@ int gk_handover_resume(struct gk_daemon *d)
 		h->m.state = GK_HO_GATE;
 		h->r.target_domid = -1;
 		gk_handover_write(d);
+		/* A gate that has taken over is bound by what was there. */
+		if (h->r.reclaims)
+			gk_continuity_load(d);
 		return 0;
 	}
 	gk_log(LOG_NOTICE, "handoff: a gatekeeperd before us was at \"%s\"",

@@ -33,16 +33,31 @@ static void print_told(void *ctx, const char *step, const char *detail)
 	fflush(stdout);
 }
 
-/* Who has what, and the domain of that name. */
-static int print_truth(const char *name)
+/* Other devices are none of our business, and there may be many. */
+static void only_controllers(struct gk_truth *t, const struct gk_handover *h)
 {
-	static char text[4096];
+	int kept = 0;
+
+	for (int i = 0; i < t->owned; i++)
+		for (int c = 0; c < h->r.controllers; c++)
+			if (strcmp(t->owner[i].bdf, h->r.controller[c].bdf) == 0) {
+				t->owner[kept++] = t->owner[i];
+				break;
+			}
+	t->owned = kept;
+}
+
+/* Who has the controllers, and the domain of that name. */
+static int print_truth(const struct gk_handover *h, const char *name)
+{
+	static char text[GK_FOUND_MAX];
 	static struct gk_truth t;
 
 	if (gk_truth_read(gk_root_prefix, &t)) {
 		printf("xenstored does not answer\n");
 		return 1;
 	}
+	only_controllers(&t, h);
 	gk_truth_text(&t, name, text, sizeof(text));
 	fputs(text, stdout);
 	return fflush(stdout) ? 1 : 0;
@@ -61,7 +76,7 @@ static int step_child(void *arg)
 		err = gk_handoff_check(gk_root_prefix, o, &told, why, sizeof(why));
 		break;
 	case GK_STEP_LOOK:
-		return print_truth(o->to_name);
+		return print_truth(h, o->to_name);
 	case GK_STEP_RELEASE:
 		err = gk_handoff_release(gk_root_prefix, o, &told, why, sizeof(why));
 		break;
@@ -82,7 +97,7 @@ static int step_child(void *arg)
 	}
 	/* A check of a domain that runs ends with who it is. */
 	if (!err && h->step == GK_STEP_CHECK && h->m.mode == GK_HO_AGENT)
-		return print_truth(o->to_name);
+		return print_truth(h, o->to_name);
 	return err != 0;
 }
 

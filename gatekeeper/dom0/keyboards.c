@@ -222,7 +222,7 @@ static void decide(struct gk_daemon *d, int slot)
 	gk_keyboards_ask(d, slot);
 }
 
-/* Of the agent: only what was there before is judged as ever. */
+/* Only what was there before is judged as ever. */
 static void decide_after_handoff(struct gk_daemon *d, int slot)
 {
 	struct gk_counted *c = &d->keyboards.slot[slot];
@@ -237,6 +237,7 @@ static void decide_after_handoff(struct gk_daemon *d, int slot)
 	case GK_MATCH_MOVED:
 		break;
 	}
+	c->stranger = 1;
 	ask(d, c, GK_REASON_STRANGER);
 	gk_devices_decided(d, slot);
 	gk_keyboards_ask(d, slot);
@@ -285,12 +286,22 @@ void gk_keyboards_device(struct gk_daemon *d, int slot)
 	memset(c, 0, sizeof(*c));
 	if (!has_keyboard(&d->session.dev[slot].info))
 		gk_devices_decided(d, slot);
-	else if (d->link_agent)
+	else if (gk_continuity_binds(d))
 		decide_after_handoff(d, slot);
 	else
 		decide(d, slot);
 	if (counted && c->counts != GK_COUNTS_YES)
 		decide_all(d);
+}
+
+void gk_keyboards_mapped(struct gk_daemon *d)
+{
+	if (d->link_agent || !gk_continuity_binds(d))
+		return;
+	for (int i = 0; i < GK_LINK_DEVICES; i++)
+		if (d->session.dev[i].id && d->keyboards.slot[i].stranger &&
+		    gk_continuity_match(d, i) == GK_MATCH_SAME)
+			gk_keyboards_device(d, i);
 }
 
 void gk_keyboards_gone(struct gk_daemon *d, int slot)
@@ -320,8 +331,9 @@ static void passed(struct gk_daemon *d, int slot)
 	gk_seen_add(&d->keyboards.answered, port, i->sha256);
 	write_answered(d);
 	gk_keyboards_keep(d);
-	if (d->link_agent)
+	if (gk_continuity_binds(d))
 		gk_continuity_trust(d, slot);
+	d->keyboards.slot[slot].stranger = 0;
 	/* Another one may have been quicker. */
 	decide(d, slot);
 }
@@ -330,7 +342,8 @@ int gk_keyboards_trust(struct gk_daemon *d, int slot)
 {
 	struct gk_counted *c = &d->keyboards.slot[slot];
 
-	if (!d->link_agent || gk_continuity_match(d, slot) == GK_MATCH_SAME ||
+	if (!gk_continuity_binds(d) ||
+	    gk_continuity_match(d, slot) == GK_MATCH_SAME ||
 	    gk_continuity_match(d, slot) == GK_MATCH_UNKNOWN)
 		return GK_ERR_ORDER;
 	gk_continuity_trust(d, slot);

@@ -44,6 +44,7 @@ struct gk_counted {
 	uint64_t tried;		/* to show it, when it could not be */
 	unsigned again;		/* times it was shown for a key that is none of it */
 	int too_many;		/* refused without a number */
+	int stranger;		/* after a handoff: nobody has said yet that it is right */
 	/* Down when it began to count: they count from their next press on. */
 	uint8_t stale[GK_KEY_BYTES];
 };
@@ -71,6 +72,9 @@ void gk_keyboards_keep(struct gk_daemon *d);
  * another. gk_keyboards_gone: it is not there any more. */
 void gk_keyboards_device(struct gk_daemon *d, int slot);
 void gk_keyboards_gone(struct gk_daemon *d, int slot);
+
+/* gk_keyboards_mapped: it is known now where the gate sees a controller. */
+void gk_keyboards_mapped(struct gk_daemon *d);
 
 /* gk_keyboards_number: a number for one that is to be asked; 0 when there are to be
  * no more for now. */

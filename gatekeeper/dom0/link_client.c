@@ -143,6 +143,7 @@ static void on_reader_line(void *ctx, const char *line)
 	}
 	if (!strncmp(line, "pci ", 4)) {
 		gk_xs_map_line(line, &d->xs);
+		gk_keyboards_mapped(d);
 		return;
 	}
 	/* Its last line, then; the end of it tells the person. */

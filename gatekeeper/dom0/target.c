@@ -25,7 +25,8 @@ enum {
 	/* A gate that has just come up has not seen its keyboards yet, and what is
 	 * not in the manifest has to type a number. */
 	GATE_SETTLES_MS = 4000,
-	ENOUGH_MS = 30000,	/* until it is looked again whether it may be */
+	/* Doubled as often with each time that the agent did not answer. */
+	VAIN_DOUBLED = 6,
 };
 
 /* --- the child --- */
@@ -158,6 +159,8 @@ static void watcher_line(void *ctx, const char *line)
 	h->seen_domid = domid;
 	h->seen_agent = agent;
 	h->seen_dead = dead;
+	h->in_vain = 0;
+	gk_timer_clear(d->loop, &h->auto_timer);
 	if (dead)
 		h->dead_domid = domid;
 	if (domid < 0)
@@ -239,7 +242,8 @@ static int is_time(const struct gk_daemon *d)
 	const struct gk_handover *h = &d->handover;
 
 	return !d->stopping && !d->in_initrd && h->watcher && h->m.state == GK_HO_GATE &&
-	       !gk_handover_busy(d) && d->state == GK_GATE_UP && d->ready &&
+	       !gk_handover_busy(d) &&
+	       ((d->state == GK_GATE_UP && d->ready) || d->state == GK_GATE_FAILED) &&
 	       h->seen_domid > 0 && h->seen_agent && !h->seen_dead &&
 	       h->seen_domid != h->r.held_domid;
 }
@@ -254,22 +258,31 @@ static void begin(void *ctx)
 	if (!is_time(d))
 		return;
 	if (recent(d) > d->opt.restarts) {
-		if (!h->told_enough)
-			gk_screen_say(&d->screen, LOG_WARNING, "%s has lost the "
-				      "controllers too often: they stay with the gate. "
-				      "gatekeeper handoff --to %s tries it again",
-				      h->watched, h->watched);
-		h->told_enough = 1;
-		gk_timer_set(d->loop, &h->auto_timer, ENOUGH_MS, begin, d);
+		gk_screen_say(&d->screen, LOG_WARNING, "%s has lost the controllers too "
+			      "often: they stay with the gate until it is started "
+			      "anew. gatekeeper handoff --to %s tries it again",
+			      h->watched, h->watched);
+		h->r.held_domid = h->seen_domid;
+		gk_handover_write(d);
 		return;
 	}
-	h->told_enough = 0;
-	h->auto_at[h->autos++ % GK_RESTARTS_KEPT] = gk_now_ms();
 	snprintf(w.to, sizeof(w.to), "%s", h->watched);
 	w.no_strict_reset = h->r.no_strict_reset;
 	gk_log(LOG_NOTICE, "handoff: %s is there and has its agent", w.to);
+	h->in_vain += h->in_vain < VAIN_DOUBLED;
 	if (gk_handover_start(d, &w, NULL, &why))
 		gk_log(LOG_WARNING, "handoff: %s", why);
+	else
+		h->automatic = 1;
+}
+
+void gk_target_tried(struct gk_daemon *d)
+{
+	struct gk_handover *h = &d->handover;
+
+	h->in_vain = 0;
+	if (h->automatic)
+		h->auto_at[h->autos++ % GK_RESTARTS_KEPT] = gk_now_ms();
 }
 
 void gk_target_consider(struct gk_daemon *d)
@@ -277,5 +290,6 @@ void gk_target_consider(struct gk_daemon *d)
 	struct gk_handover *h = &d->handover;
 
 	if (is_time(d) && !h->auto_timer.at)
-		gk_timer_set(d->loop, &h->auto_timer, GATE_SETTLES_MS, begin, d);
+		gk_timer_set(d->loop, &h->auto_timer, GATE_SETTLES_MS << h->in_vain,
+			     begin, d);
 }

@@ -232,7 +232,7 @@ int main(int argc, char **argv)
 	if (argc == 1)
 		return run();
 	if (argc == 2 && strcmp(argv[1], "--release") == 0) {
-		gk_kernel_remember(BEFORE);
+		gk_kernel_recall(BEFORE);
 		return gk_kernel_give_all(none) < 0;
 	}
 	fprintf(stderr, "usage: gatekeeper-agent [--release]\n");

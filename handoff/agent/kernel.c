@@ -81,6 +81,15 @@ void gk_kernel_remember(const char *file)
 		close(fd);
 }
 
+void gk_kernel_recall(const char *file)
+{
+	int now;
+
+	if (read_int(DEFAULT, &now) == GK_OK &&
+	    (now != NONE || read_int(file, &now) == GK_OK))
+		before = now;
+}
+
 static int set_if_other(const char *path, int value)
 {
 	int now;

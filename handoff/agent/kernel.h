@@ -20,6 +20,10 @@
  * one wrote. To be called first. */
 void gk_kernel_remember(const char *file);
 
+/* gk_kernel_recall: the same for one that only gives back. Without the file "nothing
+ * is authorised" counts as the word of a program before it, not as the default. */
+void gk_kernel_recall(const char *file);
+
 /* gk_kernel_hold: whatever appears from now on is held back; also on controllers to
  * come. To be called again when there may be a new one. GK_OK or GK_ERR_SYSTEM. */
 int gk_kernel_hold(void) GK_MUST_CHECK;

@@ -443,6 +443,43 @@ def never_confirmed(m):
     is_gates(m)
 
 
+@case(agent="disk")
+def no_keyboard(m):
+    """An agent that tells of other devices only: nobody could type, so undone, too."""
+    m.up()
+    out = hand_over(m, 1)
+    assert "assigned: not done" in out, out
+    is_gates(m)
+
+
+@case(agent="other")
+def dark_after_kill(m):
+    """Confirmed with a keyboard that is asked; after a kill -9 it is not there."""
+    m.up()
+    hand_over(m)
+    m.kill()
+    assert m.record()["handoff_blackout_ms"] == -1
+    (m.lib / f"agent-{TARGET}").write_text("disk")
+    begin = time.monotonic()
+    m.start()
+    m.state("gate", 40)
+    assert time.monotonic() - begin > 14
+    assert "no keyboard is back" in (m.top / "log").read_text()
+    is_gates(m)
+
+
+@case()
+def pulled_after_kill(m):
+    """One that somebody has typed on may have been pulled: it stays."""
+    m.up()
+    hand_over(m)
+    m.kill()
+    (m.lib / f"agent-{TARGET}").write_text("disk")
+    m.start()
+    time.sleep(18)
+    is_handed_over(m)
+
+
 @case(agent="other")
 def look_alike(m):
     """Another keyboard at the same port: shown, not admitted silently."""
@@ -472,6 +509,132 @@ def look_alike(m):
     m.start()
     m.until(lambda: any(d["verdict"] == "admitted" for d in m.status().get("devices", [])))
     assert m.status()["handoff"]["continuity"] == []
+
+
+def given_up(m):
+    """The gate is lost, and may not be started again."""
+    m.up()
+    m.until(lambda: len(readers(m)) == 1)
+    os.kill(readers(m)[0], signal.SIGKILL)
+    m.until(lambda: m.status().get("state") == "failed")
+
+
+@case(conf="sys_usb = sys-usb\nrestarts = 0\n")
+def failed_and_agent(m):
+    """The gate was given up; then its domain comes, and can have them."""
+    m.drop(TARGET)
+    given_up(m)
+    m.add(f"domain {TARGET} 1 sys-usb\n")
+    m.state("confirmed", 25)
+    is_handed_over(m)
+
+
+@case(conf="sys_usb = sys-usb\nrestarts = 0\n")
+def agent_and_failed(m):
+    """It is there when the gate is given up."""
+    given_up(m)
+    assert m.owners() == [] and m.record().get("state") != "confirmed"
+    m.state("confirmed", 25)
+    is_handed_over(m)
+
+
+@case(conf="restarts = 0\nrestart_window = 10\n")
+def failed_for_a_while(m):
+    """With nobody to ask for it: once more after the window."""
+    given_up(m)
+    begin = time.monotonic()
+    m.up(25)
+    assert time.monotonic() - begin > 9
+    is_gates(m)
+
+
+@case()
+def xenstored_comes_back(m):
+    m.up()
+    m.kill()
+    m.change(lambda text: text.replace("answered\n", ""))
+    m.start()
+    m.until(lambda: "xenstored does not answer" in (m.top / "log").read_text(), 20)
+    time.sleep(2)
+    assert m.status()["state"] == "probing", m.status()
+    assert (m.top / "log").read_text().count("does not answer") == 1
+    m.change(lambda text: "answered\n" + text)
+    is_gates(m)
+
+
+@case(agent="other")
+def not_laundered(m):
+    """The look-alike is asked by the gate after it, too, by a new gatekeeperd, and by
+    the agent once more, until the person trusts it."""
+    def is_asked():
+        [d] = [d for d in m.status().get("devices", []) if d["port"] == "1-2"] or [None]
+        return d and d["verdict"] == "refused" and "number_to_type" in d
+
+    def gate_is_up():
+        m.until(lambda: m.status().get("state") == "up" and m.status()["devices"])
+    m.up()
+    hand_over(m)
+    (m.lib / "how").write_text("other")
+    assert m.gk("reclaim")[0] == 0
+    gate_is_up()
+    assert is_asked(), m.status()
+    (m.lib / "type").write_text("")
+    time.sleep(0.3)
+    (m.lib / "type").unlink()
+    m.kill()
+    m.start()
+    gate_is_up()
+    assert is_asked(), m.status()
+    hand_over(m)
+    assert is_asked() and "30 1" not in m.keys(), (m.status(), m.keys())
+    assert m.gk("reclaim")[0] == 0
+    gate_is_up()
+    assert is_asked(), m.status()
+    assert m.gk("trust", "1-2")[0] == 0
+    m.up()
+    assert m.gk("trust", "1-2")[0] == 1
+    hand_over(m)
+    is_handed_over(m)
+    m.until(lambda: [d["verdict"] for d in m.status()["devices"]] == ["admitted", "refused"])
+    assert m.gk("reclaim")[0] == 0
+    is_gates(m)
+
+
+@case(agent="posing")
+def posing(m):
+    """Port, ids and hash of a disk that was there, and now it is a keyboard."""
+    m.up()
+    hand_over(m)
+    [f] = [f for f in m.status()["handoff"]["continuity"] if f["finding"] == "changed"]
+    assert f["port"] == "1-3" and f["keyboard"] and not f["counts"], f
+    (m.lib / "type").write_text("")
+    time.sleep(0.3)
+    assert m.keys() == ["made"], m.keys()
+    # So, too, for a gatekeeperd that reads what was there.
+    (m.lib / "type").unlink()
+    m.kill()
+    m.start()
+    m.until(lambda: [d for d in m.status().get("devices", []) if d["port"] == "1-3"])
+    [d] = m.status()["devices"]
+    assert d["verdict"] == "refused" and "number_to_type" in d, d
+    assert m.gk("trust", "1-3")[0] == 0
+    m.until(lambda: [d["verdict"] for d in m.status()["devices"]] == ["admitted"])
+    m.kill()
+    m.start()
+    m.until(lambda: [d["verdict"] for d in m.status().get("devices", [])] == ["admitted"])
+
+
+@case(agent="chatty")
+def chatty(m):
+    """What the agent says, and what is said of what it tells, is bounded."""
+    m.up()
+    hand_over(m)
+    m.until(lambda: any(d["port"] == "1-6" for d in m.status()["devices"]))
+    time.sleep(1)
+    log = (m.top / "log").read_text()
+    assert 0 < log.count("agent: blah") <= 200, log.count("agent: blah")
+    assert log.count("was not there before") <= 200, log.count("was not there before")
+    is_handed_over(m)
 
 
 @case(agent="moved")
@@ -546,6 +709,16 @@ def suspended(m):
     m.until(lambda: (m.top / "xl.log").read_text().count(f"list {TARGET}\n") >= 2)
     time.sleep(1)
     is_handed_over(m)
+
+
+@case()
+def started_again_for_ever(m):
+    """systemd does not count how often gatekeeperd ends."""
+    units = HERE.parent.parent
+    unit = (units / "dracut-module/units/gatekeeperd.service").read_text()
+    head = unit[:unit.index("[Service]")]
+    assert "\nStartLimitIntervalSec=0\n" in head, head
+    assert "\nRestart=on-failure\n" in unit
 
 
 def readers(m):
@@ -663,6 +836,39 @@ def not_for_ever(m):
     is_gates(m)
 
 
+@case(conf="sys_usb = sys-usb\nrestarts = 0\nrestart_window = 40\n", agent="nothing")
+def never_again(m):
+    """It never confirms: after the last time the keyboard stays with the gate, also when
+    the window is over, until somebody asks or it is started anew."""
+    m.until(lambda: "has lost the controllers too often" in (m.top / "log").read_text(), 60)
+    is_gates(m)
+    assert m.record()["held_domid"] == TARGET
+    attached = len([line for line in m.xl() if line.startswith("pci-attach")])
+    time.sleep(32)
+    is_gates(m)
+    assert len([line for line in m.xl() if line.startswith("pci-attach")]) == attached == 1
+    (m.lib / "agent-8").write_text("")
+    m.drop(TARGET)
+    m.add("domain 8 1 sys-usb\n")
+    m.state("confirmed", 20)
+    is_handed_over(m, 8)
+
+
+@case(conf="sys_usb = sys-usb\nrestarts = 0\n", agent="no-server")
+def tried_in_vain(m):
+    """An agent that does not answer has taken no keyboard from anybody."""
+    log = m.top / "log"
+    m.until(lambda: log.read_text().count("does not answer (") == 2, 40)
+    assert "too often" not in log.read_text() and m.xl() == []
+    (m.lib / f"agent-{TARGET}").write_text("")
+    # It says itself when it has begun; else the next try comes later and later.
+    m.change(lambda text: text.replace(f"domain {TARGET} 1", f"domain {TARGET} 0"))
+    time.sleep(0.5)
+    m.change(lambda text: text.replace(f"domain {TARGET} 0", f"domain {TARGET} 1"))
+    m.state("confirmed", 20)
+    is_handed_over(m)
+
+
 @case()
 def stop_in_states(m):
     """gatekeeper stop ends, whatever is going on."""
@@ -732,6 +938,23 @@ def killed_taking_back(m):
     (m.top / "xl-hang-pci-detach").unlink()
     m.start()
     is_gates(m)
+
+
+@case()
+def many_devices(m):
+    """Others have a lot of PCI devices; whose the controller is, is seen all the same."""
+    m.up()
+    hand_over(m)
+    m.kill()
+    others = "".join(f"owns {50 + i // 4} 0000:{0x40 + i:02x}:00.0 0000:00:{i % 4:02x}.00\n"
+                     for i in range(40))
+    m.change(lambda text: text.replace("answered\n", f"answered\n{others}"))
+    m.start()
+    m.until(lambda: m.status().get("handoff", {}).get("agent"))
+    time.sleep(1)
+    s = m.status()
+    assert s["handoff"]["state"] == "confirmed" and s["handoff"]["reclaims"] == 0, s
+    assert [c["owner"] for c in s["controllers"]] == ["sys-usb"], s["controllers"]
 
 
 @case()

@@ -8,8 +8,9 @@
  * and does as the words in `agent-ID` say: "no-server", "mute" (no HELLO), "refuses"
  * (ends at the manifest), "nothing" (no devices ever), "other" (another keyboard at
  * the same port), "moved" (the same at another port), "more" (one more keyboard),
- * "lost" (it ends when it has told of the devices), "deaf" (no answer to QUIESCE; so
- * too in the file `how` for the gate). Both type a key when a file `type` appears,
+ * "chatty" (far too much before the manifest and after it), "disk" (only the disk), "posing" (the disk's descriptors, as a keyboard),
+ * "lost" (it ends when it has told of the devices), "deaf" (no answer to QUIESCE; so,
+ * and "other", too in the file `how` for the gate). Both type a key when a file `type` appears,
  * and note what they are sent in `told-ID`.
  */
 #include <poll.h>
@@ -122,15 +123,58 @@ static void type(uint32_t id, uint16_t code, uint8_t value)
 	put(&f);
 }
 
+enum { LINES = 600 };
+
+static void chat(void)
+{
+	struct gk_frame f = {
+		.type = GK_LINK_LOG,
+		.u.log = { .level = 6, .len = 4, .text = "blah" },
+	};
+
+	for (int i = 0; i < LINES; i++)
+		put(&f);
+}
+
+/* One that has no entry, plugged in again and again. */
+static void replug(void)
+{
+	struct gk_frame f = {
+		.type = GK_LINK_DEVICE, .device = 4,
+		.u.dev = {
+			.path = { .controller = 8, .depth = 1, .port = { 6 } },
+			.vid = 0x0627, .pid = 4, .interfaces = 1,
+			.asked = GK_ROLE_FIDO, .granted = GK_ROLE_FIDO,
+			.verdict = GK_VERDICT_ADMITTED, .reason = GK_REASON_ADMITTED,
+			.shown = { { .base_class = 3, .role = GK_ROLE_FIDO } },
+		},
+	};
+
+	for (uint32_t i = 0; i < LINES; i++) {
+		f.generation = 100 + i;
+		put(&f);
+	}
+}
+
 static void agent_devices(const char *how)
 {
 	if (strstr(how, "nothing"))
 		return;
+	if (strstr(how, "disk")) {
+		device(2, 3, 8);
+		return;
+	}
+	if (strstr(how, "posing")) {
+		keyboard_at(1, 3, 0);
+		return;
+	}
 	if (strstr(how, "moved"))
 		keyboard_at(1, 4, 0);
 	else
 		keyboard_at(1, 2, strstr(how, "other") ? 9 : 0);
 	device(2, 3, 8);
+	if (strstr(how, "chatty"))
+		replug();
 	if (strstr(how, "more"))
 		keyboard_at(3, 5, 7);
 }
@@ -219,9 +263,11 @@ int main(int argc, char **argv)
 		for (;;)
 			pause();
 	put(&f);
+	if (agent == 1 && strstr(how, "chatty"))
+		chat();
 	if (agent)
 		return session(argv[3], how, 1);
-	device(1, 2, 3);
+	keyboard_at(1, 2, strstr(how, "other") ? 9 : 0);
 	device(2, 3, 8);
 	return session(argv[3], how, 0);
 }
