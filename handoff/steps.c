@@ -861,6 +861,36 @@ static int take_from(struct handoff *h, int domid)
 				     "back", domid);
 }
 
+/*
+ * What an xl that was killed has left: nobody has them, and libxl would refuse them
+ * to the gate. The mark of a domain that runs and is none of ours may be that of an
+ * attach that goes on.
+ */
+static int unmark(struct handoff *h)
+{
+	size_t i;
+	int ret;
+
+	for (i = 0; i < h->n; i++) {
+		int has = gk_truth_marked(&h->truth, h->usb[i].name);
+
+		if (has == -1)
+			continue;
+		if (gk_truth_name(&h->truth, has)[0] != '\0' && !is_ours(h, has))
+			return fail(h, GK_ERR_ORDER, "domain %s (%d) is being given USB "
+				    "controller %s, and not from here",
+				    gk_truth_name(&h->truth, has), has,
+				    h->usb[i].name);
+		ret = gk_truth_unmark(h->root, h->usb[i].name, has);
+		if (ret != 0)
+			return fail(h, ret, "libxl's mark of USB controller %s cannot be "
+				    "removed from xenstore", h->usb[i].name);
+		syslog(LOG_DAEMON | LOG_NOTICE, "USB controller %s was marked in xenstore "
+		       "as domain %d's, which does not have it", h->usb[i].name, has);
+	}
+	return 0;
+}
+
 static int take_back(struct handoff *h)
 {
 	const struct gk_handoff_opts *o = h->opts;
@@ -887,6 +917,8 @@ static int take_back(struct handoff *h)
 	}
 	if (ret == 0)
 		ret = wait_all_are(h, -1, GK_HANDOFF_RELEASE_MS);
+	if (ret == 0)
+		ret = unmark(h);
 	if (ret == 0)
 		ret = check_held(h, "after it was taken back");
 	if (ret == 0)

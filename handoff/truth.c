@@ -29,6 +29,14 @@ static void add_owner(struct gk_truth *t, int domid, const char *bdf, const char
 	strcpy(t->owner[t->owned++].vdev, vdev);
 }
 
+static void add_mark(struct gk_truth *t, int domid, const char *bdf)
+{
+	if (t->marks == GK_TRUTH_OWNED || strlen(bdf) >= GK_TRUTH_BDF)
+		return;
+	t->mark[t->marks].domid = domid;
+	strcpy(t->mark[t->marks++].bdf, bdf);
+}
+
 /* --- of xenstore --- */
 
 __attribute__((format(printf, 2, 3)))
@@ -84,6 +92,21 @@ static void read_owned(struct xs_handle *xs, struct gk_truth *t, const char *id)
 	free(count);
 }
 
+/* "0000-00-14-0": a path in xenstore has no room for ':' and '.'. */
+static void read_mark(struct xs_handle *xs, struct gk_truth *t, const char *node)
+{
+	char *domid = read_node(xs, "/libxl/pci/%.16s/domid", node);
+	char bdf[GK_TRUTH_BDF];
+
+	if (domid && strlen(node) == 12) {
+		memcpy(bdf, node, 13);
+		bdf[4] = bdf[7] = ':';
+		bdf[10] = '.';
+		add_mark(t, atoi(domid), bdf);
+	}
+	free(domid);
+}
+
 static int each(struct xs_handle *xs, struct gk_truth *t, const char *dir,
 		void (*fn)(struct xs_handle *xs, struct gk_truth *t, const char *id))
 {
@@ -121,9 +144,59 @@ int gk_truth_read(const char *root, struct gk_truth *t)
 	/* Not there as long as nobody has a PCI device. */
 	if (!err && each(xs, t, "/local/domain/0/backend/pci", read_owned))
 		t->owned = 0;
+	if (!err && each(xs, t, "/libxl/pci", read_mark))
+		t->marks = 0;
 	t->answered = !err;
 	xs_close(xs);
 	return err;
+}
+
+/* The file that stands for xenstore, without that line. */
+static int unmark_file(const char *root, const char *bdf, int domid)
+{
+	char path[GK_PATH_MAX], text[4096], line[64], *at;
+	int n = snprintf(path, sizeof(path), "%s/xenstore", root);
+
+	if (n < 0 || (size_t)n >= sizeof(path) ||
+	    gk_file_read(path, text, sizeof(text)) < 0)
+		return GK_ERR_SYSTEM;
+	snprintf(line, sizeof(line), "marked %d %s\n", domid, bdf);
+	at = strstr(text, line);
+	if (!at)
+		return 0;
+	memmove(at, at + strlen(line), strlen(at + strlen(line)) + 1);
+	return gk_file_replace(path, text, 0644) ? GK_ERR_SYSTEM : 0;
+}
+
+int gk_truth_unmark(const char *root, const char *bdf, int domid)
+{
+	char path[64], *has;
+	struct xs_handle *xs;
+	xs_transaction_t tx;
+	int ret = GK_ERR_SYSTEM, same;
+
+	if (root[0])
+		return unmark_file(root, bdf, domid);
+	if (strlen(bdf) != 12)
+		return GK_ERR_SYSTEM;
+	snprintf(path, sizeof(path), "/libxl/pci/%.4s-%.2s-%.2s-%.1s/domid", bdf,
+		 bdf + 5, bdf + 8, bdf + 11);
+	xs = xs_open(0);
+	if (!xs)
+		return GK_ERR_SYSTEM;
+	/* Another xl may have got it in between: then that is its mark. */
+	tx = xs_transaction_start(xs);
+	if (tx != XBT_NULL) {
+		has = xs_read(xs, tx, path, NULL);
+		same = has && atoi(has) == domid;
+		free(has);
+		if (same)
+			same = xs_rm(xs, tx, path);
+		if (xs_transaction_end(xs, tx, !same))
+			ret = 0;
+	}
+	xs_close(xs);
+	return ret;
 }
 
 /* --- as text --- */
@@ -172,6 +245,8 @@ void gk_truth_parse(const char *text, struct gk_truth *t)
 			add_domain(t, id, agent != 0, name);
 		else if (sscanf(line, "owns %d %15s %15s", &id, bdf, vdev) >= 2)
 			add_owner(t, id, bdf, vdev);
+		else if (sscanf(line, "marked %d %15s", &id, bdf) == 2)
+			add_mark(t, id, bdf);
 		text += len;
 		if (*text)
 			text++;
@@ -216,6 +291,14 @@ int gk_truth_owner(const struct gk_truth *t, const char *bdf)
 		owner = t->owner[i].domid;
 	}
 	return owner;
+}
+
+int gk_truth_marked(const struct gk_truth *t, const char *bdf)
+{
+	for (int i = 0; i < t->marks; i++)
+		if (strcmp(t->mark[i].bdf, bdf) == 0)
+			return t->mark[i].domid;
+	return -1;
 }
 
 const char *gk_truth_vdev(const struct gk_truth *t, const char *bdf)

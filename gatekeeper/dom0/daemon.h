@@ -150,6 +150,7 @@ struct gk_daemon {
 	int ready;		/* told so in /run */
 	int told_late, told_note;
 	int not_ours;		/* xl: a controller may be another domain's */
+	int marked_once;	/* so xl said, and is tried once more */
 
 	uint64_t xs_since;	/* first probe without an answer */
 	int reconnect;		/* a gate ran already */

@@ -39,6 +39,11 @@ echo "$*" >> "$top/xl.log"
 [ ! -e "$top/xl-fail-$command" ] || { echo "libxl: error: $command says no" >&2; exit 1; }
 exec 9> "$top/xl.lock"
 flock 9
+not_assignable() { # of libxl's mark; a failing add removes it
+    grep -q "^marked [0-9]* $1\$" "$store" || return 1
+    change -e "/^marked [0-9]* $1\$/d"
+    echo "libxl: error: libxl_pci.c:1570: PCI device $1 is not assignable" >&2
+}
 change() { sed "$@" "$store" > "$store.$$" && mv "$store.$$" "$store"; }
 id_of() { # of a name or an id
     case $1 in
@@ -78,6 +83,12 @@ case $command in
         [ -n "$id" ] || { echo "$1 is an invalid domain identifier" >&2; exit 1; }
         bdf=${2%%,*}
         ! grep -q "^owns [0-9]* $bdf " "$store" || { echo "already attached" >&2; exit 1; }
+        ! not_assignable $bdf || exit 1
+        if [ -e "$top/xl-marks" ]; then
+            change -e "\$a marked $id $bdf"
+            flock -u 9
+            sleep 1000
+        fi
         echo "$2" > "$top/attached"
         change -e "\$a owns $id $bdf 0000:00:01.00" ;;
     destroy)
@@ -91,6 +102,9 @@ case $command in
         [ ! -e "$top/xl-busy" ] || {
             echo "xc_assign_device failed: Device or resource busy" >&2; exit 1; }
         ! grep -q "^owns " "$store" || { echo "libxl: error: PCI device already attached to a domain" >&2; exit 1; }
+        for d in "$top"/sys/bus/pci/devices/*; do
+            ! not_assignable ${d##*/} || exit 1
+        done
         id=$(($(cat "$top/next") + 1))
         echo $id > "$top/next"
         if [ $name = gatekeeper-gate ]; then
@@ -730,6 +744,53 @@ def killed_taking_back(m):
     m.kill()
     asked.communicate(timeout=5)
     (m.top / "xl-hang-pci-detach").unlink()
+    m.start()
+    is_gates(m)
+
+
+@case()
+def killed_marked(m):
+    """Killed, and xl with it, after libxl's first write: sys-usb has nothing, and is
+    not destroyed for it."""
+    m.up()
+    m.touch("xl-marks")
+    asked = m.gk("handoff", "--to", "sys-usb", wait=False)
+    m.until(lambda: f"marked {TARGET} {BDF}" in m.store())
+    m.kill()
+    asked.communicate(timeout=5)
+    (m.top / "xl-marks").unlink()
+    before = len(m.xl())
+    m.start()
+    is_gates(m)
+    xl = m.xl()[before:]
+    assert f"destroy {TARGET}" not in xl and "marked" not in m.store(), (xl, m.store())
+    assert f"domain {TARGET} 1 sys-usb" in m.store()
+    # The gate is created at the first attempt.
+    assert len([line for line in xl if line.startswith("create ")]) == 1, xl
+
+
+@case()
+def marked_for_another(m):
+    """Free, and somebody's xl is at work with it: not ours to take."""
+    m.up()
+    assert m.gk("handoff", "--release-only")[0] == 0
+    m.add(f"domain 30 0 other\nmarked 30 {BDF}\n")
+    code, out = m.gk("reclaim")
+    assert code == 1 and "is being given USB controller" in out, out
+    assert f"marked 30 {BDF}" in m.store() and m.record()["state"] == "free"
+    m.drop(30)
+    m.add(f"marked 30 {BDF}\n")
+    assert m.gk("reclaim")[0] == 0
+    is_gates(m)
+
+
+@case()
+def gate_marked(m):
+    """Its own xl create was killed: the next finds the mark, and is not the last."""
+    m.up()
+    m.kill()
+    m.drop(GATE)
+    m.add(f"marked {GATE} {BDF}\n")
     m.start()
     is_gates(m)
 
