@@ -194,6 +194,36 @@ static int named(struct handoff *h)
 	return 0;
 }
 
+static void resets_on(const char *root, const char *bdf)
+{
+	if (gk_pci_resets_on(root, bdf) != 0)
+		syslog(LOG_DAEMON | LOG_WARNING, "reset_method of USB controller %s "
+		       "cannot be put back: %s", bdf, strerror(errno));
+}
+
+void gk_handoff_resets_on(const char *root, const struct gk_handoff_opts *o)
+{
+	size_t i;
+
+	for (i = 0; i < o->n; i++)
+		resets_on(root, o->bdf[i]);
+}
+
+/*
+ * libxl resets at the end of a pci-detach and before an attach, and pciback when it
+ * gets one back. None of them is checked, and together they are most of the time in
+ * which no key can come. Between the two the one of reset_all is done and checked.
+ */
+static void resets_off(struct handoff *h)
+{
+	size_t i;
+
+	for (i = 0; i < h->n; i++)
+		if (gk_pci_resets_off(h->root, &h->usb[i]) != 0)
+			syslog(LOG_DAEMON | LOG_INFO, "USB controller %s is reset by "
+			       "others, too", h->usb[i].name);
+}
+
 /* That pciback still has every one of them, and dom0 could not get it. */
 static int check_held(struct handoff *h, const char *when)
 {
@@ -454,6 +484,8 @@ static int reset_all(struct handoff *h)
 				    "USB controller %s could not be reset (%s): %s",
 				    u->name, r[i].method[0] == '\0' ? "none" :
 				    r[i].method, r[i].why);
+		/* Whatever others can do for it is welcome. */
+		resets_on(h->root, u->name);
 		ret = taint(h, u->name, r[i].ret == GK_ERR_NOT_FOUND ?
 			    "no-reset-method" : "reset-failed");
 		if (ret != 0)
@@ -692,8 +724,10 @@ static int check(struct handoff *h)
 		if (ret != 0)
 			return ret;
 	}
-	for (i = 0; i < h->n; i++)
+	for (i = 0; i < h->n; i++) {
+		resets_on(h->root, h->usb[i].name);
 		tell(h, "controller", h->usb[i].name);
+	}
 	return 0;
 }
 
@@ -711,6 +745,8 @@ static int detach_from_gate(struct handoff *h)
 {
 	int ret = look(h);
 
+	if (ret == 0 && h->opts->to_domid > 0)
+		resets_off(h);
 	if (ret == 0)
 		ret = detach(h, h->opts->gate_domid, 0, GK_HANDOFF_DETACH_MS);
 	if (ret == 0)
@@ -760,6 +796,7 @@ static int assign(struct handoff *h)
 		ret = all_are(h, -1);
 		if (ret == 0)
 			ret = attach(h);
+		gk_handoff_resets_on(h->root, h->opts);
 	} else {
 		ret = start_target(h);
 	}
@@ -897,6 +934,7 @@ static int take_back(struct handoff *h)
 	size_t i;
 	int ret;
 
+	gk_handoff_resets_on(h->root, o);
 	ret = named(h);
 	/* It may be there without a controller in xenstore yet. */
 	if (ret == 0 && o->destroy_target && o->to_name != NULL)

@@ -121,6 +121,13 @@ int gk_handoff_check(const char *root, const struct gk_handoff_opts *o,
 	GK_MUST_CHECK;
 
 /*
+ * gk_handoff_resets_on: what a step that was killed has left: a controller that only
+ * gk_handoff_reset may reset (gk_pci_resets_off). A release to a domain that runs makes
+ * it so, the assign ends it, and so does each take_back, as its first work.
+ */
+void gk_handoff_resets_on(const char *root, const struct gk_handoff_opts *o);
+
+/*
  * gk_handoff_release: out of the gate, until nobody has them. The caller has asked
  * the gate to let go before; when it has not (hard), the gate is destroyed, as it
  * is when a detach fails. Then the caller must have closed its end of the link:

@@ -37,6 +37,9 @@ echo "$*" >> "$top/xl.log"
 [ ! -e "$top/xl-slow" ] || sleep 0.5
 # A failure before it has done anything.
 [ ! -e "$top/xl-fail-$command" ] || { echo "libxl: error: $command says no" >&2; exit 1; }
+case $command in pci-detach|pci-attach)
+    echo "$command [$(cat "$top"/sys/bus/pci/devices/*/reset_method)]" >> "$top/methods" ;;
+esac
 exec 9> "$top/xl.lock"
 flock 9
 not_assignable() { # of libxl's mark; a failing add removes it
@@ -90,7 +93,8 @@ case $command in
             sleep 1000
         fi
         echo "$2" > "$top/attached"
-        change -e "\$a owns $id $bdf 0000:00:01.00" ;;
+        change -e "\$a owns $id $bdf 0000:00:01.00"
+        [ ! -e "$top/xl-late" ] || { flock -u 9; sleep 1000; } ;;
     destroy)
         id=$(id_of "$1")
         [ -n "$id" ] || { echo "$1 is an invalid domain identifier (rc=-6)" >&2; exit 1; }
@@ -746,6 +750,52 @@ def killed_taking_back(m):
     (m.top / "xl-hang-pci-detach").unlink()
     m.start()
     is_gates(m)
+
+
+def is_reset_by_all(m, bdf=BDF):
+    """Whoever wants may reset it again, and by what it was."""
+    method = m.top / "sys/bus/pci/devices" / bdf / "reset_method"
+    m.until(lambda: method.read_text().strip() == "bus")
+    m.until(lambda: not list(m.run.glob("reset-method-*")))
+
+
+@case()
+def reset_once(m):
+    """By us: neither xl nor pciback has a method meanwhile."""
+    m.up()
+    hand_over(m)
+    assert (m.top / "methods").read_text() == "pci-detach []\npci-attach []\n"
+    assert (m.top / "sys/bus/pci/devices" / BDF / "reset").read_text() == "1"
+    is_reset_by_all(m)
+    assert m.gk("reclaim")[0] == 0
+    assert (m.top / "methods").read_text().endswith("pci-detach [bus]\n")
+    is_gates(m)
+    is_reset_by_all(m)
+
+
+def killed_without_method(hook, state, end):
+    @case()
+    def fn(m):
+        m.up()
+        m.touch(hook)
+        asked = m.gk("handoff", "--to", "sys-usb", wait=False)
+        m.state(state)
+        m.until(lambda: (m.top / "methods").exists())
+        if hook == "xl-late":
+            m.until(lambda: m.owners() == [str(TARGET)])
+        assert (m.run / f"reset-method-{BDF}").read_text() == "bus"
+        m.kill()
+        asked.communicate(timeout=5)
+        (m.top / hook).unlink()
+        m.start()
+        end(m) if end is is_gates else m.until(
+            lambda: m.status().get("handoff", {}).get("state") == "confirmed")
+        is_reset_by_all(m)
+    fn.__name__ = f"killed_without_method_{hook[3:]}"
+
+
+killed_without_method("xl-marks", "reset", is_gates)
+killed_without_method("xl-late", "reset", is_handed_over)
 
 
 @case()
