@@ -499,6 +499,15 @@ static int reset_all(struct handoff *h)
 
 static int look(struct handoff *h)
 {
+	int to = h->opts->to_domid > 0 ? h->opts->to_domid : -1;
+	int ret = gk_truth_owners(h->root, to, &h->truth);
+
+	return ret == 0 ? 0 : fail(h, ret, "xenstore does not answer");
+}
+
+/* The same with libxl's marks, and every domain that one may be of. */
+static int look_at_all(struct handoff *h)
+{
 	int ret = gk_truth_read(h->root, &h->truth);
 
 	return ret == 0 ? 0 : fail(h, ret, "xenstore does not answer");
@@ -660,7 +669,7 @@ static void tell_vdevs(struct handoff *h)
 		if (left == 0)
 			break;
 		gk_run_sleep_ms(FINE_POLL_MS);
-		if (gk_truth_read(h->root, &h->truth) != 0)
+		if (look(h) != 0)
 			break;
 	}
 }
@@ -906,9 +915,9 @@ static int take_from(struct handoff *h, int domid)
 static int unmark(struct handoff *h)
 {
 	size_t i;
-	int ret;
+	int ret = look_at_all(h);
 
-	for (i = 0; i < h->n; i++) {
+	for (i = 0; ret == 0 && i < h->n; i++) {
 		int has = gk_truth_marked(&h->truth, h->usb[i].name);
 
 		if (has == -1)
@@ -925,7 +934,7 @@ static int unmark(struct handoff *h)
 		syslog(LOG_DAEMON | LOG_NOTICE, "USB controller %s was marked in xenstore "
 		       "as domain %d's, which does not have it", h->usb[i].name, has);
 	}
-	return 0;
+	return ret;
 }
 
 static int take_back(struct handoff *h)

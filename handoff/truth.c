@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xenstore.h>
 
 #include "dom0/paths.h"
@@ -51,6 +53,33 @@ static char *read_node(struct xs_handle *xs, const char *fmt, ...)
 	va_end(ap);
 	return n < 0 || (size_t)n >= sizeof(path) ? NULL :
 						    xs_read(xs, XBT_NULL, path, NULL);
+}
+
+/* A connection of a parent is not for its child: both would read the answers. */
+static struct xs_handle *held;
+static pid_t whose;
+
+static struct xs_handle *hold(void)
+{
+	if (!held || whose != getpid())
+		held = xs_open(0);
+	whose = getpid();
+	return held;
+}
+
+static void let_go(void)
+{
+	xs_close(held);
+	held = NULL;
+}
+
+static void read_name(struct xs_handle *xs, struct gk_truth *t, const char *id)
+{
+	char *name = read_node(xs, "/local/domain/%.16s/name", id);
+
+	if (name && gk_truth_name(t, atoi(id))[0] == '\0')
+		add_domain(t, atoi(id), 0, name);
+	free(name);
 }
 
 static void read_domain(struct xs_handle *xs, struct gk_truth *t, const char *id)
@@ -113,41 +142,78 @@ static int each(struct xs_handle *xs, struct gk_truth *t, const char *dir,
 	unsigned n = 0;
 	char **ids = xs_directory(xs, XBT_NULL, dir, &n);
 
+	/* There is none as long as nobody has a PCI device. */
 	if (!ids)
-		return GK_ERR_SYSTEM;
+		return errno == ENOENT ? 0 : GK_ERR_SYSTEM;
 	for (unsigned i = 0; i < n; i++)
 		fn(xs, t, ids[i]);
 	free(ids);
 	return 0;
 }
 
+static void read_owner(struct xs_handle *xs, struct gk_truth *t, const char *id)
+{
+	int had = t->owned;
+
+	read_owned(xs, t, id);
+	if (t->owned > had)
+		read_name(xs, t, id);
+}
+
+static int read_test_store(const char *root, struct gk_truth *t)
+{
+	char path[GK_PATH_MAX], text[4096];
+	int n = snprintf(path, sizeof(path), "%s/xenstore", root);
+
+	if (n < 0 || (size_t)n >= sizeof(path) ||
+	    gk_file_read(path, text, sizeof(text)) < 0)
+		return GK_ERR_SYSTEM;
+	gk_truth_parse(text, t);
+	return t->answered ? 0 : GK_ERR_SYSTEM;
+}
+
 int gk_truth_read(const char *root, struct gk_truth *t)
 {
+	static const char owners[] = "/local/domain/0/backend/pci";
 	struct xs_handle *xs;
 	int err;
 
 	memset(t, 0, sizeof(*t));
-	if (root[0]) {
-		char path[GK_PATH_MAX], text[4096];
-		int n = snprintf(path, sizeof(path), "%s/xenstore", root);
-
-		if (n < 0 || (size_t)n >= sizeof(path) ||
-		    gk_file_read(path, text, sizeof(text)) < 0)
-			return GK_ERR_SYSTEM;
-		gk_truth_parse(text, t);
-		return t->answered ? 0 : GK_ERR_SYSTEM;
-	}
-	xs = xs_open(0);
+	if (root[0])
+		return read_test_store(root, t);
+	xs = hold();
 	if (!xs)
 		return GK_ERR_SYSTEM;
 	err = each(xs, t, "/local/domain", read_domain);
-	/* Not there as long as nobody has a PCI device. */
-	if (!err && each(xs, t, "/local/domain/0/backend/pci", read_owned))
-		t->owned = 0;
-	if (!err && each(xs, t, "/libxl/pci", read_mark))
-		t->marks = 0;
+	if (!err)
+		err = each(xs, t, owners, read_owned);
+	if (!err)
+		err = each(xs, t, "/libxl/pci", read_mark);
 	t->answered = !err;
-	xs_close(xs);
+	if (err)
+		let_go();
+	return err;
+}
+
+int gk_truth_owners(const char *root, int domid, struct gk_truth *t)
+{
+	struct xs_handle *xs;
+	char id[16];
+	int err;
+
+	memset(t, 0, sizeof(*t));
+	if (root[0])
+		return read_test_store(root, t);
+	xs = hold();
+	if (!xs)
+		return GK_ERR_SYSTEM;
+	err = each(xs, t, "/local/domain/0/backend/pci", read_owner);
+	snprintf(id, sizeof(id), "%d", domid);
+	if (!err && domid >= 0)
+		read_name(xs, t, id);
+	t->answered = !err;
+	if (err)
+		let_go();
 	return err;
 }
 
@@ -181,7 +247,7 @@ int gk_truth_unmark(const char *root, const char *bdf, int domid)
 		return GK_ERR_SYSTEM;
 	snprintf(path, sizeof(path), "/libxl/pci/%.4s-%.2s-%.2s-%.1s/domid", bdf,
 		 bdf + 5, bdf + 8, bdf + 11);
-	xs = xs_open(0);
+	xs = hold();
 	if (!xs)
 		return GK_ERR_SYSTEM;
 	/* Another xl may have got it in between: then that is its mark. */
@@ -195,7 +261,8 @@ int gk_truth_unmark(const char *root, const char *bdf, int domid)
 		if (xs_transaction_end(xs, tx, !same))
 			ret = 0;
 	}
-	xs_close(xs);
+	if (ret)
+		let_go();
 	return ret;
 }
 

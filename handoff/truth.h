@@ -47,9 +47,13 @@ struct gk_truth {
 /*
  * gk_truth_read: asks xenstore, which may hang: for a child with a deadline. With a
  * root (tests) the file ROOT/xenstore is read, lines as gk_truth_parse() takes them.
- * GK_OK, GK_ERR_SYSTEM.
+ * GK_OK, GK_ERR_SYSTEM. The connection stays, one for each process.
+ * gk_truth_owners: less of it, where somebody waits for the keyboard: who has which
+ * device, and of the domains those that have one and `domid` (-1: no other), without
+ * their agents.
  */
 int gk_truth_read(const char *root, struct gk_truth *t) GK_MUST_CHECK;
+int gk_truth_owners(const char *root, int domid, struct gk_truth *t) GK_MUST_CHECK;
 
 /*
  * gk_truth_unmark: removes libxl's mark of this controller if it is still that
