@@ -885,23 +885,32 @@ static int is_dead(const struct handoff *h, int domid)
 	return h->opts->dead || gk_dead_ask(domid) == 1;
 }
 
-/* By each means in turn, until it has none any more. */
+/*
+ * By each means in turn, until it has none any more. Force passes over an answer that
+ * says no; for one that does not come libxl waits as long with it (10 s, for the PCI
+ * frontend of a PV guest), so then it is left out.
+ */
 static int take_from(struct handoff *h, int domid)
 {
+	unsigned int first_ms = h->opts->hung ? GK_HANDOFF_HUNG_MS : GK_HANDOFF_DETACH_MS;
 	int gate = strcmp(gk_truth_name(&h->truth, domid), h->opts->gate_domain) == 0;
 	int means, ret = GK_ERR_SYSTEM;
 
 	if (!gate && is_dead(h, domid))
 		return take_from_dead(h, domid);
 	for (means = gate || h->opts->destroy_target ? 2 : 0; means < 3; means++) {
+		uint64_t begin = gk_run_now_ms();
 		int has;
 
 		ret = means == 2 ? end_domain(h, domid) :
 		      detach(h, domid, means == 1, means == 1 ? GK_HANDOFF_FORCE_MS :
-			     GK_HANDOFF_DETACH_MS);
+			     first_ms);
 		has = still_has(h, domid, ret == 0 ? GONE_MS : 0);
 		if (has <= 0)
 			return has;
+		if (means == 0 && (ret == GK_ERR_TIMEOUT ||
+				   gk_run_now_ms() - begin >= GK_HANDOFF_FORCE_MS))
+			means = 1;
 	}
 	return ret != 0 ? ret : fail(h, GK_ERR_ORDER, "domain %d does not give them "
 				     "back", domid);

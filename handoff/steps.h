@@ -23,6 +23,7 @@
 
 /* Upper bounds of single calls, in milliseconds. */
 #define GK_HANDOFF_DETACH_MS 10000u	/* xl pci-detach; 0.35 s when quiesced */
+#define GK_HANDOFF_HUNG_MS 3000u	/* of one that has answered nobody */
 #define GK_HANDOFF_FORCE_MS 5000u	/* the same with -f */
 #define GK_HANDOFF_ATTACH_MS 15000u	/* xl pci-attach; 0.3 s */
 #define GK_HANDOFF_DESTROY_MS 20000u	/* xl destroy; 0.35 s when quiesced */
@@ -63,8 +64,9 @@ struct gk_handoff_opts {
 	int destroy_target;
 	/* For the same: what is known of the domain that has them. let_go: its drivers
 	 * have, it is asked by pci-detach; dead (dead.h): it is destroyed at once.
-	 * Neither: xl is asked first whether it is dead. */
-	int let_go, dead;
+	 * Neither: xl is asked first whether it is dead. hung: its agent has not
+	 * answered; it gets less time, and no second attempt before it is destroyed. */
+	int let_go, dead, hung;
 	/* Not 0: a controller without a reset method is given away all the
 	 * same, and recorded as tainted (option --no-strict-reset). */
 	int no_strict_reset;
@@ -156,8 +158,8 @@ int gk_handoff_assign(const char *root, const struct gk_handoff_opts *o,
 /*
  * gk_handoff_take_back: from the gate or the target, whoever has them, until nobody
  * has; also from a domain that has taken the target's name (it was rebooted). First
- * by detaching, then by force, then by destroying the domain; a dead one is destroyed
- * at once. A controller that another domain has is an error, and left alone.
+ * by detaching, then by force (not if it did not answer at all), then by destroying the
+ * domain; a dead one is destroyed at once. A controller that another domain has is an error, and left alone.
  */
 int gk_handoff_take_back(const char *root, const struct gk_handoff_opts *o,
 			 const struct gk_handoff_told *told, char *why, size_t why_len)

@@ -124,6 +124,7 @@ struct gk_handover {
 	int seen_dead;		/* it is still there, and does nothing any more */
 	int dead_domid;		/* the last one of which that is known */
 	int let_go;		/* the agent has, when it was asked to */
+	int hung;		/* it has not answered, nor come back */
 	uint64_t auto_at[GK_RESTARTS_KEPT];
 	unsigned autos;
 	int told_enough;

@@ -646,6 +646,29 @@ def agent_hangs(m):
     is_gates(m)
 
 
+def no_answer(how, least, most):
+    @case(agent=how)
+    def fn(m):
+        """xl waits for a PCI frontend that says nothing: force would wait as long."""
+        m.up()
+        hand_over(m)
+        m.touch("xl-hang-pci-detach")
+        (m.lib / f"agent-{TARGET}").write_text("no-server")
+        before, begin = len(m.xl()), time.monotonic()
+        code, out = m.gk("reclaim")
+        assert code == 0 or how and "recalling: not done" in out, out
+        assert least < time.monotonic() - begin < most, time.monotonic() - begin
+        xl = [line for line in m.xl()[before:] if line != "destroy gatekeeper-gate"]
+        assert xl[:2] == [f"pci-detach {TARGET} {BDF}", f"destroy {TARGET}"], xl
+        is_gates(m)
+    fn.__name__ = f"no_answer_{how}"
+
+
+# An agent that let go; one that did not answer either.
+no_answer("", 9.5, 13)
+no_answer("deaf", 5.5, 9)
+
+
 @case()
 def destroyed_at_last(m):
     """A domain that gives nothing back is destroyed."""
