@@ -750,6 +750,51 @@ static int destroy_gate(struct handoff *h)
 	return wait_released(h, h->opts->gate_domain);
 }
 
+struct pause {
+	char id[16], out[256];
+	int ret;
+};
+
+static void *pause_thread(void *arg)
+{
+	struct pause *p = arg;
+	const char *const argv[] = { "xl", "pause", p->id, NULL };
+
+	p->ret = gk_run(argv, GK_HANDOFF_PAUSE_MS, p->out, sizeof(p->out));
+	return NULL;
+}
+
+/*
+ * A PV guest keeps what it has mapped when it loses a device: one that was taken over
+ * could go on writing to the controller's registers, until it is destroyed after the
+ * handoff. So it runs no more from here on, before the reset. In a thread, while
+ * pciback's last word is waited for.
+ */
+static int pause_and_wait(struct handoff *h)
+{
+	struct pause p = { .ret = GK_ERR_SYSTEM };
+	pthread_t thread;
+	char line[128];
+	int started, ret;
+
+	(void)snprintf(p.id, sizeof(p.id), "%d", h->opts->gate_domid);
+	started = pthread_create(&thread, NULL, pause_thread, &p) == 0;
+	if (!started)
+		(void)pause_thread(&p);
+	ret = wait_all_are(h, -1, GONE_MS);
+	if (started)
+		(void)pthread_join(thread, NULL);
+	if (ret != 0)
+		return ret;
+	gk_run_last_line(p.out, line, sizeof(line));
+	if (p.ret != 0)
+		return fail(h, p.ret < 0 ? p.ret : GK_ERR_SYSTEM,
+			    "xl pause of the gate failed (%d)%s%s", p.ret,
+			    line[0] == '\0' ? "" : ": ", line);
+	done(h, "paused", "%s", h->opts->gate_domain);
+	return 0;
+}
+
 static int detach_from_gate(struct handoff *h)
 {
 	int ret = look(h);
@@ -758,9 +803,7 @@ static int detach_from_gate(struct handoff *h)
 		resets_off(h);
 	if (ret == 0)
 		ret = detach(h, h->opts->gate_domid, 0, GK_HANDOFF_DETACH_MS);
-	if (ret == 0)
-		ret = wait_all_are(h, -1, GONE_MS);
-	return ret;
+	return ret == 0 ? pause_and_wait(h) : ret;
 }
 
 static int release(struct handoff *h)

@@ -23,6 +23,7 @@
 
 /* Upper bounds of single calls, in milliseconds. */
 #define GK_HANDOFF_DETACH_MS 10000u	/* xl pci-detach; 0.35 s when quiesced */
+#define GK_HANDOFF_PAUSE_MS 3000u	/* xl pause */
 #define GK_HANDOFF_HUNG_MS 3000u	/* of one that has answered nobody */
 #define GK_HANDOFF_FORCE_MS 5000u	/* the same with -f */
 #define GK_HANDOFF_ATTACH_MS 15000u	/* xl pci-attach; 0.3 s */
@@ -48,7 +49,7 @@ struct gk_handoff_opts {
 	/* Name of the gate domain. Must not be NULL. It need not exist: a
 	 * gate that is gone already is the same as one just destroyed. */
 	const char *gate_domain;
-	/* Its id; with it the controllers are detached from it and it lives on.
+	/* Its id; with it the controllers are detached from it and it is paused.
 	 * 0, or hard: they are released by destroying it. */
 	int gate_domid;
 	int hard;
@@ -77,7 +78,7 @@ struct gk_handoff_opts {
 
 /*
  * Called in the caller's own context after each part of a step, with
- *   step     a word: "controller", "destroyed", "detached", "released", "reset",
+ *   step     a word: "controller", "destroyed", "detached", "paused", "released", "reset",
  *            "tainted", "created", "attached", "vdev", "target", "assigned", "taken"
  *   detail   printable text. Of "controller" the BDF, of "vdev" "GUEST HOST", two
  *            BDFs; of "target" the id of a domain that was created; of the others what was done, ending with the time that it took,
@@ -132,7 +133,7 @@ void gk_handoff_resets_on(const char *root, const struct gk_handoff_opts *o);
 /*
  * gk_handoff_release: out of the gate, until nobody has them. The caller has asked
  * the gate to let go before; when it has not (hard), the gate is destroyed, as it
- * is when a detach fails. Then the caller must have closed its end of the link:
+ * is when a detach or its pause fails. Then the caller must have closed its end of the link:
  * Xen keeps a destroyed domain for as long as its pages are mapped here.
  */
 int gk_handoff_release(const char *root, const struct gk_handoff_opts *o,

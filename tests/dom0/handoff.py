@@ -81,6 +81,9 @@ case $command in
         [ ! -e "$top/state-$id" ] || { flock -u 9; sleep 10; exit 1; }
         [ -n "$force" ] || [ ! -e "$top/xl-needs-force" ] || { echo "not willing" >&2; exit 1; }
         change -e "/^owns $id $2 /d" ;;
+    pause)
+        grep -q "^domain $(id_of "$1") " "$store" || exit 1
+        head -c 1 "$top"/sys/bus/pci/devices/*/reset > "$top/reset-before-pause" ;;
     pci-attach)
         id=$(id_of "$1")
         [ -n "$id" ] || { echo "$1 is an invalid domain identifier" >&2; exit 1; }
@@ -306,9 +309,11 @@ def happy(m):
     is_handed_over(m)
     assert '"step":"prepared"' in out and '"step":"quiesced","detail":"complete' in out
     xl = m.xl()
-    assert xl[:2] == [f"pci-detach {GATE} {BDF}",
+    # Paused, so that what it has mapped is of no use to it, before the reset.
+    assert xl[:3] == [f"pci-detach {GATE} {BDF}", f"pause {GATE}",
                       f"pci-attach {TARGET} {BDF},permissive=0,rdm_policy=relaxed"], xl
     assert m.top.joinpath("sys/bus/pci/devices", BDF, "reset").read_text() == "1"
+    assert (m.top / "reset-before-pause").read_text() == ""
     told = (m.lib / f"told-{TARGET}").read_text().split()
     # BEGIN, two devices, END, and the lights of the one keyboard.
     assert told.count("MANIFEST") == 4 and "LED" in told, told
@@ -410,6 +415,18 @@ def detach_fails(m):
     m.touch("xl-fail-pci-detach")
     hand_over(m)
     is_handed_over(m)
+
+
+@case()
+def pause_fails(m):
+    """It is not left running beside the reset."""
+    m.up()
+    m.touch("xl-fail-pause")
+    hand_over(m)
+    is_handed_over(m)
+    xl = [line for line in m.xl() if "list" not in line]
+    assert xl[:4] == [f"pci-detach {GATE} {BDF}", f"pause {GATE}", "destroy gatekeeper-gate",
+                      f"pci-attach {TARGET} {BDF},permissive=0,rdm_policy=relaxed"], xl
 
 
 @case()
