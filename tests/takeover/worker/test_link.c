@@ -272,8 +272,8 @@ static void one(const struct gk_attempt *a, uint8_t roles)
 		struct pollfd p = { .fd = m.sock, .events = POLLIN };
 		int spends = !strcmp(a->name, "hang") || !strcmp(a->name, "spin");
 
-		/* The worker has real time to say something, once it serves. */
-		if (poll(&p, 1, m.sock < 0 || (m.served && !spends)) == 1) {
+		/* The worker has real time to begin, and to say something. */
+		if (poll(&p, 1, !m.served || m.sock < 0 || !spends) == 1) {
 			gk_devices_worker_readable(SLOT);
 			quiet = 0;
 		} else if (m.sock >= 0 && m.served && !spends) {
