@@ -228,7 +228,7 @@ def by_hand(c):
     for n in range(3):
         r.expect("Touch the security key on port 1-3 now")
         until("a touch is wanted", lambda: key.stats()["state"] == "touch")
-        key.tell("touch now")
+        key.tell("touch")
         r.expect(f"\\[{(1, 2, 4)[n]}/4\\]")
     r.answer("recovery passphrase", "")
     r.end()
@@ -1283,11 +1283,10 @@ def secrets_nowhere(c):
         limits = open(f"/proc/{pid}/limits").read()
         assert re.search("Max core file size +0 +0 ", limits), limits
     for n in range(3):
-        # Else a slow key may still wait for the touch that it was told of.
         if n > 0:
             r.expect("Touch the security key")
         until("a touch is wanted", lambda: key.stats()["state"] == "touch")
-        key.tell("touch now")
+        key.tell("touch")
     text = written_down(r)
     seen = r.end()
     assert PIN not in seen and PASSPHRASE not in seen, seen
