@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dom0/paths.h"
 #include "handoff/pci.h"
 #include "handoff/run.h"
 
@@ -147,10 +148,26 @@ static int read_driver(const char *root, const char *device,
 	return 0;
 }
 
+/* What reset_method said, while it is empty: 1 or 0, words with no newline. */
+static int kept_resets(const char *root, const char *device, char path[PATH_MAX],
+		       char words[GK_PCI_NAME_LEN])
+{
+	char text[2 * GK_PCI_NAME_LEN];
+	int n = snprintf(path, PATH_MAX, "%s" GK_PCI_RESETS "%s", root, device);
+
+	words[0] = '\0';
+	if (n < 0 || n >= PATH_MAX || gk_file_read(path, text, sizeof(text)) < 0)
+		return 0;
+	text[strcspn(text, "\n")] = '\0';
+	if (strlen(text) < GK_PCI_NAME_LEN)
+		memcpy(words, text, strlen(text) + 1);
+	return 1;
+}
+
 static int read_reset(const char *root, const char *device,
 		      char reset[GK_PCI_NAME_LEN])
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], words[GK_PCI_NAME_LEN];
 	int ret;
 
 	/* `reset` is there if, and only if, there is a method (since 5.15 also
@@ -162,6 +179,8 @@ static int read_reset(const char *root, const char *device,
 	if (access(path, F_OK) < 0)
 		return errno == ENOENT ? 0 : GK_ERR_SYSTEM;
 	ret = read_line(root, device, "reset_method", reset);
+	if (ret == 0 && kept_resets(root, device, path, words) && words[0] != '\0')
+		memcpy(reset, words, sizeof(words));
 	if (ret == GK_ERR_NOT_FOUND) {
 		memcpy(reset, "reset", sizeof("reset"));
 		ret = 0;
@@ -343,6 +362,45 @@ int gk_pci_override_set(const char *root, struct gk_pci_usb *u)
 	return ret;
 }
 
+/* The newline: a write of nothing does not come to the kernel's driver. */
+#define NO_METHOD "\n"
+
+int gk_pci_resets_off(const char *root, const struct gk_pci_usb *u)
+{
+	char path[PATH_MAX], words[GK_PCI_NAME_LEN];
+	int kept = kept_resets(root, u->name, path, words);
+
+	if (u->reset[0] == '\0' ||
+	    read_line(root, u->name, "reset_method", words) == GK_ERR_NOT_FOUND)
+		return 0;
+	/* First what it was: we may be killed at any moment. */
+	(void)snprintf(words, sizeof(words), "%s", u->reset);
+	if (!kept && gk_file_replace(path, words, 0600))
+		return GK_ERR_SYSTEM;
+	if (write_file(root, u->name, "reset_method", NO_METHOD) != 0 ||
+	    read_line(root, u->name, "reset_method", words) != 0 || words[0] != '\0') {
+		int back = gk_pci_resets_on(root, u->name);
+
+		(void)back;
+		return GK_ERR_SYSTEM;
+	}
+	return 0;
+}
+
+int gk_pci_resets_on(const char *root, const char *bdf)
+{
+	char path[PATH_MAX], words[GK_PCI_NAME_LEN];
+
+	if (!kept_resets(root, bdf, path, words))
+		return 0;
+	/* A method that the kernel found at boot it may refuse today, by what stands
+	 * beside the controller on its bus: then those that it finds now. */
+	if ((words[0] == '\0' || write_file(root, bdf, "reset_method", words) != 0) &&
+	    write_file(root, bdf, "reset_method", "default") != 0)
+		return GK_ERR_SYSTEM;
+	return unlink(path) == 0 || errno == ENOENT ? 0 : GK_ERR_SYSTEM;
+}
+
 struct reset_job {
 	const char *root;
 	const char *device;
@@ -372,10 +430,11 @@ int gk_pci_reset(const char *root, const struct gk_pci_usb *u,
 {
 	struct reset_job j = { .root = root, .device = u->name, .reset = 1 };
 	uint64_t deadline = gk_run_now_ms() + timeout_ms, now;
-	char words[GK_PCI_NAME_LEN], out[256];
+	char words[GK_PCI_NAME_LEN], out[256], path[PATH_MAX];
 	char *word, *next, *state = NULL;
 	int ret = GK_ERR_NOT_FOUND;
-	int several = strchr(u->reset, ' ') != NULL;
+	int off = kept_resets(root, u->name, path, words);
+	int set = off || strchr(u->reset, ' ') != NULL;
 
 	method[0] = '\0';
 	(void)snprintf(why, why_len, "no reset method");
@@ -388,7 +447,7 @@ int gk_pci_reset(const char *root, const struct gk_pci_usb *u,
 			ret = GK_ERR_TIMEOUT;
 			break;
 		}
-		j.method = several ? word : NULL;
+		j.method = set ? word : NULL;
 		ret = gk_run_function(do_reset, &j, (unsigned int)(deadline - now),
 				      out, sizeof(out));
 		if (ret == 0) {
@@ -408,10 +467,10 @@ int gk_pci_reset(const char *root, const struct gk_pci_usb *u,
 		break;
 	}
 	/* A write to reset_method waits for no device, a second is plenty. */
-	if (several && ret != GK_ERR_TIMEOUT) {
+	if (set && ret != GK_ERR_TIMEOUT) {
 		int back;
 
-		j.method = u->reset;
+		j.method = off ? NO_METHOD : u->reset;
 		j.reset = 0;
 		back = gk_run_function(do_reset, &j, 1000, out, sizeof(out));
 		(void)back;

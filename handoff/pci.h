@@ -33,7 +33,8 @@ struct gk_pci_usb {
 	uint8_t prog_if;		/* 00 UHCI, 10 OHCI, 20 EHCI, 30 xHCI */
 	char driver[GK_PCI_NAME_LEN];	/* "" if no driver is bound */
 	char override[GK_PCI_NAME_LEN];	/* "" if not set */
-	/* The kernel's words, in the order in which it tries them: "flr bus".
+	/* The kernel's words, in the order in which it tries them: "flr bus"; between
+	 * gk_pci_resets_off and gk_pci_resets_on those of before.
 	 * "" if it has none; "reset" if there is one but the kernel (before
 	 * 5.15) does not say which. */
 	char reset[GK_PCI_NAME_LEN];
@@ -83,11 +84,24 @@ int gk_pci_left_to_dom0(const char *root, const struct gk_pci_bdf *bdf);
 int gk_pci_override_set(const char *root, struct gk_pci_usb *u) GK_MUST_CHECK;
 
 /*
+ * gk_pci_resets_off: from now on nobody but gk_pci_reset resets it: reset_method is
+ * empty, which makes the kernel refuse every other wish (libxl's and pciback's, who go
+ * on then). What it said is kept in GK_PCI_RESETS beside it until gk_pci_resets_on, by
+ * whichever process, puts it back; that does nothing where nothing is kept.
+ * Nothing is done to a controller that has no reset, nor before Linux 5.15.
+ * Returns 0, or GK_ERR_SYSTEM: they are as they were (off), or could not be put back
+ * and are still kept (on).
+ */
+#define GK_PCI_RESETS "/run/gatekeeper/reset-method-"	/* and the BDF */
+int gk_pci_resets_off(const char *root, const struct gk_pci_usb *u) GK_MUST_CHECK;
+int gk_pci_resets_on(const char *root, const char *bdf) GK_MUST_CHECK;
+
+/*
  * gk_pci_reset: reset the function by the first of its methods that works, in
  * the kernel's order of preference. Where it has more than one, reset_method is
  * set to one at a time, so that what is reported is what was done, and set back
- * to the whole list afterwards (if that fails, the one that worked stays). Done
- * in child processes, because the write sleeps in the kernel.
+ * to the whole list afterwards (if that fails, the one that worked stays), or, after
+ * gk_pci_resets_off, to the empty one. Done in child processes, because the write sleeps in the kernel.
  * method receives the word of the method that worked, or of the last one tried.
  * why receives the last error as text, "" on success.
  * Returns 0, GK_ERR_NOT_FOUND (no reset), GK_ERR_TIMEOUT, GK_ERR_SYSTEM.

@@ -194,6 +194,36 @@ static int named(struct handoff *h)
 	return 0;
 }
 
+static void resets_on(const char *root, const char *bdf)
+{
+	if (gk_pci_resets_on(root, bdf) != 0)
+		syslog(LOG_DAEMON | LOG_WARNING, "reset_method of USB controller %s "
+		       "cannot be put back: %s", bdf, strerror(errno));
+}
+
+void gk_handoff_resets_on(const char *root, const struct gk_handoff_opts *o)
+{
+	size_t i;
+
+	for (i = 0; i < o->n; i++)
+		resets_on(root, o->bdf[i]);
+}
+
+/*
+ * libxl resets at the end of a pci-detach and before an attach, and pciback when it
+ * gets one back. None of them is checked, and together they are most of the time in
+ * which no key can come. Between the two the one of reset_all is done and checked.
+ */
+static void resets_off(struct handoff *h)
+{
+	size_t i;
+
+	for (i = 0; i < h->n; i++)
+		if (gk_pci_resets_off(h->root, &h->usb[i]) != 0)
+			syslog(LOG_DAEMON | LOG_INFO, "USB controller %s is reset by "
+			       "others, too", h->usb[i].name);
+}
+
 /* That pciback still has every one of them, and dom0 could not get it. */
 static int check_held(struct handoff *h, const char *when)
 {
@@ -454,6 +484,8 @@ static int reset_all(struct handoff *h)
 				    "USB controller %s could not be reset (%s): %s",
 				    u->name, r[i].method[0] == '\0' ? "none" :
 				    r[i].method, r[i].why);
+		/* Whatever others can do for it is welcome. */
+		resets_on(h->root, u->name);
 		ret = taint(h, u->name, r[i].ret == GK_ERR_NOT_FOUND ?
 			    "no-reset-method" : "reset-failed");
 		if (ret != 0)
@@ -466,6 +498,15 @@ static int reset_all(struct handoff *h)
 /* --- who has them --- */
 
 static int look(struct handoff *h)
+{
+	int to = h->opts->to_domid > 0 ? h->opts->to_domid : -1;
+	int ret = gk_truth_owners(h->root, to, &h->truth);
+
+	return ret == 0 ? 0 : fail(h, ret, "xenstore does not answer");
+}
+
+/* The same with libxl's marks, and every domain that one may be of. */
+static int look_at_all(struct handoff *h)
 {
 	int ret = gk_truth_read(h->root, &h->truth);
 
@@ -628,7 +669,7 @@ static void tell_vdevs(struct handoff *h)
 		if (left == 0)
 			break;
 		gk_run_sleep_ms(FINE_POLL_MS);
-		if (gk_truth_read(h->root, &h->truth) != 0)
+		if (look(h) != 0)
 			break;
 	}
 }
@@ -692,8 +733,10 @@ static int check(struct handoff *h)
 		if (ret != 0)
 			return ret;
 	}
-	for (i = 0; i < h->n; i++)
+	for (i = 0; i < h->n; i++) {
+		resets_on(h->root, h->usb[i].name);
 		tell(h, "controller", h->usb[i].name);
+	}
 	return 0;
 }
 
@@ -707,15 +750,60 @@ static int destroy_gate(struct handoff *h)
 	return wait_released(h, h->opts->gate_domain);
 }
 
+struct pause {
+	char id[16], out[256];
+	int ret;
+};
+
+static void *pause_thread(void *arg)
+{
+	struct pause *p = arg;
+	const char *const argv[] = { "xl", "pause", p->id, NULL };
+
+	p->ret = gk_run(argv, GK_HANDOFF_PAUSE_MS, p->out, sizeof(p->out));
+	return NULL;
+}
+
+/*
+ * A PV guest keeps what it has mapped when it loses a device: one that was taken over
+ * could go on writing to the controller's registers, until it is destroyed after the
+ * handoff. So it runs no more from here on, before the reset. In a thread, while
+ * pciback's last word is waited for.
+ */
+static int pause_and_wait(struct handoff *h)
+{
+	struct pause p = { .ret = GK_ERR_SYSTEM };
+	pthread_t thread;
+	char line[128];
+	int started, ret;
+
+	(void)snprintf(p.id, sizeof(p.id), "%d", h->opts->gate_domid);
+	started = pthread_create(&thread, NULL, pause_thread, &p) == 0;
+	if (!started)
+		(void)pause_thread(&p);
+	ret = wait_all_are(h, -1, GONE_MS);
+	if (started)
+		(void)pthread_join(thread, NULL);
+	if (ret != 0)
+		return ret;
+	gk_run_last_line(p.out, line, sizeof(line));
+	if (p.ret != 0)
+		return fail(h, p.ret < 0 ? p.ret : GK_ERR_SYSTEM,
+			    "xl pause of the gate failed (%d)%s%s", p.ret,
+			    line[0] == '\0' ? "" : ": ", line);
+	done(h, "paused", "%s", h->opts->gate_domain);
+	return 0;
+}
+
 static int detach_from_gate(struct handoff *h)
 {
 	int ret = look(h);
 
+	if (ret == 0 && h->opts->to_domid > 0)
+		resets_off(h);
 	if (ret == 0)
 		ret = detach(h, h->opts->gate_domid, 0, GK_HANDOFF_DETACH_MS);
-	if (ret == 0)
-		ret = wait_all_are(h, -1, GONE_MS);
-	return ret;
+	return ret == 0 ? pause_and_wait(h) : ret;
 }
 
 static int release(struct handoff *h)
@@ -760,6 +848,7 @@ static int assign(struct handoff *h)
 		ret = all_are(h, -1);
 		if (ret == 0)
 			ret = attach(h);
+		gk_handoff_resets_on(h->root, h->opts);
 	} else {
 		ret = start_target(h);
 	}
@@ -839,26 +928,65 @@ static int is_dead(const struct handoff *h, int domid)
 	return h->opts->dead || gk_dead_ask(domid) == 1;
 }
 
-/* By each means in turn, until it has none any more. */
+/*
+ * By each means in turn, until it has none any more. Force passes over an answer that
+ * says no; for one that does not come libxl waits as long with it (10 s, for the PCI
+ * frontend of a PV guest), so then it is left out.
+ */
 static int take_from(struct handoff *h, int domid)
 {
+	unsigned int first_ms = h->opts->hung ? GK_HANDOFF_HUNG_MS : GK_HANDOFF_DETACH_MS;
 	int gate = strcmp(gk_truth_name(&h->truth, domid), h->opts->gate_domain) == 0;
 	int means, ret = GK_ERR_SYSTEM;
 
 	if (!gate && is_dead(h, domid))
 		return take_from_dead(h, domid);
 	for (means = gate || h->opts->destroy_target ? 2 : 0; means < 3; means++) {
+		uint64_t begin = gk_run_now_ms();
 		int has;
 
 		ret = means == 2 ? end_domain(h, domid) :
 		      detach(h, domid, means == 1, means == 1 ? GK_HANDOFF_FORCE_MS :
-			     GK_HANDOFF_DETACH_MS);
+			     first_ms);
 		has = still_has(h, domid, ret == 0 ? GONE_MS : 0);
 		if (has <= 0)
 			return has;
+		if (means == 0 && (ret == GK_ERR_TIMEOUT ||
+				   gk_run_now_ms() - begin >= GK_HANDOFF_FORCE_MS))
+			means = 1;
 	}
 	return ret != 0 ? ret : fail(h, GK_ERR_ORDER, "domain %d does not give them "
 				     "back", domid);
+}
+
+/*
+ * What an xl that was killed has left: nobody has them, and libxl would refuse them
+ * to the gate. The mark of a domain that runs and is none of ours may be that of an
+ * attach that goes on.
+ */
+static int unmark(struct handoff *h)
+{
+	size_t i;
+	int ret = look_at_all(h);
+
+	for (i = 0; ret == 0 && i < h->n; i++) {
+		int has = gk_truth_marked(&h->truth, h->usb[i].name);
+
+		if (has == -1)
+			continue;
+		if (gk_truth_name(&h->truth, has)[0] != '\0' && !is_ours(h, has))
+			return fail(h, GK_ERR_ORDER, "domain %s (%d) is being given USB "
+				    "controller %s, and not from here",
+				    gk_truth_name(&h->truth, has), has,
+				    h->usb[i].name);
+		ret = gk_truth_unmark(h->root, h->usb[i].name, has);
+		if (ret != 0)
+			return fail(h, ret, "libxl's mark of USB controller %s cannot be "
+				    "removed from xenstore", h->usb[i].name);
+		syslog(LOG_DAEMON | LOG_NOTICE, "USB controller %s was marked in xenstore "
+		       "as domain %d's, which does not have it", h->usb[i].name, has);
+	}
+	return ret;
 }
 
 static int take_back(struct handoff *h)
@@ -867,6 +995,7 @@ static int take_back(struct handoff *h)
 	size_t i;
 	int ret;
 
+	gk_handoff_resets_on(h->root, o);
 	ret = named(h);
 	/* It may be there without a controller in xenstore yet. */
 	if (ret == 0 && o->destroy_target && o->to_name != NULL)
@@ -887,6 +1016,8 @@ static int take_back(struct handoff *h)
 	}
 	if (ret == 0)
 		ret = wait_all_are(h, -1, GK_HANDOFF_RELEASE_MS);
+	if (ret == 0)
+		ret = unmark(h);
 	if (ret == 0)
 		ret = check_held(h, "after it was taken back");
 	if (ret == 0)

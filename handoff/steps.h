@@ -23,6 +23,8 @@
 
 /* Upper bounds of single calls, in milliseconds. */
 #define GK_HANDOFF_DETACH_MS 10000u	/* xl pci-detach; 0.35 s when quiesced */
+#define GK_HANDOFF_PAUSE_MS 3000u	/* xl pause */
+#define GK_HANDOFF_HUNG_MS 3000u	/* of one that has answered nobody */
 #define GK_HANDOFF_FORCE_MS 5000u	/* the same with -f */
 #define GK_HANDOFF_ATTACH_MS 15000u	/* xl pci-attach; 0.3 s */
 #define GK_HANDOFF_DESTROY_MS 20000u	/* xl destroy; 0.35 s when quiesced */
@@ -47,7 +49,7 @@ struct gk_handoff_opts {
 	/* Name of the gate domain. Must not be NULL. It need not exist: a
 	 * gate that is gone already is the same as one just destroyed. */
 	const char *gate_domain;
-	/* Its id; with it the controllers are detached from it and it lives on.
+	/* Its id; with it the controllers are detached from it and it is paused.
 	 * 0, or hard: they are released by destroying it. */
 	int gate_domid;
 	int hard;
@@ -63,8 +65,9 @@ struct gk_handoff_opts {
 	int destroy_target;
 	/* For the same: what is known of the domain that has them. let_go: its drivers
 	 * have, it is asked by pci-detach; dead (dead.h): it is destroyed at once.
-	 * Neither: xl is asked first whether it is dead. */
-	int let_go, dead;
+	 * Neither: xl is asked first whether it is dead. hung: its agent has not
+	 * answered; it gets less time, and no second attempt before it is destroyed. */
+	int let_go, dead, hung;
 	/* Not 0: a controller without a reset method is given away all the
 	 * same, and recorded as tainted (option --no-strict-reset). */
 	int no_strict_reset;
@@ -75,7 +78,7 @@ struct gk_handoff_opts {
 
 /*
  * Called in the caller's own context after each part of a step, with
- *   step     a word: "controller", "destroyed", "detached", "released", "reset",
+ *   step     a word: "controller", "destroyed", "detached", "paused", "released", "reset",
  *            "tainted", "created", "attached", "vdev", "target", "assigned", "taken"
  *   detail   printable text. Of "controller" the BDF, of "vdev" "GUEST HOST", two
  *            BDFs; of "target" the id of a domain that was created; of the others what was done, ending with the time that it took,
@@ -121,9 +124,16 @@ int gk_handoff_check(const char *root, const struct gk_handoff_opts *o,
 	GK_MUST_CHECK;
 
 /*
+ * gk_handoff_resets_on: what a step that was killed has left: a controller that only
+ * gk_handoff_reset may reset (gk_pci_resets_off). A release to a domain that runs makes
+ * it so, the assign ends it, and so does each take_back, as its first work.
+ */
+void gk_handoff_resets_on(const char *root, const struct gk_handoff_opts *o);
+
+/*
  * gk_handoff_release: out of the gate, until nobody has them. The caller has asked
  * the gate to let go before; when it has not (hard), the gate is destroyed, as it
- * is when a detach fails. Then the caller must have closed its end of the link:
+ * is when a detach or its pause fails. Then the caller must have closed its end of the link:
  * Xen keeps a destroyed domain for as long as its pages are mapped here.
  */
 int gk_handoff_release(const char *root, const struct gk_handoff_opts *o,
@@ -149,8 +159,8 @@ int gk_handoff_assign(const char *root, const struct gk_handoff_opts *o,
 /*
  * gk_handoff_take_back: from the gate or the target, whoever has them, until nobody
  * has; also from a domain that has taken the target's name (it was rebooted). First
- * by detaching, then by force, then by destroying the domain; a dead one is destroyed
- * at once. A controller that another domain has is an error, and left alone.
+ * by detaching, then by force (not if it did not answer at all), then by destroying the
+ * domain; a dead one is destroyed at once. A controller that another domain has is an error, and left alone.
  */
 int gk_handoff_take_back(const char *root, const struct gk_handoff_opts *o,
 			 const struct gk_handoff_told *told, char *why, size_t why_len)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <xenstore.h>
 
 #include "dom0/paths.h"
@@ -29,6 +31,14 @@ static void add_owner(struct gk_truth *t, int domid, const char *bdf, const char
 	strcpy(t->owner[t->owned++].vdev, vdev);
 }
 
+static void add_mark(struct gk_truth *t, int domid, const char *bdf)
+{
+	if (t->marks == GK_TRUTH_OWNED || strlen(bdf) >= GK_TRUTH_BDF)
+		return;
+	t->mark[t->marks].domid = domid;
+	strcpy(t->mark[t->marks++].bdf, bdf);
+}
+
 /* --- of xenstore --- */
 
 __attribute__((format(printf, 2, 3)))
@@ -43,6 +53,33 @@ static char *read_node(struct xs_handle *xs, const char *fmt, ...)
 	va_end(ap);
 	return n < 0 || (size_t)n >= sizeof(path) ? NULL :
 						    xs_read(xs, XBT_NULL, path, NULL);
+}
+
+/* A connection of a parent is not for its child: both would read the answers. */
+static struct xs_handle *held;
+static pid_t whose;
+
+static struct xs_handle *hold(void)
+{
+	if (!held || whose != getpid())
+		held = xs_open(0);
+	whose = getpid();
+	return held;
+}
+
+static void let_go(void)
+{
+	xs_close(held);
+	held = NULL;
+}
+
+static void read_name(struct xs_handle *xs, struct gk_truth *t, const char *id)
+{
+	char *name = read_node(xs, "/local/domain/%.16s/name", id);
+
+	if (name && gk_truth_name(t, atoi(id))[0] == '\0')
+		add_domain(t, atoi(id), 0, name);
+	free(name);
 }
 
 static void read_domain(struct xs_handle *xs, struct gk_truth *t, const char *id)
@@ -84,46 +121,149 @@ static void read_owned(struct xs_handle *xs, struct gk_truth *t, const char *id)
 	free(count);
 }
 
+/* "0000-00-14-0": a path in xenstore has no room for ':' and '.'. */
+static void read_mark(struct xs_handle *xs, struct gk_truth *t, const char *node)
+{
+	char *domid = read_node(xs, "/libxl/pci/%.16s/domid", node);
+	char bdf[GK_TRUTH_BDF];
+
+	if (domid && strlen(node) == 12) {
+		memcpy(bdf, node, 13);
+		bdf[4] = bdf[7] = ':';
+		bdf[10] = '.';
+		add_mark(t, atoi(domid), bdf);
+	}
+	free(domid);
+}
+
 static int each(struct xs_handle *xs, struct gk_truth *t, const char *dir,
 		void (*fn)(struct xs_handle *xs, struct gk_truth *t, const char *id))
 {
 	unsigned n = 0;
 	char **ids = xs_directory(xs, XBT_NULL, dir, &n);
 
+	/* There is none as long as nobody has a PCI device. */
 	if (!ids)
-		return GK_ERR_SYSTEM;
+		return errno == ENOENT ? 0 : GK_ERR_SYSTEM;
 	for (unsigned i = 0; i < n; i++)
 		fn(xs, t, ids[i]);
 	free(ids);
 	return 0;
 }
 
+static void read_owner(struct xs_handle *xs, struct gk_truth *t, const char *id)
+{
+	int had = t->owned;
+
+	read_owned(xs, t, id);
+	if (t->owned > had)
+		read_name(xs, t, id);
+}
+
+static int read_test_store(const char *root, struct gk_truth *t)
+{
+	char path[GK_PATH_MAX], text[4096];
+	int n = snprintf(path, sizeof(path), "%s/xenstore", root);
+
+	if (n < 0 || (size_t)n >= sizeof(path) ||
+	    gk_file_read(path, text, sizeof(text)) < 0)
+		return GK_ERR_SYSTEM;
+	gk_truth_parse(text, t);
+	return t->answered ? 0 : GK_ERR_SYSTEM;
+}
+
 int gk_truth_read(const char *root, struct gk_truth *t)
 {
+	static const char owners[] = "/local/domain/0/backend/pci";
 	struct xs_handle *xs;
 	int err;
 
 	memset(t, 0, sizeof(*t));
-	if (root[0]) {
-		char path[GK_PATH_MAX], text[4096];
-		int n = snprintf(path, sizeof(path), "%s/xenstore", root);
-
-		if (n < 0 || (size_t)n >= sizeof(path) ||
-		    gk_file_read(path, text, sizeof(text)) < 0)
-			return GK_ERR_SYSTEM;
-		gk_truth_parse(text, t);
-		return t->answered ? 0 : GK_ERR_SYSTEM;
-	}
-	xs = xs_open(0);
+	if (root[0])
+		return read_test_store(root, t);
+	xs = hold();
 	if (!xs)
 		return GK_ERR_SYSTEM;
 	err = each(xs, t, "/local/domain", read_domain);
-	/* Not there as long as nobody has a PCI device. */
-	if (!err && each(xs, t, "/local/domain/0/backend/pci", read_owned))
-		t->owned = 0;
+	if (!err)
+		err = each(xs, t, owners, read_owned);
+	if (!err)
+		err = each(xs, t, "/libxl/pci", read_mark);
 	t->answered = !err;
-	xs_close(xs);
+	if (err)
+		let_go();
 	return err;
+}
+
+int gk_truth_owners(const char *root, int domid, struct gk_truth *t)
+{
+	struct xs_handle *xs;
+	char id[16];
+	int err;
+
+	memset(t, 0, sizeof(*t));
+	if (root[0])
+		return read_test_store(root, t);
+	xs = hold();
+	if (!xs)
+		return GK_ERR_SYSTEM;
+	err = each(xs, t, "/local/domain/0/backend/pci", read_owner);
+	snprintf(id, sizeof(id), "%d", domid);
+	if (!err && domid >= 0)
+		read_name(xs, t, id);
+	t->answered = !err;
+	if (err)
+		let_go();
+	return err;
+}
+
+/* The file that stands for xenstore, without that line. */
+static int unmark_file(const char *root, const char *bdf, int domid)
+{
+	char path[GK_PATH_MAX], text[4096], line[64], *at;
+	int n = snprintf(path, sizeof(path), "%s/xenstore", root);
+
+	if (n < 0 || (size_t)n >= sizeof(path) ||
+	    gk_file_read(path, text, sizeof(text)) < 0)
+		return GK_ERR_SYSTEM;
+	snprintf(line, sizeof(line), "marked %d %s\n", domid, bdf);
+	at = strstr(text, line);
+	if (!at)
+		return 0;
+	memmove(at, at + strlen(line), strlen(at + strlen(line)) + 1);
+	return gk_file_replace(path, text, 0644) ? GK_ERR_SYSTEM : 0;
+}
+
+int gk_truth_unmark(const char *root, const char *bdf, int domid)
+{
+	char path[64], *has;
+	struct xs_handle *xs;
+	xs_transaction_t tx;
+	int ret = GK_ERR_SYSTEM, same;
+
+	if (root[0])
+		return unmark_file(root, bdf, domid);
+	if (strlen(bdf) != 12)
+		return GK_ERR_SYSTEM;
+	snprintf(path, sizeof(path), "/libxl/pci/%.4s-%.2s-%.2s-%.1s/domid", bdf,
+		 bdf + 5, bdf + 8, bdf + 11);
+	xs = hold();
+	if (!xs)
+		return GK_ERR_SYSTEM;
+	/* Another xl may have got it in between: then that is its mark. */
+	tx = xs_transaction_start(xs);
+	if (tx != XBT_NULL) {
+		has = xs_read(xs, tx, path, NULL);
+		same = has && atoi(has) == domid;
+		free(has);
+		if (same)
+			same = xs_rm(xs, tx, path);
+		if (xs_transaction_end(xs, tx, !same))
+			ret = 0;
+	}
+	if (ret)
+		let_go();
+	return ret;
 }
 
 /* --- as text --- */
@@ -172,6 +312,8 @@ void gk_truth_parse(const char *text, struct gk_truth *t)
 			add_domain(t, id, agent != 0, name);
 		else if (sscanf(line, "owns %d %15s %15s", &id, bdf, vdev) >= 2)
 			add_owner(t, id, bdf, vdev);
+		else if (sscanf(line, "marked %d %15s", &id, bdf) == 2)
+			add_mark(t, id, bdf);
 		text += len;
 		if (*text)
 			text++;
@@ -216,6 +358,14 @@ int gk_truth_owner(const struct gk_truth *t, const char *bdf)
 		owner = t->owner[i].domid;
 	}
 	return owner;
+}
+
+int gk_truth_marked(const struct gk_truth *t, const char *bdf)
+{
+	for (int i = 0; i < t->marks; i++)
+		if (strcmp(t->mark[i].bdf, bdf) == 0)
+			return t->mark[i].domid;
+	return -1;
 }
 
 const char *gk_truth_vdev(const struct gk_truth *t, const char *bdf)

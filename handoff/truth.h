@@ -2,8 +2,10 @@
 /*
  * Which domain has which PCI device, as dom0's own xenstore says: the nodes that
  * dom0's toolstack and pciback write below /local/domain/0, and the domains'
- * names, which a guest cannot change. libxl gives away what is not there, so it is
- * also what the next owner is decided by.
+ * names, which a guest cannot change. By which of them libxl gives one away is a
+ * node of its own since 4.15, /libxl/pci/DDDD-BB-DD-F/domid ("marked"): pci-attach
+ * writes it before all else and pci-detach removes it last, so an xl that was killed
+ * leaves one of a domain that has nothing.
  */
 #ifndef GK_HANDOFF_TRUTH_H
 #define GK_HANDOFF_TRUTH_H
@@ -35,19 +37,36 @@ struct gk_truth {
 		char bdf[GK_TRUTH_BDF];
 		char vdev[GK_TRUTH_BDF];	/* where the guest sees it, "" not yet */
 	} owner[GK_TRUTH_OWNED];
+	int marks;
+	struct {
+		int domid;
+		char bdf[GK_TRUTH_BDF];
+	} mark[GK_TRUTH_OWNED];
 };
 
 /*
  * gk_truth_read: asks xenstore, which may hang: for a child with a deadline. With a
  * root (tests) the file ROOT/xenstore is read, lines as gk_truth_parse() takes them.
- * GK_OK, GK_ERR_SYSTEM.
+ * GK_OK, GK_ERR_SYSTEM. The connection stays, one for each process.
+ * gk_truth_owners: less of it, where somebody waits for the keyboard: who has which
+ * device, and of the domains those that have one and `domid` (-1: no other), without
+ * their agents.
  */
 int gk_truth_read(const char *root, struct gk_truth *t) GK_MUST_CHECK;
+int gk_truth_owners(const char *root, int domid, struct gk_truth *t) GK_MUST_CHECK;
+
+/*
+ * gk_truth_unmark: removes libxl's mark of this controller if it is still that
+ * domain's, so that libxl gives it away again. What Xen itself knows of an owner
+ * stays, and libxl asks Xen before it assigns. GK_OK, GK_ERR_SYSTEM.
+ */
+int gk_truth_unmark(const char *root, const char *bdf, int domid) GK_MUST_CHECK;
 
 /*
  * gk_truth_text: "answered", "domain ID AGENT NAME" and "owns ID BDF [VDEV]", a line
  * each, of the domains that own something or are called `name` (NULL: none): what
- * fits into cap. gk_truth_parse: back; what is no such line is passed over.
+ * fits into cap. gk_truth_parse: back, and "marked ID BDF"; what is no
+ * such line is passed over.
  */
 void gk_truth_text(const struct gk_truth *t, const char *name, char *buf, size_t cap);
 void gk_truth_parse(const char *text, struct gk_truth *t);
@@ -61,6 +80,8 @@ int gk_truth_agent(const struct gk_truth *t, int domid);
 /* gk_truth_owner: the domain that has it, -1: none, GK_TRUTH_SEVERAL: more than one,
  * which Xen does not let be. gk_truth_vdev: where that domain sees it; "". */
 int gk_truth_owner(const struct gk_truth *t, const char *bdf);
+/* gk_truth_marked: for whom libxl has it marked, -1: for nobody. */
+int gk_truth_marked(const struct gk_truth *t, const char *bdf);
 const char *gk_truth_vdev(const struct gk_truth *t, const char *bdf);
 
 /* gk_truth_of_all: of n controllers together. gate, target: domain ids, -1: none. */

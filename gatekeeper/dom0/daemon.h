@@ -127,6 +127,7 @@ struct gk_handover {
 	int seen_dead;		/* it is still there, and does nothing any more */
 	int dead_domid;		/* the last one of which that is known */
 	int let_go;		/* the agent has, when it was asked to */
+	int hung;		/* it has not answered, nor come back */
 	uint64_t auto_at[GK_RESTARTS_KEPT];
 	unsigned autos;
 	unsigned in_vain;	/* tries since then that the agent did not answer */
@@ -153,6 +154,7 @@ struct gk_daemon {
 	int ready;		/* told so in /run */
 	int told_late, told_note, told_no_xs;
 	int not_ours;		/* xl: a controller may be another domain's */
+	int marked_once;	/* so xl said, and is tried once more */
 
 	uint64_t xs_since;	/* first probe without an answer */
 	int reconnect;		/* a gate ran already */

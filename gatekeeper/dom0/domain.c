@@ -347,6 +347,7 @@ static void create_done(void *ctx, const struct gk_child_end *end)
 	if (end->status == 0) {
 		gk_log(LOG_INFO, "xl create took %lld ms", (long long)
 		       (d->times.create_done - d->times.create_start));
+		d->marked_once = 0;
 		set_state(d, GK_GATE_FIND);
 		if (start_probe(d, find_done))
 			gk_gate_lost(d, "out of processes");
@@ -369,6 +370,14 @@ static void create_done(void *ctx, const struct gk_child_end *end)
 		return;
 	}
 	set_cause(d, cause);
+	/* An xl that was killed leaves its mark on a controller, which the failure has
+	 * removed (handoff/truth.h); Xen lets nobody have it twice. */
+	if (final == GK_XL_OWNED && !d->marked_once &&
+	    strstr(end->out, "is not assignable")) {
+		d->marked_once = 1;
+		gk_gate_destroy(d, GK_AFTER_START);
+		return;
+	}
 	if (final == GK_XL_OWNED && gk_handover_end_suspect(d))
 		return;
 	gk_gate_destroy(d, GK_AFTER_GIVE_UP);

@@ -109,6 +109,8 @@ static void on_deadline(void *ctx)
 		 gk_ho_state_name(h->m.state),
 		 gk_ho_deadline_ms(h->m.mode, h->m.state) / 1000);
 	gk_ho_because(d, cause);
+	/* It was asked to let go. */
+	h->hung |= h->m.state == GK_HO_RECALLING;
 	gk_ho_happened(d, GK_HO_TICK);
 }
 
@@ -335,7 +337,7 @@ static void handed_over(struct gk_daemon *d)
 static void do_recall(struct gk_daemon *d)
 {
 	d->handover.reclaim_since = gk_now_ms();
-	d->handover.let_go = 0;
+	d->handover.let_go = d->handover.hung = 0;
 	d->state = GK_GATE_HANDOFF;
 	gk_daemon_publish(d);
 	if (!d->link_agent) {
@@ -362,6 +364,8 @@ static void do_take_back(struct gk_daemon *d)
 	h->opts.destroy_target = half;
 	h->opts.let_go = h->let_go;
 	h->let_go = 0;
+	h->opts.hung = h->hung;
+	h->hung = 0;
 	h->opts.dead = h->r.target_domid > 0 && h->dead_domid == h->r.target_domid;
 	gk_ho_start_step(d, GK_STEP_TAKE_BACK);
 }
@@ -562,7 +566,10 @@ void gk_handover_agent(struct gk_daemon *d, int ready)
 
 void gk_ho_not_back(void *ctx)
 {
-	gk_ho_happened(ctx, GK_HO_TARGET_LOST);
+	struct gk_daemon *d = ctx;
+
+	d->handover.hung = 1;
+	gk_ho_happened(d, GK_HO_TARGET_LOST);
 }
 
 void gk_handover_link_lost(struct gk_daemon *d, const char *cause)

@@ -76,6 +76,7 @@ static int step_child(void *arg)
 		err = gk_handoff_check(gk_root_prefix, o, &told, why, sizeof(why));
 		break;
 	case GK_STEP_LOOK:
+		gk_handoff_resets_on(gk_root_prefix, o);
 		return print_truth(h, o->to_name);
 	case GK_STEP_RELEASE:
 		err = gk_handoff_release(gk_root_prefix, o, &told, why, sizeof(why));

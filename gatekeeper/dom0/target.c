@@ -77,14 +77,14 @@ static void watch_test_store(const char *name, struct target *last, int ask)
 	}
 }
 
-/* Takes all that is there; 1 when one of them says that a domain has ended. */
-static int take_events(struct xs_handle *xs)
+/* Takes all that is there; how many of them say that a domain has ended. */
+static unsigned take_events(struct xs_handle *xs)
 {
+	unsigned ended = 0;
 	char **event;
-	int ended = 0;
 
 	while ((event = xs_check_watch(xs))) {
-		ended |= strcmp(event[XS_WATCH_PATH], "@releaseDomain") == 0;
+		ended += strcmp(event[XS_WATCH_PATH], "@releaseDomain") == 0;
 		free(event);
 	}
 	return ended;
@@ -99,6 +99,7 @@ static int watch_child(void *arg)
 	/* Not when a handoff begins: an xl beside it makes it slower. */
 	int watched = -1;
 	int ask = h->m.state == GK_HO_ASSIGNED || h->m.state == GK_HO_CONFIRMED;
+	unsigned ended = 0, before;
 	struct xs_handle *xs;
 	char node[96];
 
@@ -123,7 +124,10 @@ static int watch_child(void *arg)
 		}
 		if (poll(&p, 1, LOOK_EVERY_MS) < 0)
 			return 1;
-		ask = take_events(xs);
+		/* The first one comes with the watch, and says nothing. */
+		before = ended;
+		ended += take_events(xs);
+		ask = ended > before && ended > 1;
 	}
 }
 

@@ -37,8 +37,16 @@ echo "$*" >> "$top/xl.log"
 [ ! -e "$top/xl-slow" ] || sleep 0.5
 # A failure before it has done anything.
 [ ! -e "$top/xl-fail-$command" ] || { echo "libxl: error: $command says no" >&2; exit 1; }
+case $command in pci-detach|pci-attach)
+    echo "$command [$(cat "$top"/sys/bus/pci/devices/*/reset_method)]" >> "$top/methods" ;;
+esac
 exec 9> "$top/xl.lock"
 flock 9
+not_assignable() { # of libxl's mark; a failing add removes it
+    grep -q "^marked [0-9]* $1\$" "$store" || return 1
+    change -e "/^marked [0-9]* $1\$/d"
+    echo "libxl: error: libxl_pci.c:1570: PCI device $1 is not assignable" >&2
+}
 change() { sed "$@" "$store" > "$store.$$" && mv "$store.$$" "$store"; }
 id_of() { # of a name or an id
     case $1 in
@@ -73,13 +81,23 @@ case $command in
         [ ! -e "$top/state-$id" ] || { flock -u 9; sleep 10; exit 1; }
         [ -n "$force" ] || [ ! -e "$top/xl-needs-force" ] || { echo "not willing" >&2; exit 1; }
         change -e "/^owns $id $2 /d" ;;
+    pause)
+        grep -q "^domain $(id_of "$1") " "$store" || exit 1
+        head -c 1 "$top"/sys/bus/pci/devices/*/reset > "$top/reset-before-pause" ;;
     pci-attach)
         id=$(id_of "$1")
         [ -n "$id" ] || { echo "$1 is an invalid domain identifier" >&2; exit 1; }
         bdf=${2%%,*}
         ! grep -q "^owns [0-9]* $bdf " "$store" || { echo "already attached" >&2; exit 1; }
+        ! not_assignable $bdf || exit 1
+        if [ -e "$top/xl-marks" ]; then
+            change -e "\$a marked $id $bdf"
+            flock -u 9
+            sleep 1000
+        fi
         echo "$2" > "$top/attached"
-        change -e "\$a owns $id $bdf 0000:00:01.00" ;;
+        change -e "\$a owns $id $bdf 0000:00:01.00"
+        [ ! -e "$top/xl-late" ] || { flock -u 9; sleep 1000; } ;;
     destroy)
         id=$(id_of "$1")
         [ -n "$id" ] || { echo "$1 is an invalid domain identifier (rc=-6)" >&2; exit 1; }
@@ -91,6 +109,9 @@ case $command in
         [ ! -e "$top/xl-busy" ] || {
             echo "xc_assign_device failed: Device or resource busy" >&2; exit 1; }
         ! grep -q "^owns " "$store" || { echo "libxl: error: PCI device already attached to a domain" >&2; exit 1; }
+        for d in "$top"/sys/bus/pci/devices/*; do
+            ! not_assignable ${d##*/} || exit 1
+        done
         id=$(($(cat "$top/next") + 1))
         echo $id > "$top/next"
         if [ $name = gatekeeper-gate ]; then
@@ -294,9 +315,11 @@ def happy(m):
     is_handed_over(m)
     assert '"step":"prepared"' in out and '"step":"quiesced","detail":"complete' in out
     xl = m.xl()
-    assert xl[:2] == [f"pci-detach {GATE} {BDF}",
+    # Paused, so that what it has mapped is of no use to it, before the reset.
+    assert xl[:3] == [f"pci-detach {GATE} {BDF}", f"pause {GATE}",
                       f"pci-attach {TARGET} {BDF},permissive=0,rdm_policy=relaxed"], xl
     assert m.top.joinpath("sys/bus/pci/devices", BDF, "reset").read_text() == "1"
+    assert (m.top / "reset-before-pause").read_text() == ""
     told = (m.lib / f"told-{TARGET}").read_text().split()
     # BEGIN, two devices, END, and the lights of the one keyboard.
     assert told.count("MANIFEST") == 4 and "LED" in told, told
@@ -398,6 +421,18 @@ def detach_fails(m):
     m.touch("xl-fail-pci-detach")
     hand_over(m)
     is_handed_over(m)
+
+
+@case()
+def pause_fails(m):
+    """It is not left running beside the reset."""
+    m.up()
+    m.touch("xl-fail-pause")
+    hand_over(m)
+    is_handed_over(m)
+    xl = [line for line in m.xl() if "list" not in line]
+    assert xl[:4] == [f"pci-detach {GATE} {BDF}", f"pause {GATE}", "destroy gatekeeper-gate",
+                      f"pci-attach {TARGET} {BDF},permissive=0,rdm_policy=relaxed"], xl
 
 
 @case()
@@ -807,6 +842,29 @@ def agent_hangs(m):
     is_gates(m)
 
 
+def no_answer(how, least, most):
+    @case(agent=how)
+    def fn(m):
+        """xl waits for a PCI frontend that says nothing: force would wait as long."""
+        m.up()
+        hand_over(m)
+        m.touch("xl-hang-pci-detach")
+        (m.lib / f"agent-{TARGET}").write_text("no-server")
+        before, begin = len(m.xl()), time.monotonic()
+        code, out = m.gk("reclaim")
+        assert code == 0 or how and "recalling: not done" in out, out
+        assert least < time.monotonic() - begin < most, time.monotonic() - begin
+        xl = [line for line in m.xl()[before:] if line != "destroy gatekeeper-gate"]
+        assert xl[:2] == [f"pci-detach {TARGET} {BDF}", f"destroy {TARGET}"], xl
+        is_gates(m)
+    fn.__name__ = f"no_answer_{how}"
+
+
+# An agent that let go; one that did not answer either.
+no_answer("", 9.5, 13)
+no_answer("deaf", 5.5, 9)
+
+
 @case()
 def destroyed_at_last(m):
     """A domain that gives nothing back is destroyed."""
@@ -942,6 +1000,99 @@ def killed_taking_back(m):
     m.kill()
     asked.communicate(timeout=5)
     (m.top / "xl-hang-pci-detach").unlink()
+    m.start()
+    is_gates(m)
+
+
+def is_reset_by_all(m, bdf=BDF):
+    """Whoever wants may reset it again, and by what it was."""
+    method = m.top / "sys/bus/pci/devices" / bdf / "reset_method"
+    m.until(lambda: method.read_text().strip() == "bus")
+    m.until(lambda: not list(m.run.glob("reset-method-*")))
+
+
+@case()
+def reset_once(m):
+    """By us: neither xl nor pciback has a method meanwhile."""
+    m.up()
+    hand_over(m)
+    assert (m.top / "methods").read_text() == "pci-detach []\npci-attach []\n"
+    assert (m.top / "sys/bus/pci/devices" / BDF / "reset").read_text() == "1"
+    is_reset_by_all(m)
+    assert m.gk("reclaim")[0] == 0
+    assert (m.top / "methods").read_text().endswith("pci-detach [bus]\n")
+    is_gates(m)
+    is_reset_by_all(m)
+
+
+def killed_without_method(hook, state, end):
+    @case()
+    def fn(m):
+        m.up()
+        m.touch(hook)
+        asked = m.gk("handoff", "--to", "sys-usb", wait=False)
+        m.state(state)
+        m.until(lambda: (m.top / "methods").exists())
+        if hook == "xl-late":
+            m.until(lambda: m.owners() == [str(TARGET)])
+        assert (m.run / f"reset-method-{BDF}").read_text() == "bus"
+        m.kill()
+        asked.communicate(timeout=5)
+        (m.top / hook).unlink()
+        m.start()
+        end(m) if end is is_gates else m.until(
+            lambda: m.status().get("handoff", {}).get("state") == "confirmed")
+        is_reset_by_all(m)
+    fn.__name__ = f"killed_without_method_{hook[3:]}"
+
+
+killed_without_method("xl-marks", "reset", is_gates)
+killed_without_method("xl-late", "reset", is_handed_over)
+
+
+@case()
+def killed_marked(m):
+    """Killed, and xl with it, after libxl's first write: sys-usb has nothing, and is
+    not destroyed for it."""
+    m.up()
+    m.touch("xl-marks")
+    asked = m.gk("handoff", "--to", "sys-usb", wait=False)
+    m.until(lambda: f"marked {TARGET} {BDF}" in m.store())
+    m.kill()
+    asked.communicate(timeout=5)
+    (m.top / "xl-marks").unlink()
+    before = len(m.xl())
+    m.start()
+    is_gates(m)
+    xl = m.xl()[before:]
+    assert f"destroy {TARGET}" not in xl and "marked" not in m.store(), (xl, m.store())
+    assert f"domain {TARGET} 1 sys-usb" in m.store()
+    # The gate is created at the first attempt.
+    assert len([line for line in xl if line.startswith("create ")]) == 1, xl
+
+
+@case()
+def marked_for_another(m):
+    """Free, and somebody's xl is at work with it: not ours to take."""
+    m.up()
+    assert m.gk("handoff", "--release-only")[0] == 0
+    m.add(f"domain 30 0 other\nmarked 30 {BDF}\n")
+    code, out = m.gk("reclaim")
+    assert code == 1 and "is being given USB controller" in out, out
+    assert f"marked 30 {BDF}" in m.store() and m.record()["state"] == "free"
+    m.drop(30)
+    m.add(f"marked 30 {BDF}\n")
+    assert m.gk("reclaim")[0] == 0
+    is_gates(m)
+
+
+@case()
+def gate_marked(m):
+    """Its own xl create was killed: the next finds the mark, and is not the last."""
+    m.up()
+    m.kill()
+    m.drop(GATE)
+    m.add(f"marked {GATE} {BDF}\n")
     m.start()
     is_gates(m)
 

@@ -231,6 +231,61 @@ static void reset(void **state)
 	tree_free(&t);
 }
 
+/* Nobody else can reset it, and what it was survives whoever did that. */
+static void resets_off(void **state)
+{
+	static const char kept[] = "run/gatekeeper/reset-method-0000:03:00.0";
+	char method[GK_PCI_NAME_LEN], why[128], text[64];
+	struct gk_pci_usb u;
+	struct tree t = { "" };
+
+	(void)state;
+	tree_new(&t);
+	tree_pci(&t, "0000:03:00.0", "0x0c0330", "pciback", NULL, "flr bus");
+	/* Nowhere to keep it: it stays as it is. */
+	tree_remove(&t, "run/gatekeeper");
+	only(&t, &u);
+	assert_int_equal(gk_pci_resets_off(t.root, &u), GK_ERR_SYSTEM);
+	tree_read(&t, DEV "0000:03:00.0/reset_method", text, sizeof(text));
+	assert_string_equal(text, "flr bus\n");
+	tree_mkdir(&t, "run/gatekeeper");
+	assert_int_equal(gk_pci_resets_on(t.root, u.name), 0);
+
+	/* Twice is as once. */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(gk_pci_resets_off(t.root, &u), 0);
+		tree_read(&t, DEV "0000:03:00.0/reset_method", text, sizeof(text));
+		assert_string_equal(text, "\n");
+		tree_read(&t, kept, text, sizeof(text));
+		assert_string_equal(text, "flr bus");
+		only(&t, &u);
+		assert_string_equal(u.reset, "flr bus");
+	}
+	assert_int_equal(gk_pci_reset(t.root, &u, 20000, method, why, sizeof(why)), 0);
+	assert_string_equal(method, "flr");
+	tree_read(&t, DEV "0000:03:00.0/reset", text, sizeof(text));
+	assert_string_equal(text, "1");
+	tree_read(&t, DEV "0000:03:00.0/reset_method", text, sizeof(text));
+	assert_string_equal(text, "\n");
+	/* Killed in the middle of that: one word is left. */
+	tree_write(&t, DEV "0000:03:00.0/reset_method", "flr\n");
+	only(&t, &u);
+	assert_string_equal(u.reset, "flr bus");
+	assert_int_equal(gk_pci_resets_on(t.root, u.name), 0);
+	tree_read(&t, DEV "0000:03:00.0/reset_method", text, sizeof(text));
+	assert_string_equal(text, "flr bus");
+	assert_int_equal(gk_pci_resets_on(t.root, u.name), 0);
+	tree_remove(&t, DEV "0000:03:00.0/reset_method");
+
+	/* Without a list (before 5.15), and without a reset: nothing to do. */
+	only(&t, &u);
+	assert_int_equal(gk_pci_resets_off(t.root, &u), 0);
+	tree_remove(&t, DEV "0000:03:00.0/reset");
+	only(&t, &u);
+	assert_int_equal(gk_pci_resets_off(t.root, &u), 0);
+	tree_free(&t);
+}
+
 /* A fifo without a reader: the open sleeps, as a reset may that never ends. */
 static void reset_hangs(void **state)
 {
@@ -263,6 +318,7 @@ int main(void)
 		cmocka_unit_test(left_to_dom0),
 		cmocka_unit_test(override),
 		cmocka_unit_test(reset),
+		cmocka_unit_test(resets_off),
 		cmocka_unit_test(reset_hangs),
 	};
 
