@@ -101,7 +101,8 @@ int gk_pci_resets_on(const char *root, const char *bdf) GK_MUST_CHECK;
  * the kernel's order of preference. Where it has more than one, reset_method is
  * set to one at a time, so that what is reported is what was done, and set back
  * to the whole list afterwards (if that fails, the one that worked stays), or, after
- * gk_pci_resets_off, to the empty one. Done in child processes, because the write sleeps in the kernel.
+ * gk_pci_resets_off, to the empty one. Done in child processes, because the write
+ * sleeps in the kernel.
  * method receives the word of the method that worked, or of the last one tried.
  * why receives the last error as text, "" on success.
  * Returns 0, GK_ERR_NOT_FOUND (no reset), GK_ERR_TIMEOUT, GK_ERR_SYSTEM.

@@ -935,7 +935,8 @@ static int is_dead(const struct handoff *h, int domid)
  */
 static int take_from(struct handoff *h, int domid)
 {
-	unsigned int first_ms = h->opts->hung ? GK_HANDOFF_HUNG_MS : GK_HANDOFF_DETACH_MS;
+	unsigned int first_ms = h->opts->hung ? GK_HANDOFF_HUNG_MS :
+						GK_HANDOFF_DETACH_MS;
 	int gate = strcmp(gk_truth_name(&h->truth, domid), h->opts->gate_domain) == 0;
 	int means, ret = GK_ERR_SYSTEM;
 
@@ -981,10 +982,11 @@ static int unmark(struct handoff *h)
 				    h->usb[i].name);
 		ret = gk_truth_unmark(h->root, h->usb[i].name, has);
 		if (ret != 0)
-			return fail(h, ret, "libxl's mark of USB controller %s cannot be "
-				    "removed from xenstore", h->usb[i].name);
-		syslog(LOG_DAEMON | LOG_NOTICE, "USB controller %s was marked in xenstore "
-		       "as domain %d's, which does not have it", h->usb[i].name, has);
+			return fail(h, ret, "libxl's mark of USB controller %s cannot "
+				    "be removed from xenstore", h->usb[i].name);
+		syslog(LOG_DAEMON | LOG_NOTICE, "USB controller %s was marked in "
+		       "xenstore as domain %d's, which does not have it",
+		       h->usb[i].name, has);
 	}
 	return ret;
 }

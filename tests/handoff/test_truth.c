@@ -263,8 +263,9 @@ static void gone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all), cmocka_unit_test(owners), cmocka_unit_test(unmark),
-		cmocka_unit_test(forked), cmocka_unit_test(gone),
+		cmocka_unit_test(all), cmocka_unit_test(owners),
+		cmocka_unit_test(unmark), cmocka_unit_test(forked),
+		cmocka_unit_test(gone),
 	};
 
 	alarm(30);
