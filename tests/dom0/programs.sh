@@ -3,10 +3,10 @@
 # gatekeeperd and the gatekeeper command as they are installed, on a machine
 # without Xen: what they say there, that they say it in time, and how the files
 # and the control socket between them behave.
-# usage: programs.sh DIRECTORY-OF-THE-PROGRAMS STUB-LINK
+# usage: programs.sh DIRECTORY-OF-THE-PROGRAMS PLAYED-LINK
 set -u
 
-bin=$(cd "${1:?usage: programs.sh DIR STUB-LINK}" && pwd)
+bin=$(cd "${1:?usage: programs.sh DIR PLAYED-LINK}" && pwd)
 played=${2:?usage: programs.sh DIR PLAYED-LINK}
 tmp=$(mktemp -d /tmp/gk-programs-XXXXXX)
 root=$tmp/root
