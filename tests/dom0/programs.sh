@@ -3,10 +3,10 @@
 # gatekeeperd and the gatekeeper command as they are installed, on a machine
 # without Xen: what they say there, that they say it in time, and how the files
 # and the control socket between them behave.
-# usage: programs.sh DIRECTORY-OF-THE-PROGRAMS STUB-LINK
+# usage: programs.sh DIRECTORY-OF-THE-PROGRAMS PLAYED-LINK
 set -u
 
-bin=$(cd "${1:?usage: programs.sh DIR STUB-LINK}" && pwd)
+bin=$(cd "${1:?usage: programs.sh DIR PLAYED-LINK}" && pwd)
 played=${2:?usage: programs.sh DIR PLAYED-LINK}
 tmp=$(mktemp -d /tmp/gk-programs-XXXXXX)
 root=$tmp/root
@@ -671,12 +671,17 @@ def says(s, cid, cmd, data):
 def opened():
     s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     s.settimeout(10)
-    until("the socket", lambda: os.path.exists(path))
-    s.connect(path)
+    until("the socket", lambda: s.connect_ex(path) == 0)
     says(s, b"\xff" * 4, 0x06, b"nonce123")
     answer = s.recv(64)
     assert answer[4] == 0x86 and answer[7:15] == b"nonce123", answer
     return s, answer[15:19]
+def which():
+    try:
+        now = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return now.st_ino, now.st_ctime_ns
 def count(what):
     return open(log).read().count("played key: " + what)
 def asks(s, cid):
@@ -702,13 +707,12 @@ os.waitpid(pid, 0)
 # The link reader goes, in the middle of a request; then there is a new one.
 s, cid = opened()
 asks(s, cid)
-old = os.stat(path).st_ino, os.stat(path).st_ctime_ns
+old = which()
 for reader in subprocess.run(["pgrep", "-P", daemon], stdout=subprocess.PIPE,
                              check=True).stdout.split():
     os.kill(int(reader), signal.SIGKILL)
 assert s.recv(64) == b"", "not closed"
-until("the next socket", lambda: os.path.exists(path) and
-      (os.stat(path).st_ino, os.stat(path).st_ctime_ns) != old)
+until("the next socket", lambda: which() not in (None, old))
 s, cid = opened()
 asks(s, cid)
 ends("the last one", s.close)

@@ -124,3 +124,10 @@ void tick(const struct gk_worker_role *role, unsigned ms)
 	role->tick(&m.w);
 }
 
+
+void stop(const struct gk_worker_role *role)
+{
+	role->stop(&m.w);
+	for (int i = 0; i < m.allocated; i++)
+		assert_false(m.flying[i]);
+}

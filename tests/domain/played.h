@@ -37,4 +37,7 @@ int flying(uint8_t endpoint);
 /* tick: so many ms later, as worker.c does it. */
 void tick(const struct gk_worker_role *role, unsigned ms);
 
+/* stop: in whatever state it is left; nothing is in flight then. */
+void stop(const struct gk_worker_role *role);
+
 #endif

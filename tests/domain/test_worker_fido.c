@@ -45,9 +45,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	role->stop(&m.w);
-	for (int i = 0; i < m.allocated; i++)
-		assert_false(m.flying[i]);
+	stop(role);
 	return 0;
 }
 

@@ -55,7 +55,7 @@ def _new_dir(path):
 
 # Under QEMU's multi-threaded emulation on a busy host, dom0's PID 1 was seen to crash
 # now and then (about one boot in thirty). Nothing of the scenario is known then, so it
-# is run once more, visibly, and the report counts it (emulator_retries).
+# is run again, visibly and at most twice, and the report counts it (emulator_retries).
 EMULATOR_CRASH = r"systemd\[1\]: (Caught <(ABRT|SEGV)>|Freezing execution)"
 EMULATOR_TRIES = 3
 
@@ -76,8 +76,8 @@ def run_one(scenario, progress, opts):
             result.metrics["emulator_retries"] = tries
         if result.status != "failed" or not result.emulator_crash:
             break
-        progress.line(f"  {scenario.name}: {result.reason}: the emulator "
-                      "broke before the project ran")
+        progress.line(f"  {scenario.name}: {result.reason}: a crash of "
+                      "the emulator")
     return result
 
 
