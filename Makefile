@@ -98,15 +98,19 @@ $(B)/gatekeeperd: $(call objs,$(DAEMON_MAIN)) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeperd: LIBS := -lxenstore -lcrypto
 $(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(JAIL) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore
+$(B)/gatekeeper-pci: $(call objs,handoff/toolstack/*.c) $(B)/libgkdom0.a
+$(B)/gatekeeper-pci: LIBS := -lxenlight -lxentoollog
 $(B)/gatekeeper-input-proxy: $(call objs,$(INPUT_READER)) $(JAIL) $(B)/libgkdom0.a \
 	$(B)/libgkcore.a
 $(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper: LIBS := -lxenstore -lcrypto
-$(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-input-proxy $(B)/gatekeeper:
+$(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-pci $(B)/gatekeeper-input-proxy \
+		$(B)/gatekeeper:
 	$(call say,LD $@)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-PROGRAMS := $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-input-proxy $(B)/gatekeeper
+PROGRAMS := $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-pci \
+	$(B)/gatekeeper-input-proxy $(B)/gatekeeper
 include luks/luks.mk handoff/agent/agent.mk
 all: $(PROGRAMS) $(B)/gate-kernel $(B)/gate-image
 
@@ -255,7 +259,8 @@ install: all
 	install -d $(D)/lib/gatekeeper $(D)/bin $(D)/lib/systemd/system \
 		$(D)/lib/dracut/modules.d/89gatekeeper $(D)/lib/udev/rules.d \
 		$(DESTDIR)/etc/gatekeeper
-	install -m 0755 -s $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-input-proxy \
+	install -m 0755 -s $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-pci \
+		$(B)/gatekeeper-input-proxy \
 		$(B)/gatekeeper-unlock \
 		$(B)/gatekeeper-key $(B)/gatekeeper-enroll $(D)/lib/gatekeeper/
 	for mo in $(LUKS_MO:$(B)/locale/%=%); do \
