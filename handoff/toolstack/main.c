@@ -144,10 +144,11 @@ static int serve(libxl_ctx *ctx, const struct gk_order *o)
 int main(int argc, char **argv)
 {
 	char text[GK_ORDER_MAX];
+	libxl_device_pci *assignable;
 	libxl_ctx *ctx = NULL;
 	struct gk_order o;
 	sigset_t none;
-	int count;
+	int count = 0;
 
 	(void)argv;
 	if (argc != 1) {
@@ -166,8 +167,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	/* A first question to xenstore and Xen: all that is loaded late is loaded now. */
-	libxl_device_pci_assignable_list_free(libxl_device_pci_assignable_list(ctx, &count),
-					      count);
+	assignable = libxl_device_pci_assignable_list(ctx, &count);
+	libxl_device_pci_assignable_list_free(assignable, count);
 	puts("ready");
 	(void)fflush(stdout);
 	for (;;) {
