@@ -466,20 +466,6 @@ pci_helpless("pci_dies_attached", "gone attach", ORDERS, [])
 
 
 @case()
-def pci_killed_idle(m):
-    """Between two orders."""
-    m.with_pci()
-    m.up()
-    asked = m.gk("handoff", "--to", "sys-usb", "--json", wait=False)
-    m.until(m.pci_runs)
-    subprocess.run(["pkill", "-9", "-P", str(m.daemon.pid), "-x", "gatekeeper-pci"],
-                   check=True)
-    out = asked.communicate(timeout=30)[0]
-    assert asked.returncode == 0, out
-    is_handed_over(m)
-
-
-@case()
 def pci_says_no(m):
     """libxl's own words, as xl's."""
     m.with_pci("fail attach")
@@ -511,7 +497,8 @@ def pci_detach_hangs(m):
     hand_over(m)
     assert 9 < time.monotonic() - begin < 25
     is_handed_over(m)
-    assert "gatekeeper-pci detach: not done after 10 s" in (m.top / "log").read_text()
+    assert re.search("took: gatekeeper-pci detach 10[0-9]{3} ms", (m.top / "log").read_text())
+    assert "destroy gatekeeper-gate" in m.xl() and not m.pci_runs()
 
 
 @case()
@@ -1410,7 +1397,7 @@ def run(fn, machine):
         fn(m)
         print(f"ok      {fn.__name__} ({time.monotonic() - begin:.1f} s)", flush=True)
         return None
-    except (AssertionError, ValueError, KeyError, subprocess.TimeoutExpired):
+    except (AssertionError, ValueError, KeyError, OSError, subprocess.TimeoutExpired):
         return (f"FAILED  {fn.__name__}\n{traceback.format_exc(limit=3)}"
                 f"{(m.top / 'log').read_text()[-6000:]}\nrecord: {m.record()}\n"
                 f"store: {m.store()}\nxl: {m.xl()}")
