@@ -92,8 +92,9 @@ def handoff_kill_daemon(t: Test):
     rig = Rig(t)
     for state in STATES + ("confirmed",):
         rig.case(f"gatekeeperd at {state}", "kill9 gatekeeperd", state)
-    rig.prepare()
     for state in ("recalling", "taking-back", "returned"):
+        # An xl pci-detach that was killed half-way may have cost sys-usb its life.
+        rig.prepare()
         handoff.hand_off(t)
         handoff.settle(t, rig.recorder, WITHIN_S, SYSUSB)
         t.guest.run(f"setsid {handoff.TOOL}/at {state} 30 kill9 gatekeeperd "
