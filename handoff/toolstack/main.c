@@ -38,9 +38,10 @@ static unsigned waits;
 /*
  * In libxl's place of libc's. It waits for pciback and the guest by looking at a node
  * in xenstore a hundred times with usleep(100 ms) in between (libxl__wait_for_backend);
- * they need 20 to 50 ms. So the first waits of an order are short; two seconds less
- * patience than libxl has by itself are no loss. No signal handler is ours, so it need
- * not come back early.
+ * when they are done right after such a look, the rest of that time is lost, and nobody
+ * can type. So the first waits of an order are short; two seconds less patience than
+ * libxl has by itself are no loss. No signal handler is ours, so it need not come back
+ * early.
  */
 int usleep(useconds_t us)
 {
