@@ -434,7 +434,7 @@ def pci_helpless(name, how, orders, xl, program=None):
         m.up()
         begin = time.monotonic()
         hand_over(m)
-        assert time.monotonic() - begin < 12
+        assert time.monotonic() - begin < 20
         is_handed_over(m)
         assert m.pci() == orders and in_path(m) == xl, (m.pci(), m.xl())
         m.until(lambda: not m.pci_runs(), 2)
@@ -465,6 +465,22 @@ pci_helpless("pci_dies_attaching", "die attach", ORDERS, XL_CALLS[2:])
 pci_helpless("pci_dies_attached", "gone attach", ORDERS, [])
 
 
+def well_again(m):
+    """The gate has them, and then sys-usb, when somebody asks or by itself, which may be
+    before this has looked."""
+    m.until(lambda: m.record().get("state") in ("gate", "confirmed"), 40)
+    m.gk("handoff", "--to", "sys-usb")
+    m.state("confirmed", 40)
+    m.until(lambda: m.status().get("state") == "handed-over")
+    is_handed_over(m)
+
+
+def gate_again(m):
+    assert "the gate is started again" in (m.top / "log").read_text()
+    (m.top / "pci-how").unlink()
+    well_again(m)
+
+
 @case()
 def pci_says_no(m):
     """libxl's own words, as xl's."""
@@ -473,10 +489,7 @@ def pci_says_no(m):
     out = hand_over(m, 1)
     assert "gatekeeper-pci attach failed: -3 attach says no: Device or resource" in out, out
     assert "libxl: error: first of all" in (m.top / "log").read_text()
-    is_gates(m)
-    (m.top / "pci-how").unlink()
-    hand_over(m)
-    is_handed_over(m)
+    gate_again(m)
 
 
 @case()
@@ -509,8 +522,8 @@ def pci_stops(m):
     begin = time.monotonic()
     out = hand_over(m, 1)
     assert 11 < time.monotonic() - begin < 30 and "no answer that makes sense" in out, out
-    is_gates(m)
-    assert not m.pci_runs()
+    gate_again(m)
+    m.until(lambda: not m.pci_runs(), 2)
 
 
 @case()
@@ -520,8 +533,8 @@ def pci_attach_hangs(m):
     begin = time.monotonic()
     out = hand_over(m, 1)
     assert time.monotonic() - begin < 40 and "not done after" in out, out
-    is_gates(m)
-    assert not m.pci_runs()
+    gate_again(m)
+    m.until(lambda: not m.pci_runs(), 2)
 
 
 def pci_kill(how, what):
@@ -540,13 +553,7 @@ def pci_kill(how, what):
         asked.communicate(timeout=5)
         (m.top / "pci-how").unlink()
         m.start()
-        m.until(lambda: m.record().get("state") in ("gate", "confirmed"), 30)
-        if m.record()["state"] == "confirmed":
-            is_handed_over(m)
-        else:
-            is_gates(m)
-            hand_over(m)
-            is_handed_over(m)
+        well_again(m)
     fn.__name__ = f"pci_kill_{how}_{what}"
 
 
@@ -568,10 +575,8 @@ def pci_marked(m):
     asked.communicate(timeout=5)
     (m.top / "xl-marks").unlink()
     m.start()
-    is_gates(m)
+    well_again(m)
     assert "marked" not in m.store()
-    hand_over(m)
-    is_handed_over(m)
 
 
 @case(agent="no-server")
