@@ -608,7 +608,7 @@ static int helper(struct handoff *h, enum gk_order_what what, int domid,
 		return fail(h, GK_ERR_TIMEOUT, "%s: no answer that makes sense", part);
 	default:
 		h->helper = 0;
-		syslog(LOG_DAEMON | LOG_NOTICE, "gatekeeper-pci has gone; xl does it");
+		syslog(LOG_DAEMON | LOG_NOTICE, "gatekeeper-pci has gone");
 		return GK_ERR_CLOSED;
 	}
 }

@@ -438,7 +438,9 @@ def pci_helpless(name, how, orders, xl, program=None):
         is_handed_over(m)
         assert m.pci() == orders and in_path(m) == xl, (m.pci(), m.xl())
         m.until(lambda: not m.pci_runs(), 2)
-        assert "xl does it" in (m.top / "log").read_text()
+        # Later on the handoff may be done before its end is seen.
+        if len(orders) < 2:
+            assert "xl does its work" in (m.top / "log").read_text()
     fn.__name__ = name
     return fn
 
