@@ -10,7 +10,7 @@
 #include "handoff/pci.h"
 #include "handoff/xen.h"
 
-/* As in xenctrl.h of Xen 4.1 to 4.20, which is not C11 as it stands; and xen.h's. */
+/* As in xenctrl.h, which as it stands is not C11, and in Xen's public xen.h. */
 enum {
 	XC_OPENFLAG_NON_REENTRANT = 1 << 1,
 	DOMID_INVALID = 0x7ff4,

@@ -108,13 +108,16 @@ static void suspect_ended(void *ctx, const struct gk_child_end *end)
 {
 	struct gk_daemon *d = ctx;
 
-	if (end->status != 0)
-		gk_log(LOG_ERR, "xl destroy: %.200s",
-		       end->timed_out ? "no end" : end->out);
 	d->gate_child = 0;
-	gk_gate_destroy(d, GK_AFTER_START);
+	if (end->status == 0) {
+		gk_gate_destroy(d, GK_AFTER_START);
+		return;
+	}
+	gk_log(LOG_ERR, "xl destroy: %.200s", end->timed_out ? "no end" : end->out);
+	gk_gate_lost(d, "the domain that holds a controller cannot be ended");
 }
 
+/* It stays the suspect until the gate has them all: we may be killed here. */
 static void end_it(struct gk_daemon *d, const char *name)
 {
 	struct gk_handover *h = &d->handover;
@@ -128,9 +131,6 @@ static void end_it(struct gk_daemon *d, const char *name)
 	gk_screen_say(&d->screen, LOG_WARNING, "%s (%d) holds a controller that it "
 		      "was not given: it is destroyed", name, h->r.suspect_domid);
 	snprintf(id, sizeof(id), "%d", h->r.suspect_domid);
-	/* Once. */
-	h->r.suspect_domid = -1;
-	gk_handover_write(d);
 	if (gk_child_start(d->loop, &spec, &d->gate_child))
 		gk_gate_destroy(d, GK_AFTER_GIVE_UP);
 }
