@@ -628,8 +628,11 @@ void gk_handover_gate_up(struct gk_daemon *d)
 {
 	struct gk_handover *h = &d->handover;
 
-	/* It has them all. Before the next handoff, in which somebody waits. */
-	gk_xen_load();
+	/* Before the next handoff, in which somebody waits; not in the initramfs, whose
+	 * files would be kept. */
+	if (!d->in_initrd)
+		gk_xen_load();
+	/* It has them all. */
 	if (!h->reclaim_since && h->r.suspect_domid == -1)
 		return;
 	h->r.suspect_domid = -1;
