@@ -95,7 +95,7 @@ void gk_owners_status(struct gk_client *c)
 	struct gk_daemon *d = c->d;
 
 	c->wants_status = 1;
-	/* One that was asked before this question may not have its answer. */
+	/* What another client waits for is good for this one, too. */
 	if (d->owners_child)
 		return;
 	if (d->stopping || ask(d, STATUS_MS, &d->owners_child, status_done))
