@@ -5,7 +5,9 @@
  * names, which a guest cannot change. By which of them libxl gives one away is a
  * node of its own since 4.15, /libxl/pci/DDDD-BB-DD-F/domid ("marked"): pci-attach
  * writes it before all else and pci-detach removes it last, so an xl that was killed
- * leaves one of a domain that has nothing.
+ * leaves one of a domain that has nothing. A device of an HVM guest whose device model
+ * runs in a stub domain has two backends, that domain's and the guest's: libxl gives and
+ * takes both together, and says in /local/domain/STUB/target whose it is.
  */
 #ifndef GK_HANDOFF_TRUTH_H
 #define GK_HANDOFF_TRUTH_H
@@ -42,6 +44,11 @@ struct gk_truth {
 		int domid;
 		char bdf[GK_TRUTH_BDF];
 	} mark[GK_TRUTH_OWNED];
+	int stubs;
+	struct {
+		int domid;
+		int target;	/* the guest whose device model it runs */
+	} stub[GK_TRUTH_DOMAINS];
 };
 
 /*
@@ -63,8 +70,8 @@ int gk_truth_owners(const char *root, int domid, struct gk_truth *t) GK_MUST_CHE
 int gk_truth_unmark(const char *root, const char *bdf, int domid) GK_MUST_CHECK;
 
 /*
- * gk_truth_text: "answered", "domain ID AGENT NAME" and "owns ID BDF [VDEV]", a line
- * each, of the domains that own something or are called `name` (NULL: none): what
+ * gk_truth_text: "answered", "domain ID AGENT NAME", "stub ID TARGET" and "owns ID BDF
+ * [VDEV]", a line each, of the domains that own something or are called `name` (NULL: none): what
  * fits into cap. gk_truth_parse: back, and "marked ID BDF"; what is no
  * such line is passed over.
  */
@@ -78,7 +85,7 @@ const char *gk_truth_name(const struct gk_truth *t, int domid);
 int gk_truth_agent(const struct gk_truth *t, int domid);
 
 /* gk_truth_owner: the domain that has it, -1: none, GK_TRUTH_SEVERAL: more than one,
- * which Xen does not let be. gk_truth_vdev: where that domain sees it; "". */
+ * which Xen does not let be; of a stub domain and its guest the guest. gk_truth_vdev: where that domain sees it; "". */
 int gk_truth_owner(const struct gk_truth *t, const char *bdf);
 /* gk_truth_marked: for whom libxl has it marked, -1: for nobody. */
 int gk_truth_marked(const struct gk_truth *t, const char *bdf);
