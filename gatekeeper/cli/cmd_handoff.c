@@ -18,7 +18,7 @@
 enum {
 	HANDOFF_MS = 600000,
 	SWITCHED_MS = 5000,
-	SUSPEND_MS = 22000,	/* gatekeeperd waits 20 s */
+	SUSPEND_MS = 26000,	/* gatekeeperd waits 20 s */
 	AGAIN_MS = 500,		/* --wait */
 	/* The agent lets go, 3 s, taking back 75 s, the reset 10 s. */
 	RECLAIM_MS = 100000,
