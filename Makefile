@@ -279,6 +279,8 @@ install: all
 	ln -sf ../gatekeeper-switched.service $(D)/lib/systemd/system/sysinit.target.wants/
 	install -d $(D)/lib/systemd/system/multi-user.target.wants
 	ln -sf ../gatekeeper-shutdown.service $(D)/lib/systemd/system/multi-user.target.wants/
+	install -d $(D)/lib/systemd/system/sleep.target.wants
+	ln -sf ../gatekeeper-sleep.service $(D)/lib/systemd/system/sleep.target.wants/
 	install -d '$(D)/lib/systemd/system/qubes-vm@sys-usb.service.d'
 	install -m 0644 handoff/qubes-vm@sys-usb.service.d/*.conf \
 		'$(D)/lib/systemd/system/qubes-vm@sys-usb.service.d/'

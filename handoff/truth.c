@@ -56,6 +56,23 @@ void gk_truth_ask_xen(const char *root, const char *bdf, struct gk_truth *t)
 		add_xen(t, assigned, bdf);
 }
 
+static void add_stub(struct gk_truth *t, int domid, int target)
+{
+	if (t->stubs == GK_TRUTH_DOMAINS || target <= 0 || target == domid)
+		return;
+	t->stub[t->stubs].domid = domid;
+	t->stub[t->stubs++].target = target;
+}
+
+/* Whom what this domain has belongs to. */
+static int guest_of(const struct gk_truth *t, int domid)
+{
+	for (int i = 0; i < t->stubs; i++)
+		if (t->stub[i].domid == domid)
+			return t->stub[i].target;
+	return domid;
+}
+
 /* --- of xenstore --- */
 
 __attribute__((format(printf, 2, 3)))
@@ -119,13 +136,17 @@ static void read_domain(struct xs_handle *xs, struct gk_truth *t, const char *id
 static void read_owned(struct xs_handle *xs, struct gk_truth *t, const char *id)
 {
 	static const char at[] = "/local/domain/0/backend/pci";
-	char *count;
+	char *count, *target;
 	long n;
 
 	if (!xs_is_domain_introduced(xs, (unsigned)atoi(id)))
 		return;
 	count = read_node(xs, "%s/%.16s/0/num_devs", at, id);
 	n = count ? strtol(count, NULL, 10) : 0;
+	target = n > 0 ? read_node(xs, "/local/domain/%.16s/target", id) : NULL;
+	if (target)
+		add_stub(t, atoi(id), atoi(target));
+	free(target);
 	for (long i = 0; i < n && i < GK_TRUTH_OWNED; i++) {
 		char *host = read_node(xs, "%s/%.16s/0/dev-%ld", at, id, i);
 		char *guest = read_node(xs, "%s/%.16s/0/vdev-%ld", at, id, i);
@@ -171,10 +192,13 @@ static int each(struct xs_handle *xs, struct gk_truth *t, const char *dir,
 static void read_owner(struct xs_handle *xs, struct gk_truth *t, const char *id)
 {
 	int had = t->owned;
+	char guest[16];
 
 	read_owned(xs, t, id);
-	if (t->owned > had)
-		read_name(xs, t, id);
+	if (t->owned == had)
+		return;
+	snprintf(guest, sizeof(guest), "%d", guest_of(t, atoi(id)));
+	read_name(xs, t, guest);
 }
 
 static int read_test_store(const char *root, struct gk_truth *t)
@@ -296,7 +320,7 @@ static int is_one_of(const char (*bdf)[GK_TRUTH_BDF], int n, const char *this)
 static int is_about(const struct gk_truth *t, int domid, const char *const *name, int m)
 {
 	for (int i = 0; i < t->owned; i++)
-		if (t->owner[i].domid == domid)
+		if (t->owner[i].domid == domid || guest_of(t, t->owner[i].domid) == domid)
 			return 1;
 	for (int i = 0; i < t->marks; i++)
 		if (t->mark[i].domid == domid)
@@ -349,6 +373,9 @@ void gk_truth_text(const struct gk_truth *t, char *buf, size_t cap)
 	for (int i = 0; i < t->domains; i++)
 		add_line(buf, cap, "domain %d %d %s\n", t->domain[i].domid,
 			 t->domain[i].agent, t->domain[i].name);
+	for (int i = 0; i < t->stubs; i++)
+		add_line(buf, cap, "stub %d %d\n", t->stub[i].domid,
+			 t->stub[i].target);
 	for (int i = 0; i < t->owned; i++)
 		add_line(buf, cap, "owns %d %s %s\n", t->owner[i].domid,
 			 t->owner[i].bdf, t->owner[i].vdev);
@@ -365,7 +392,7 @@ void gk_truth_parse(const char *text, struct gk_truth *t)
 		size_t len = strcspn(text, "\n");
 		char line[160], name[GK_TRUTH_NAME], bdf[GK_TRUTH_BDF];
 		char vdev[GK_TRUTH_BDF] = "";
-		int id, agent;
+		int id, agent, target;
 
 		snprintf(line, sizeof(line), "%.*s", (int)(len < 159 ? len : 159), text);
 		if (strcmp(line, "answered") == 0)
@@ -378,6 +405,8 @@ void gk_truth_parse(const char *text, struct gk_truth *t)
 			add_mark(t, id, bdf);
 		else if (sscanf(line, "xen %d %15s", &id, bdf) == 2)
 			add_xen(t, id, bdf);
+		else if (sscanf(line, "stub %d %d", &id, &target) == 2)
+			add_stub(t, id, target);
 		text += len;
 		if (*text)
 			text++;
@@ -415,11 +444,13 @@ int gk_truth_owner(const struct gk_truth *t, const char *bdf)
 	int owner = -1;
 
 	for (int i = 0; i < t->owned; i++) {
+		int has = guest_of(t, t->owner[i].domid);
+
 		if (strcmp(t->owner[i].bdf, bdf) != 0)
 			continue;
-		if (owner >= 0 && owner != t->owner[i].domid)
+		if (owner >= 0 && owner != has)
 			return GK_TRUTH_SEVERAL;
-		owner = t->owner[i].domid;
+		owner = has;
 	}
 	return owner;
 }

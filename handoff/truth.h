@@ -5,8 +5,10 @@
  * names, which a guest cannot change. By which of them libxl gives one away is a
  * node of its own since 4.15, /libxl/pci/DDDD-BB-DD-F/domid ("marked"): pci-attach
  * writes it before all else and pci-detach removes it last, so an xl that was killed
- * leaves one of a domain that has nothing. And what Xen itself says (xen.h): that a
- * domain has one, not which.
+ * leaves one of a domain that has nothing. A device of an HVM guest whose device model
+ * runs in a stub domain has two backends, that domain's and the guest's: libxl gives and
+ * takes both together, and says in /local/domain/STUB/target whose it is. And what Xen
+ * itself says (xen.h): that a domain has one, not which.
  */
 #ifndef GK_HANDOFF_TRUTH_H
 #define GK_HANDOFF_TRUTH_H
@@ -48,6 +50,11 @@ struct gk_truth {
 		int assigned;	/* to a domain that is not dom0 */
 		char bdf[GK_TRUTH_BDF];
 	} xen[GK_TRUTH_OWNED];	/* those that Xen was asked about, and it answered */
+	int stubs;
+	struct {
+		int domid;
+		int target;	/* the guest whose device model it runs */
+	} stub[GK_TRUTH_DOMAINS];
 };
 
 /*
@@ -77,7 +84,8 @@ int gk_truth_unmark(const char *root, const char *bdf, int domid) GK_MUST_CHECK;
 /*
  * gk_truth_keep: of all that was read only what is about these n controllers: who has
  * one or is marked for it, and the domains of the m names or with the id `domid`.
- * gk_truth_text: "answered", "domain ID AGENT NAME", "owns ID BDF [VDEV]", "marked ID
+ * gk_truth_text: "answered", "domain ID AGENT NAME", "stub
+ * ID TARGET", "owns ID BDF [VDEV]", "marked ID
  * BDF" and "xen 0|1 BDF", a line each: what fits into cap. gk_truth_parse: back; what
  * is no such line is passed over.
  */
@@ -93,7 +101,7 @@ const char *gk_truth_name(const struct gk_truth *t, int domid);
 int gk_truth_agent(const struct gk_truth *t, int domid);
 
 /* gk_truth_owner: the domain that has it, -1: none, GK_TRUTH_SEVERAL: more than one,
- * which Xen does not let be. gk_truth_vdev: where that domain sees it; "". */
+ * which Xen does not let be; of a stub domain and its guest the guest. gk_truth_vdev: where that domain sees it; "". */
 int gk_truth_owner(const struct gk_truth *t, const char *bdf);
 /* gk_truth_marked: for whom libxl has it marked, -1: for nobody. */
 int gk_truth_marked(const struct gk_truth *t, const char *bdf);

@@ -32,6 +32,8 @@ void gk_control_end(struct gk_client *c)
 {
 	if (c->d->handover.client == c)
 		c->d->handover.client = NULL;
+	if (c->d->sleep.client == c)
+		c->d->sleep.client = NULL;
 	if (c->d->stop_client == c)
 		c->d->stop_client = NULL;
 	gk_timer_clear(c->d->loop, &c->deadline);
@@ -205,14 +207,30 @@ static void answer_want(struct gk_client *c, const char *name)
 	gk_control_finish(c, NULL);
 }
 
-static void answer_reclaim(struct gk_client *c)
+static void answer_reclaim(struct gk_client *c, int only_free)
 {
 	struct gk_daemon *d = c->d;
 	const char *why = being_stopped;
 
+	if (only_free && d->handover.m.state != GK_HO_FREE) {
+		gk_control_finish(c, NULL);
+		return;
+	}
+
 	gk_timer_set(d->loop, &c->deadline, HANDOFF_MS, late, c);
 	if (d->stopping || gk_handover_reclaim(d, c, &why))
 		gk_control_finish(c, why);
+}
+
+static void answer_sleep(struct gk_client *c, int begin)
+{
+	gk_timer_set(c->d->loop, &c->deadline, HANDOFF_MS, late, c);
+	if (c->d->stopping)
+		gk_control_finish(c, being_stopped);
+	else if (begin)
+		gk_sleep_begin(c->d, c);
+	else
+		gk_sleep_end(c->d, c);
 }
 
 /* A device that was not there before the handoff counts from now on. */
@@ -263,7 +281,11 @@ static void request(struct gk_client *c, char *line)
 	} else if (!strncmp(line, "want ", 5)) {
 		answer_want(c, line + 5);
 	} else if (!strcmp(line, "reclaim")) {
-		answer_reclaim(c);
+		answer_reclaim(c, 0);
+	} else if (!strcmp(line, "reclaim free=1")) {
+		answer_reclaim(c, 1);
+	} else if (!strcmp(line, "suspend") || !strcmp(line, "resume")) {
+		answer_sleep(c, line[0] == 's');
 	} else if (!strncmp(line, "trust ", 6)) {
 		answer_trust(c, line + 6);
 	} else {

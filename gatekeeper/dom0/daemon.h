@@ -12,6 +12,8 @@
  *   continuity.c   are the devices those that were there before
  *   owners.c       who has the controllers, for the status and before a domain is ended
  *   target.c       the watch on the domain that is to have the controllers
+ *   free.c         the watch on controllers that were released
+ *   sleep.c        before and after a suspend of the machine
  *   control.c      the control socket
  *   fallback.c     dom0-hid
  *   prompt.c       what is said when a passphrase is asked for
@@ -133,6 +135,19 @@ struct gk_handover {
 	uint64_t auto_at[GK_RESTARTS_KEPT];
 	unsigned autos;
 	unsigned in_vain;	/* tries since then that the agent did not answer */
+	/* free.c */
+	unsigned free_watch;
+	int free_taken;		/* a domain has one of them, or it is not known */
+	struct gk_timer free_timer, free_again;
+};
+
+struct gk_sleep {
+	int asleep;		/* the machine is, or is about to be, suspended */
+	uint64_t since;		/* CLOCK_MONOTONIC, ms */
+	uint64_t settle_until;
+	int could_not_type;	/* before it */
+	struct gk_client *client;	/* who waits for it to be settled */
+	struct gk_timer settle, longest, alive;
 };
 
 struct gk_daemon {
@@ -196,6 +211,7 @@ struct gk_daemon {
 	int stopping;		/* quiesced: destroy the gate, and end */
 
 	struct gk_handover handover;
+	struct gk_sleep sleep;
 	struct gk_timer quiesce_timer;	/* of a stop */
 	ino_t prompt_seen;	/* the question that was answered with a line */
 	struct gk_timer prompt_timer, summary_timer;
@@ -329,6 +345,9 @@ int gk_handover_busy(const struct gk_daemon *d);
  * who has it, and the domain that was being given it last is destroyed if it may be that
  * one; then the gate is tried again, or given up; 0: there is no such domain. */
 int gk_handover_end_suspect(struct gk_daemon *d);
+/* gk_handover_can_type: there is a keyboard whose keys count, or will when a person
+ * types its number. */
+int gk_handover_can_type(const struct gk_daemon *d);
 /* gk_handover_write: handoff.json, as it is now. */
 void gk_handover_write(struct gk_daemon *d);
 
@@ -342,6 +361,21 @@ void gk_target_look(struct gk_daemon *d);
 void gk_target_tried(struct gk_daemon *d);
 /* gk_target_consider: whether it is time for a handoff that nobody asked for. */
 void gk_target_consider(struct gk_daemon *d);
+
+/* free.c */
+/* gk_free_watch: from now on, if the state wants it: back to the gate when nobody has
+ * them for free_time. gk_free_count: that time begins again. */
+void gk_free_watch(struct gk_daemon *d);
+void gk_free_unwatch(struct gk_daemon *d);
+void gk_free_count(struct gk_daemon *d);
+
+/* sleep.c */
+/* gk_sleep_begin: c is answered when nothing is under way any more, after 20 s at the
+ * latest; nothing is begun by itself from then on. gk_sleep_end: the machine is awake
+ * again; c is answered at once. gk_sleep_is: between the two. */
+void gk_sleep_begin(struct gk_daemon *d, struct gk_client *c);
+void gk_sleep_end(struct gk_daemon *d, struct gk_client *c);
+int gk_sleep_is(const struct gk_daemon *d);
 
 /* control.c */
 int gk_control_open(struct gk_daemon *d) GK_MUST_CHECK;

@@ -244,7 +244,8 @@ void gk_gate_lost(struct gk_daemon *d, const char *cause)
 		gk_handover_quiesced(d, NULL);
 		return;
 	}
-	gk_gate_destroy(d, GK_AFTER_RESTART);
+	/* That it broke while the machine was suspended is not its fault. */
+	gk_gate_destroy(d, gk_sleep_is(d) ? GK_AFTER_START : GK_AFTER_RESTART);
 }
 
 void gk_gate_reconnect(struct gk_daemon *d, const char *cause)

@@ -138,6 +138,7 @@ static void leave_state(struct gk_daemon *d)
 	gk_timer_clear(d->loop, &h->comes_back);
 	gk_timer_clear(d->loop, &h->again);
 	gk_timer_clear(d->loop, &h->resumed);
+	gk_free_unwatch(d);
 }
 
 static void note_time(struct gk_handover *h, enum gk_ho_state left)
@@ -250,8 +251,7 @@ static void do_release(struct gk_daemon *d, int hard)
 	gk_daemon_publish(d);
 }
 
-/* There is a keyboard whose keys count, or will when a person types its number. */
-static int can_type(const struct gk_daemon *d)
+int gk_handover_can_type(const struct gk_daemon *d)
 {
 	for (int i = 0; d->session_begun && i < GK_LINK_DEVICES; i++)
 		if (d->session.dev[i].id &&
@@ -271,7 +271,7 @@ static void settled(void *ctx)
 	if (h->m.state != GK_HO_ASSIGNED)
 		return;
 	/* Whatever else it tells of: who cannot type cannot ask for them back. */
-	if (d->link_agent && (can_type(d) || gk_continuity_keyboards(d) == 0))
+	if (d->link_agent && (gk_handover_can_type(d) || gk_continuity_keyboards(d) == 0))
 		gk_ho_happened(d, GK_HO_SEEN);
 	else
 		gk_timer_set(d->loop, &h->settle, UNSETTLED_MS, settled, d);
@@ -285,7 +285,7 @@ static void still_dark(void *ctx)
 	struct gk_handover *h = &d->handover;
 
 	if (h->m.state != GK_HO_CONFIRMED || h->m.mode != GK_HO_AGENT ||
-	    h->r.times.blackout >= 0 || gk_continuity_keyboards(d) == 0 || can_type(d))
+	    h->r.times.blackout >= 0 || gk_continuity_keyboards(d) == 0 || gk_handover_can_type(d))
 		return;
 	gk_ho_because(d, "no keyboard is back since the handoff");
 	gk_ho_happened(d, GK_HO_RECLAIM);
@@ -332,6 +332,7 @@ static void handed_over(struct gk_daemon *d)
 	gk_ho_tell(d, "done", h->m.mode == GK_HO_FREE_ONLY ? "the controllers are free" :
 						       h->r.target);
 	gk_ho_finish(d, NULL);
+	gk_free_watch(d);
 	/* The keyboards may come back later than the first of the devices. */
 	if (h->m.mode == GK_HO_AGENT)
 		gk_timer_set(d->loop, &h->settle, SETTLE_MS, settled, d);
@@ -411,6 +412,7 @@ static void do_stay(struct gk_daemon *d)
 	d->state = GK_GATE_HANDED_OVER;
 	gk_daemon_publish(d);
 	gk_ho_finish(d, h->last[0] ? h->last : "they could not be taken back");
+	gk_free_watch(d);
 }
 
 void gk_ho_perform(struct gk_daemon *d, enum gk_ho_action action)
@@ -535,6 +537,12 @@ void gk_ho_not_back(void *ctx)
 {
 	struct gk_daemon *d = ctx;
 
+	/* Its domain may have been stopped before the machine is. */
+	if (gk_sleep_is(d)) {
+		gk_timer_set(d->loop, &d->handover.comes_back, GK_HO_COMES_BACK_MS,
+			     gk_ho_not_back, d);
+		return;
+	}
 	d->handover.hung = 1;
 	gk_ho_happened(d, GK_HO_TARGET_LOST);
 }

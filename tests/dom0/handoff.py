@@ -88,6 +88,10 @@ case $command in
         [ ! -e "$top/state-$id" ] || { flock -u 9; sleep 10; exit 1; }
         [ -n "$force" ] || [ ! -e "$top/xl-needs-force" ] || { echo "not willing" >&2; exit 1; }
         xen -e "/^assigned $id $2\$/d"
+        # With a guest's, what the domain of its device model has.
+        for stub in $(sed -n "s/^stub \([0-9]*\) $id\$/\1/p" "$store"); do
+            change -e "/^owns $stub $2 /d"
+        done
         change -e "/^owns $id $2 /d" ;;
     pause)
         grep -q "^domain $(id_of "$1") " "$store" || exit 1
@@ -1374,6 +1378,239 @@ def to_config(m):
     assert m.gk("reclaim")[0] == 0
     is_gates(m)
     assert "sys-usb" in m.store()
+
+
+def release(m, *more):
+    code, out = m.gk("handoff", "--release-only", *more)
+    assert code == 0, out
+    assert m.record()["state"] == "free", m.record()
+    return out
+
+
+@case(conf="free_time = 5\n")
+def free_owner_ends(m):
+    """Somebody else's domain had them, and has ended: the gate, after a time in which it
+    could have been started again. The next start gets them from the gate."""
+    m.up()
+    release(m)
+    m.add(f"domain 30 0 other\nowns 30 {BDF} 0000:00:01.00\n")
+    time.sleep(7)
+    assert m.record()["state"] == "free" and m.owners() == ["30"]
+    m.drop(30)
+    time.sleep(3)
+    m.add(f"domain 31 0 other\nowns 31 {BDF} 0000:00:01.00\n")
+    time.sleep(4)
+    assert m.record()["state"] == "free" and m.owners() == ["31"]
+    begin = time.monotonic()
+    m.drop(31)
+    m.until(lambda: m.record()["state"] != "free")
+    assert 4.5 < time.monotonic() - begin < 14
+    is_gates(m)
+    assert "nobody has had the USB controllers for 5 s" in (m.top / "log").read_text()
+    release(m)
+    assert m.owners() == [] and "gatekeeper-gate" not in m.store()
+
+
+@case(conf="free_time = 10\n")
+def free_never_taken(m):
+    """Who asks once more has the whole time; so it is after a kill, too."""
+    m.up()
+    release(m)
+    time.sleep(6)
+    assert "free already" in release(m)
+    time.sleep(6)
+    assert m.record()["state"] == "free"
+    m.kill()
+    m.start()
+    begin = time.monotonic()
+    m.until(lambda: m.record()["state"] != "free", 25)
+    assert time.monotonic() - begin > 9
+    is_gates(m)
+
+
+@case(conf="free_time = 0\n")
+def free_for_ever(m):
+    m.up()
+    release(m)
+    time.sleep(8)
+    assert m.record()["state"] == "free" and m.owners() == []
+
+
+@case()
+def reclaim_free(m):
+    """For a unit that failed: nothing is taken from anybody who works."""
+    m.up()
+    before = m.xl()
+    assert m.gk("reclaim", "--free") == (0, "")
+    assert m.xl() == before
+    hand_over(m)
+    assert m.gk("reclaim", "--free") == (0, "")
+    is_handed_over(m)
+    assert m.gk("reclaim")[0] == 0
+    # The gate is being started: not now, or as soon as that is over.
+    code, out = m.gk("handoff", "--release-only")
+    assert code == 1 and "neither up nor given up" in out, out
+    release(m, "--wait", "20")
+    assert m.gk("reclaim", "--free")[0] == 0
+    is_gates(m)
+
+
+@case(conf="free_time = 5\n")
+def config_ends(m):
+    m.up()
+    m.drop(TARGET)
+    config = m.top / "etc/xen/sys-usb.cfg"
+    config.write_text('name = "sys-usb"\n')
+    assert m.gk("handoff", "--to-config", str(config))[0] == 0
+    time.sleep(7)
+    assert m.record()["state"] == "confirmed" and m.owners() == ["21"]
+    m.drop(21)
+    m.state("gate", 25)
+    is_gates(m)
+
+
+@case()
+def stub_domain(m):
+    """A guest and the domain of its device model have each controller: that is one."""
+    m.up()
+    m.drop(TARGET)
+    config = m.top / "etc/xen/sys-usb.cfg"
+    config.write_text('name = "sys-usb"\n')
+    assert m.gk("handoff", "--to-config", str(config))[0] == 0
+    m.add(f"domain 22 0 sys-usb-dm\nstub 22 21\nowns 22 {BDF} 0000:00:00.00\n")
+    m.kill()
+    m.start()
+    m.until(lambda: m.status().get("state") == "handed-over")
+    assert m.record()["controllers"][0]["owner"] == 21, m.record()
+    code, out = m.gk("reclaim")
+    assert code == 0, out
+    assert f"pci-detach 21 {BDF}" in m.xl()
+    is_gates(m)
+    # A domain of that kind for another guest is another's.
+    m.drop(TARGET)
+    assert m.gk("handoff", "--to-config", str(config))[0] == 1
+    m.change(lambda text: text.replace("domain 21 0 sys-usb\n", ""))
+    release(m)
+    m.add(f"domain 40 0 other-dm\nstub 40 41\nowns 40 {BDF} 0000:00:00.00\n")
+    code, out = m.gk("reclaim")
+    assert code == 1 and "(41) has USB controller" in out, out
+
+
+def gate_id(m):
+    found = re.search(r"^domain (\d+) 0 gatekeeper-gate$", m.store(), re.M)
+    return found and found[1]
+
+
+@case(conf="restarts = 0\n")
+def suspend_gate(m):
+    """A new gate each time; what broke meanwhile is not its fault."""
+    m.up()
+    for lost in (False, True):
+        before = gate_id(m)
+        assert m.gk("suspend") == (0, "")
+        if lost:
+            os.kill(readers(m)[0], signal.SIGKILL)
+            m.until(lambda: gate_id(m) not in (None, before))
+        assert m.gk("resume") == (0, "")
+        m.until(lambda: gate_id(m) not in (None, before))
+        is_gates(m)
+    # And it is again when the machine is awake.
+    m.until(lambda: len(readers(m)) == 1)
+    os.kill(readers(m)[0], signal.SIGKILL)
+    m.until(lambda: m.status().get("state") == "failed")
+
+
+@case(agent="mute")
+def suspend_waits(m):
+    """Until a handoff is over; and what never is, is not waited for."""
+    m.up()
+    asked = m.gk("handoff", "--to", "sys-usb", wait=False)
+    m.state("preparing")
+    begin = time.monotonic()
+    code, out = m.gk("suspend")
+    assert code == 0 and 5 < time.monotonic() - begin < 20, out
+    asked.communicate(timeout=5)
+    assert m.gk("resume")[0] == 0
+    m.until(lambda: m.status().get("state") != "up")
+    m.touch("xl-hang-create")
+    begin = time.monotonic()
+    code, out = m.gk("suspend")
+    assert code == 1 and "not waited for any longer" in out, out
+    assert 19 < time.monotonic() - begin < 25
+    (m.top / "xl-hang-create").unlink()
+    assert m.gk("resume")[0] == 0
+    is_gates(m)
+
+
+@case(conf="sys_usb = sys-usb\n")
+def suspend_begins_nothing(m):
+    m.up()
+    assert m.gk("suspend")[0] == 0
+    time.sleep(7)
+    is_gates(m)
+    before = gate_id(m)
+    assert m.gk("resume")[0] == 0
+    m.until(lambda: gate_id(m) not in (None, before))
+    m.state("confirmed", 20)
+    is_handed_over(m)
+
+
+@case()
+def suspend_alive(m):
+    """Its keyboard is spoken to, and there: it stays."""
+    m.up()
+    hand_over(m)
+    told = m.lib / f"told-{TARGET}"
+    lights = told.read_text().count("LED")
+    assert m.gk("suspend")[0] == 0 and m.gk("resume")[0] == 0
+    m.until(lambda: told.read_text().count("LED") == lights + 1)
+    time.sleep(13)
+    is_handed_over(m)
+    assert m.record()["reclaims"] == 0
+
+
+@case()
+def suspend_dead(m):
+    """Its devices are gone when it is awake: the gate, and then it once more. While it
+    sleeps nobody counts how long an agent is away."""
+    m.up()
+    hand_over(m)
+    m.until(lambda: len(readers(m)) == 1)
+    assert m.gk("suspend")[0] == 0
+    (m.lib / f"agent-{TARGET}").write_text("no-server")
+    os.kill(readers(m)[0], signal.SIGKILL)
+    time.sleep(7)
+    assert m.record()["state"] == "confirmed"
+    (m.lib / f"agent-{TARGET}").write_text("disk")
+    m.until(lambda: m.status()["handoff"]["agent"])
+    begin = time.monotonic()
+    assert m.gk("resume")[0] == 0
+    m.until(lambda: m.record()["state"] != "confirmed")
+    assert time.monotonic() - begin > 9
+    assert "no keyboard is back since the suspend" in (m.top / "log").read_text()
+    (m.lib / f"agent-{TARGET}").write_text("")
+    m.state("gate", 20)
+    m.up()
+    m.state("confirmed", 25)
+    is_handed_over(m)
+    assert m.record()["reclaims"] == 1 and m.record()["held_domid"] is None
+
+
+@case()
+def suspend_pulled(m):
+    """Its keyboard was pulled before: there is nothing to get back by it."""
+    m.up()
+    hand_over(m)
+    m.until(lambda: len(readers(m)) == 1)
+    first = readers(m)[0]
+    (m.lib / f"agent-{TARGET}").write_text("disk")
+    os.kill(first, signal.SIGKILL)
+    m.until(lambda: readers(m) and readers(m)[0] != first)
+    m.until(lambda: [d["verdict"] for d in m.status()["devices"]] == ["refused"])
+    assert m.gk("suspend")[0] == 0 and m.gk("resume")[0] == 0
+    time.sleep(12)
+    is_handed_over(m)
+    assert m.record()["reclaims"] == 0
 
 
 def run(fn, machine):
