@@ -145,7 +145,7 @@ def main():
     parser = argparse.ArgumentParser(prog="tests/vm/demo", description=__doc__)
     parser.add_argument("--no-build", action="store_true")
     opts = parser.parse_args()
-    opts.usbredir, opts.guest_log, opts.args = [], False, ""
+    opts.usbredir, opts.guest_log, opts.args, opts.jobs = [], False, "", 1
     progress = Progress()
     progress.line("USB Gatekeeper: the whole way in a virtual machine "
                   "(real Xen, emulated CPU and USB)")

@@ -48,8 +48,34 @@ class Progress:
         with self.lock:
             self.stage, self.since = text, time.monotonic()
 
+    def of(self, name):
+        """The progress of one scenario beside others."""
+        return Part(self, name)
+
     def close(self):
         self.stopping.set()
         with self.lock:
             self._clear()
             self.out.flush()
+
+
+class Part:
+    """Each line says whose it is, and has that one's seconds."""
+
+    def __init__(self, whole, name):
+        self.whole = whole
+        self.name = name
+        self.restart()
+
+    def restart(self):
+        self.start = time.monotonic()
+
+    def line(self, text=""):
+        self.whole.line(f"  {self.name}: {text.strip()}")
+
+    def say(self, text):
+        if self.whole.verbose:
+            self.line(f"{time.monotonic() - self.start:6.1f} s  {text}")
+
+    def doing(self, text):
+        self.whole.doing(f"{self.name}: {text}")

@@ -18,6 +18,7 @@ class Machine:
     variant: str = "systemd"            # which initramfs
     args: str = ""                      # more arguments for dom0's kernel
     xen_args: str = ""
+    cpus: int = 2
     memory: int = 2048                  # MiB of the VM
     dom0_memory: int = 1024             # MiB of dom0
     iommu: bool = True
@@ -70,7 +71,7 @@ def command_line(machine, run_dir, disk):
              if machine.iommu else [])
     return [
         "qemu-system-x86_64", "-M", f"q35,i8042={'on' if machine.ps2 else 'off'}",
-        "-cpu", "max,-smap,-svm", "-accel", "tcg,thread=multi", "-smp", "2",
+        "-cpu", "max,-smap,-svm", "-accel", "tcg,thread=multi", "-smp", str(machine.cpus),
         "-m", str(machine.memory), *iommu, *controller,
         "-nodefaults", "-vga", "std", "-display", "none", "-no-reboot",
         "-drive", f"if=none,id=disk,format=qcow2,cache=unsafe,file={disk}",

@@ -17,16 +17,17 @@ class Scenario:
     dom0_usb: bool      # dom0 may drive USB itself
     faults: bool        # QEMU may report DMA faults
     needs: tuple        # programs in the tree without which it is skipped
+    alone: bool         # it takes times that another VM beside it would spoil
     default: bool = True        # runs when no scenario is named
 
 
 def scenario(name, timeout=240, dom0_usb=False, faults=False, needs=(),
-             default=True):
+             alone=False, default=True):
     def mark(function):
         about = (function.__doc__ or "").strip().splitlines()[0]
         assert name not in SCENARIOS, name
         SCENARIOS[name] = Scenario(name, function, about, timeout, dom0_usb,
-                                   faults, tuple(needs), default)
+                                   faults, tuple(needs), alone, default)
         return function
     return mark
 

@@ -80,6 +80,8 @@ class Test:
                 " systemd.journald.forward_to_console=1 "
                 "systemd.journald.tty_path=/dev/hvc0 rd.info"))
         choice = dataclasses.replace(choice, extra=tuple(choice.extra) + tuple(redirs))
+        if self.options.jobs > 1:
+            choice = dataclasses.replace(choice, cpus=1)
         self.stop()
         self.boots += 1
         self.agent_up = False

@@ -310,7 +310,8 @@ def fast_tries(t, keyboard, stamps):
             t.say(f"once more: {failed[-1]}")
 
 
-@scenario("bench-latency", timeout=480, needs=(PROBE, PONG, CLOCK), default=False)
+@scenario("bench-latency", timeout=480, needs=(PROBE, PONG, CLOCK), alone=True,
+          default=False)
 def bench_latency(t: Test):
     """Key latency beside a libxenvchan ping-pong; 1,000 reports a second."""
     stamps = t.out / "stamps.txt"

@@ -15,7 +15,7 @@ def stamp(log, pattern):
     return None
 
 
-@scenario("direct", dom0_usb=True)
+@scenario("direct", dom0_usb=True, alone=True)
 def direct(t: Test):
     """rd.gatekeeper=0: dom0 drives the controller, as if the module were not there."""
     t.boot(args="rd.gatekeeper=0")

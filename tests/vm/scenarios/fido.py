@@ -113,7 +113,7 @@ def by_key(t, journal):
     t.check(not re.search("type=1326.*gatekeeper", journal), "a jail was run against")
 
 
-@scenario("fido-unlock", timeout=300, needs=(PROGRAM, fido.BRIDGE))
+@scenario("fido-unlock", timeout=300, needs=(PROGRAM, fido.BRIDGE), alone=True)
 def fido_unlock(t: Test):
     """A key plugged in at the prompt: PIN on the USB keyboard, touch, open."""
     disk = fido.KeyDisk(t)
@@ -216,7 +216,7 @@ def fido_no_touch(t: Test):
     by_key(t, fido.measure(t, key))
 
 
-@scenario("fido-passphrase", timeout=300, needs=(PROGRAM, fido.BRIDGE))
+@scenario("fido-passphrase", timeout=300, needs=(PROGRAM, fido.BRIDGE), alone=True)
 def fido_passphrase(t: Test):
     """A key nobody touches: a message, Enter tries again, a passphrase opens at once."""
     disk = fido.KeyDisk(t)

@@ -157,7 +157,7 @@ def naive(t, bdf):
     t.say(f"naive: {t.metrics['handoff_naive_ms']} ms")
 
 
-@scenario("handoff-floor", timeout=420, dom0_usb=True)
+@scenario("handoff-floor", timeout=420, dom0_usb=True, alone=True)
 def handoff_floor(t: Test):
     """dom0, then a PV guest: unbind, reset, re-probe. And pci-detach with pci-attach."""
     t.boot(args="rd.gatekeeper=0")

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Whoever has a part in a handoff ends, hangs or refuses, at each of its states."""
+from dataclasses import dataclass
+
 from harness import handoff
 from harness.handoff import GATE, SYSUSB
 from harness.registry import scenario
@@ -11,11 +13,47 @@ from scenarios.handoff_running import ready, same_device
 # made; each of these takes several times as long under emulation.
 WITHIN_S = 75
 
-STATES = ("preparing", "quiescing", "releasing", "released", "reset", "assigned")
-PAUSE_GATE = f"xl pause {GATE}"
 AGENT_KILL = ("tty=$(xenstore-read /local/domain/$(xl domid sys-usb)/console/tty); "
               "echo \"killall -9 gatekeeper-agent\" >$tty")
 SLOW = "p=$(pgrep -x -o xenstored); kill -STOP $p; (sleep {}; kill -CONT $p) &"
+
+
+@dataclass
+class Case:
+    """A handoff, or a reclaim, and what goes wrong in it."""
+
+    label: str
+    fault: str                  # a command in dom0
+    state: str = None           # at which state; None: before the handoff is asked for
+    wanted: str = None          # who must have the controllers at last; None: either
+    after: str = None           # a command in dom0 that puts it right again
+    in_guest: str = None        # before all: a command in sys-usb
+    reclaim: bool = False       # the fault comes in `gatekeeper reclaim`
+
+
+DAEMON = [Case(f"gatekeeperd killed at {state}", "kill9 gatekeeperd", state)
+          for state in ("preparing", "quiescing", "releasing", "released", "reset",
+                        "assigned", "confirmed")]
+DAEMON += [Case(f"gatekeeperd killed at {state}", "kill9 gatekeeperd", state, GATE,
+                reclaim=True) for state in ("recalling", "taking-back", "returned")]
+OTHERS = [Case("gate destroyed at preparing", f"xl destroy {GATE}", "preparing"),
+          Case("gate destroyed at quiescing", f"xl destroy {GATE}", "quiescing"),
+          Case("a gate that hangs", f"xl pause {GATE}")]
+for at in ("released", "assigned", "confirmed"):
+    OTHERS += [Case(f"sys-usb destroyed at {at}", f"xl destroy {SYSUSB}", at, GATE),
+               Case(f"agent killed at {at}", AGENT_KILL, at),
+               Case(f"sys-usb hangs at {at}", f"xl pause {SYSUSB}", at, GATE,
+                    f"xl unpause {SYSUSB} || true")]
+REFUSING = [
+    Case("a guest without pcifront", "true", None, GATE, f"xl destroy {SYSUSB} || true",
+         in_guest="rmmod xen_pcifront"),
+    Case("a reset that fails", "for r in $(cat /run/gk-handoff/usb); do "
+         "echo >/sys/bus/pci/devices/$r/reset_method; done", "quiescing", None,
+         "for r in $(cat /run/gk-handoff/usb); do "
+         "echo default >/sys/bus/pci/devices/$r/reset_method; done"),
+    Case("xenstored stops for 3 s", SLOW.format(3), "quiescing"),
+    Case("xenstored stops for 20 s", SLOW.format(20), "releasing"),
+]
 
 
 class Rig:
@@ -28,6 +66,7 @@ class Rig:
         self.recorder = handoff.Recorder(t)
         self.typist = handoff.Typist(t)
         self.took = {}
+        t.guest.run(f"echo {' '.join(handoff.controllers(t))} >{handoff.HERE}/usb")
 
     def prepare(self):
         t = self.t
@@ -41,40 +80,53 @@ class Rig:
             handoff.reclaim(t)
             handoff.settle(t, self.recorder, WITHIN_S, GATE)
 
-    def case(self, label, fault, state=None, wanted=None, after=None):
-        """A handoff, and the fault at a state of it (None: before it begins)."""
+    def case(self, case):
+        """From the gate with a sys-usb that has its agent, to one owner and keys."""
         t = self.t
         self.prepare()
-        t.doing(label)
-        if state is None:
-            t.guest.run(fault)
-            handoff.start_handoff(t)
+        t.doing(case.label)
+        if case.reclaim:
+            handoff.hand_off(t)
+            handoff.settle(t, self.recorder, WITHIN_S, SYSUSB)
+        if case.in_guest:
+            handoff.in_domain(t, case.in_guest)
+            t.sleep(1)
+        if case.state is None:
+            t.guest.run(case.fault)
         else:
-            t.guest.run(f"rm -f {handoff.HERE}/at.out; setsid {handoff.TOOL}/at {state} "
-                        f"30 '{fault}' >{handoff.HERE}/at.out 2>&1 </dev/null &")
-            t.guest.run("sleep 0.5")
+            t.guest.run(f"rm -f {handoff.HERE}/at.out; setsid {handoff.TOOL}/at "
+                        f"{case.state} 30 '{case.fault}' >{handoff.HERE}/at.out 2>&1 "
+                        "</dev/null & sleep 0.5")
+        if case.reclaim:
+            t.guest.run("timeout 60 gatekeeper reclaim >/dev/null 2>&1; true", 90)
+        else:
             handoff.start_handoff(t)
+        if case.state:
             t.check(t.guest.until(f"grep -q seen {handoff.HERE}/at.out", t.left(40), 0.1),
-                    f"{label}: state {state} was not seen: {handoff.status_file(t)}")
+                    f"{case.label}: that state was not seen: {handoff.status_file(t)}")
         try:
-            have, took = handoff.settle(t, self.recorder, WITHIN_S, wanted)
+            have, took = handoff.settle(t, self.recorder, WITHIN_S, case.wanted)
         except Failed as why:
-            raise Failed(f"{label}: {why}") from None
-        status, text = handoff.end_handoff(t, WITHIN_S)
-        self.took[label] = took
-        t.say(f"{label}: {have} after {took} s; gatekeeper handoff said {status}")
-        # What failed before may have been begun again by itself; and a gatekeeperd
-        # that was killed can answer nobody.
-        t.check(have == GATE or status == 0 or "already" in text or "killed" in label
-                or "gatekeeperd" in label,
-                f"{label}: sys-usb has them, and the command failed: {text[-300:]}")
-        if after:
-            t.guest.run(after, 60)
+            raise Failed(f"{case.label}: {why}") from None
+        said = ""
+        if not case.reclaim:
+            status, text = handoff.end_handoff(t, WITHIN_S)
+            said = f"; gatekeeper handoff said {status}"
+            # What failed before may have been begun again by itself; and a gatekeeperd
+            # that was killed can answer nobody.
+            t.check(have == GATE or status == 0 or "already" in text
+                    or "gatekeeperd" in case.fault,
+                    f"{case.label}: sys-usb has them, and the command failed: "
+                    f"{text[-300:]}")
+        self.took.setdefault(case.label, []).append(took)
+        t.say(f"{case.label}: {have} after {took} s{said}")
+        if case.after:
+            t.guest.run(case.after, 60)
 
     def end(self):
         t = self.t
         t.metrics["handoff_faults_s"] = self.took
-        t.metrics["handoff_fault_worst_s"] = max(self.took.values())
+        t.metrics["handoff_fault_worst_s"] = max(max(s) for s in self.took.values())
         handoff.settle(t, self.recorder, WITHIN_S)
         t.sleep(1)
         self.typist.stop()
@@ -86,55 +138,26 @@ class Rig:
         return recorded
 
 
+def run_cases(t, cases):
+    rig = Rig(t)
+    for case in cases:
+        rig.case(case)
+    return rig.recorder, rig.end()
+
+
 @scenario("handoff-kill-daemon", timeout=1200, default=False)
 def handoff_kill_daemon(t: Test):
-    """kill -9 of gatekeeperd at each state of the handoff, and when it is over."""
-    rig = Rig(t)
-    for state in STATES + ("confirmed",):
-        rig.case(f"gatekeeperd at {state}", "kill9 gatekeeperd", state)
-    rig.prepare()
-    for state in ("recalling", "taking-back", "returned"):
-        handoff.hand_off(t)
-        handoff.settle(t, rig.recorder, WITHIN_S, SYSUSB)
-        t.guest.run(f"setsid {handoff.TOOL}/at {state} 30 kill9 gatekeeperd "
-                    f">{handoff.HERE}/at.out 2>&1 </dev/null & sleep 0.5; "
-                    "timeout 60 gatekeeper reclaim >/dev/null 2>&1; "
-                    f"grep -q seen {handoff.HERE}/at.out", 90)
-        _, took = handoff.settle(t, rig.recorder, WITHIN_S, GATE)
-        rig.took[f"gatekeeperd at {state}"] = took
-        t.say(f"gatekeeperd at {state}: the gate again after {took} s")
-    rig.end()
+    """kill -9 of gatekeeperd at each state of the handoff and of the way back."""
+    run_cases(t, DAEMON)
 
 
 @scenario("handoff-kill", timeout=1500, default=False)
 def handoff_kill(t: Test):
     """The gate, sys-usb or its agent ends or hangs in the middle."""
-    rig = Rig(t)
-    rig.case("gate destroyed at preparing", f"xl destroy {GATE}", "preparing")
-    rig.case("gate destroyed at quiescing", f"xl destroy {GATE}", "quiescing")
-    rig.case("gate that hangs", PAUSE_GATE)
-    for state in ("released", "assigned", "confirmed"):
-        rig.case(f"sys-usb destroyed at {state}", f"xl destroy {SYSUSB}", state, GATE)
-    for state in ("released", "assigned", "confirmed"):
-        rig.case(f"agent killed at {state}", AGENT_KILL, state)
-    for state in ("released", "assigned", "confirmed"):
-        rig.case(f"sys-usb hangs at {state}", f"xl pause {SYSUSB}", state, GATE,
-                 f"xl unpause {SYSUSB} || true")
-    same_device(t, rig.recorder, rig.end())
+    same_device(t, *run_cases(t, OTHERS))
 
 
 @scenario("handoff-refuse", timeout=1200, default=False)
 def handoff_refuse(t: Test):
     """A guest that takes no PCI device, a reset that fails, xenstored slow."""
-    rig = Rig(t)
-    bdf, = handoff.controllers(t)
-    rig.prepare()
-    handoff.in_domain(t, "rmmod xen_pcifront")
-    t.sleep(1)
-    rig.case("a guest without pcifront", "true", None, GATE, f"xl destroy {SYSUSB} || true")
-    method = f"/sys/bus/pci/devices/{bdf}/reset_method"
-    rig.case("a reset that fails", f"echo >{method}", "quiescing", None,
-             f"echo default >{method}")
-    rig.case("xenstored stops for 3 s", SLOW.format(3), "quiescing")
-    rig.case("xenstored stops for 20 s", SLOW.format(20), "releasing")
-    same_device(t, rig.recorder, rig.end())
+    same_device(t, *run_cases(t, REFUSING))

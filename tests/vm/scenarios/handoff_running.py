@@ -43,7 +43,7 @@ def measured_by_gatekeeperd(t):
         "handoff_blackout_ms")}
 
 
-@scenario("handoff-running", timeout=480)
+@scenario("handoff-running", timeout=480, alone=True)
 def handoff_running(t: Test):
     """Ten keys a second while sys-usb gets the controllers, three times."""
     ready(t)
@@ -90,7 +90,7 @@ def handoff_running(t: Test):
     t.say(f"blackouts {gaps[:ROUNDS]} ms, back {gaps[ROUNDS:]} ms")
 
 
-@scenario("reclaim", timeout=600)
+@scenario("reclaim", timeout=600, alone=True)
 def reclaim(t: Test):
     """sys-usb destroyed, shut down, started again; `gatekeeper reclaim`; shutdown."""
     keyboard = VirtualDevice(t, "keyboard", port=3)

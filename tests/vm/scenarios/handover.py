@@ -47,7 +47,7 @@ def arrived(t: Test):
     t.say("sys-usb drives the controllers and shows the keyboard")
 
 
-@scenario("handoff", timeout=360)
+@scenario("handoff", timeout=360, alone=True)
 def handoff(t: Test):
     """Controllers to sys-usb; xl works from the real root; clean reboot."""
     to_real_root(t)

@@ -6,7 +6,7 @@ from harness.registry import scenario
 from harness.test import Test
 
 
-@scenario("unlock-console")
+@scenario("unlock-console", alone=True)
 def unlock_console(t: Test):
     """systemd's console agent: usb-kbd unlocks the root, logs in, reboot is clean."""
     t.boot()
@@ -24,7 +24,7 @@ def unlock_console(t: Test):
     t.reboot()
 
 
-@scenario("unlock-plymouth")
+@scenario("unlock-plymouth", alone=True)
 def unlock_plymouth(t: Test):
     """plymouth asks: a wrong passphrase, then the right one."""
     t.boot(variant="plymouth", args="splash")
@@ -43,7 +43,7 @@ def unlock_plymouth(t: Test):
     t.login()
 
 
-@scenario("unlock-nosystemd")
+@scenario("unlock-nosystemd", alone=True)
 def unlock_nosystemd(t: Test):
     """No systemd in the initramfs, a German keymap: dom0's keymap decides."""
     t.boot(variant="nosystemd", args="rd.vconsole.keymap=de")
