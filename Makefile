@@ -137,9 +137,11 @@ $(DOMAIN_TESTS): $(T)/domain/test_%: $(B)/obj/tests/domain/test_%.o \
 	$(B)/obj/gatekeeper/domain/%.o $(B)/libgkcore.a
 $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/handoff/tree.o \
 	$(B)/libgkdom0.a $(B)/libgkcore.a
-# Stand for uinput in gatekeeperd under test, and for libxl in gatekeeper-pci: never
-# with the sanitizers in them.
+# They stand for uinput in gatekeeperd under test, for libxl in gatekeeper-pci and for
+# libxenctrl: never with the sanitizers in them.
 $(T)/uinput.so $(T)/libxl.so: $(T)/%.so: tests/dom0/shim/%.c
+$(T)/xenctrl.so: tests/handoff/shim/xenctrl.c
+$(T)/uinput.so $(T)/libxl.so $(T)/xenctrl.so:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) -D_GNU_SOURCE $(WARN) -O1 -fPIC -shared -o $@ $<
@@ -187,7 +189,7 @@ include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/
 TEST_PROGRAMS := $(CONFORMANCE) $(AGENT_TESTS) $(AGENT) \
 	$(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(EVIL_WORKER)/test_link \
 	$(UNIT) $(DOM0_TESTS) \
-	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/uinput.so $(T)/libxl.so $(T)/golden $(REPLAYS) \
+	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/uinput.so $(T)/libxl.so $(T)/xenctrl.so $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
 	$(FIDO_TESTS) $(LUKS_TESTS) $(ENROLL_STOPS) $(B)/luks.pot
 
@@ -282,6 +284,8 @@ install: all
 	ln -sf ../gatekeeper-switched.service $(D)/lib/systemd/system/sysinit.target.wants/
 	install -d $(D)/lib/systemd/system/multi-user.target.wants
 	ln -sf ../gatekeeper-shutdown.service $(D)/lib/systemd/system/multi-user.target.wants/
+	install -d $(D)/lib/systemd/system/sleep.target.wants
+	ln -sf ../gatekeeper-sleep.service $(D)/lib/systemd/system/sleep.target.wants/
 	install -d '$(D)/lib/systemd/system/qubes-vm@sys-usb.service.d'
 	install -m 0644 handoff/qubes-vm@sys-usb.service.d/*.conf \
 		'$(D)/lib/systemd/system/qubes-vm@sys-usb.service.d/'

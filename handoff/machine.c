@@ -209,7 +209,9 @@ enum gk_ho_action gk_ho_event(struct gk_ho_machine *m, enum gk_ho_event e, uint6
 			return take_back(m, now);
 		return e == GK_HO_RECLAIM ? recall(m, now) : GK_HO_NOTHING;
 	case GK_HO_FREE:
-		return e == GK_HO_RECLAIM ? take_back(m, now) : GK_HO_NOTHING;
+		/* Lost: who was to have them has come to nothing. */
+		return e == GK_HO_RECLAIM || e == GK_HO_TARGET_LOST ?
+		       take_back(m, now) : GK_HO_NOTHING;
 	case GK_HO_RECALLING:
 		if (e == GK_HO_QUIESCED || e == GK_HO_FAILED || e == GK_HO_TICK ||
 		    e == GK_HO_TARGET_LOST)

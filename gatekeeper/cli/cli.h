@@ -19,6 +19,8 @@ int gk_cmd_status(int argc, char **argv);
 int gk_cmd_wait(int argc, char **argv);
 int gk_cmd_handoff(int argc, char **argv);
 int gk_cmd_reclaim(int argc, char **argv);
+int gk_cmd_suspend(int argc, char **argv);
+int gk_cmd_resume(int argc, char **argv);
 int gk_cmd_trust(int argc, char **argv);
 int gk_cmd_switched_root(int argc, char **argv);
 int gk_cmd_stop(int argc, char **argv);

@@ -6,8 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
+#include "dom0/answers.h"
+#include "dom0/clock.h"
 #include "dom0/json.h"
 #include "dom0/options.h"
 #include "dom0/paths.h"
@@ -15,6 +18,8 @@
 enum {
 	HANDOFF_MS = 600000,
 	SWITCHED_MS = 5000,
+	SUSPEND_MS = 26000,	/* gatekeeperd waits 20 s */
+	AGAIN_MS = 500,		/* --wait */
 	/* The agent lets go, 3 s, taking back 75 s, the reset 10 s. */
 	RECLAIM_MS = 100000,
 	/* The gate lets go, 6 s at most, and xl destroy has 20 s. */
@@ -23,7 +28,7 @@ enum {
 
 static const char usage_text[] =
 	"handoff [--to NAME | --to-config FILE [--to NAME] | --release-only]\n"
-	"                  [--no-strict-reset] [--json]";
+	"                  [--no-strict-reset] [--wait SECONDS] [--json]";
 
 struct answer {
 	int json;
@@ -49,11 +54,28 @@ static void on_line(void *ctx, const char *line)
 	fflush(stdout);
 }
 
-static int ask(const char *request, unsigned timeout_ms, int json)
+static int starts_with(const char *text, const char *with)
 {
-	struct answer a = { .json = json, .ok = -1 };
-	int err = gk_cli_request(request, timeout_ms, on_line, &a);
+	return strncmp(text, with, strlen(with)) == 0;
+}
 
+/* patience_ms: how long it is asked again for what may be so soon. */
+static int ask_until(const char *request, unsigned timeout_ms, int json,
+		     uint64_t patience_ms)
+{
+	uint64_t until = gk_now_ms() + patience_ms;
+	struct answer a;
+	int err;
+
+	for (;;) {
+		a = (struct answer){ .json = json, .ok = -1 };
+		err = gk_cli_request(request, timeout_ms, on_line, &a);
+		if (a.ok != 0 || gk_now_ms() >= until ||
+		    !(starts_with(a.error, GK_ANSWER_GOING_ON) ||
+		      starts_with(a.error, GK_ANSWER_NO_GATE)))
+			break;
+		usleep(AGAIN_MS * 1000);
+	}
 	if (a.ok == 1)
 		return GK_EXIT_DONE;
 	if (a.ok == 0)
@@ -64,6 +86,11 @@ static int ask(const char *request, unsigned timeout_ms, int json)
 			err ? gk_strerror(err) :
 			"gatekeeperd broke off its answer");
 	return GK_EXIT_FAILED;
+}
+
+static int ask(const char *request, unsigned timeout_ms, int json)
+{
+	return ask_until(request, timeout_ms, json, 0);
 }
 
 /* name = "..." of an xl configuration, which stands alone in its line. */
@@ -106,6 +133,7 @@ int gk_cmd_handoff(int argc, char **argv)
 		{ "to", required_argument, NULL, 't' },
 		{ "release-only", no_argument, NULL, 'r' },
 		{ "no-strict-reset", no_argument, NULL, 'n' },
+		{ "wait", required_argument, NULL, 'w' },
 		{ "json", no_argument, NULL, 'j' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -114,7 +142,9 @@ int gk_cmd_handoff(int argc, char **argv)
 	struct gk_options o;
 	int release = 0, loose = 0, json = 0, c;
 	char request[640], name[65];
-	char *full = NULL;
+	char *full = NULL, *end;
+	unsigned long wait_s = 0;
+	uint64_t patience;
 	int ret = GK_EXIT_FAILED;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -134,12 +164,18 @@ int gk_cmd_handoff(int argc, char **argv)
 		case 'j':
 			json = 1;
 			break;
+		case 'w':
+			wait_s = strtoul(optarg, &end, 10);
+			if (*optarg < '0' || *optarg > '9' || *end || wait_s > 3600)
+				return gk_cli_usage("handoff --wait 0..3600");
+			break;
 		default:
 			return gk_cli_usage(usage_text);
 		}
 	}
 	if (optind != argc || (release && (config || to)))
 		return gk_cli_usage(usage_text);
+	patience = (uint64_t)wait_s * 1000;
 	gk_options_load(&o, &note);
 	if (to && !config) {
 		if (has_blank(to) || strlen(to) > 64) {
@@ -148,7 +184,7 @@ int gk_cmd_handoff(int argc, char **argv)
 		}
 		snprintf(request, sizeof(request),
 			 "handoff to=%s no_strict_reset=%d", to, loose);
-		return ask(request, HANDOFF_MS, json);
+		return ask_until(request, HANDOFF_MS, json, patience);
 	}
 	if (!config && !release && o.sys_usb[0]) {
 		/* It gets them when it is there; nobody waits for that here. */
@@ -165,7 +201,7 @@ int gk_cmd_handoff(int argc, char **argv)
 	if (release) {
 		snprintf(request, sizeof(request),
 			 "handoff release_only=1 no_strict_reset=%d", loose);
-		return ask(request, HANDOFF_MS, json);
+		return ask_until(request, HANDOFF_MS, json, patience);
 	}
 	full = realpath(config, NULL);
 	if (!full) {
@@ -187,7 +223,7 @@ int gk_cmd_handoff(int argc, char **argv)
 	}
 	snprintf(request, sizeof(request),
 		 "handoff config=%s to=%s no_strict_reset=%d", full, to, loose);
-	ret = ask(request, HANDOFF_MS, json);
+	ret = ask_until(request, HANDOFF_MS, json, patience);
 out:
 	free(full);
 	return ret;
@@ -229,11 +265,33 @@ static void carry_userdata(void)
 
 int gk_cmd_reclaim(int argc, char **argv)
 {
-	int json = argc == 2 && !strcmp(argv[1], "--json");
+	int json = 0, only_free = 0;
 
-	if (argc != 1 + json)
-		return gk_cli_usage("reclaim [--json]");
-	return ask("reclaim", RECLAIM_MS, json);
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json"))
+			json = 1;
+		else if (!strcmp(argv[i], "--free"))
+			only_free = 1;
+		else
+			return gk_cli_usage("reclaim [--free] [--json]");
+	}
+	return ask(only_free ? "reclaim free=1" : "reclaim", RECLAIM_MS, json);
+}
+
+int gk_cmd_suspend(int argc, char **argv)
+{
+	(void)argv;
+	if (argc != 1)
+		return gk_cli_usage("suspend");
+	return ask("suspend", SUSPEND_MS, 0);
+}
+
+int gk_cmd_resume(int argc, char **argv)
+{
+	(void)argv;
+	if (argc != 1)
+		return gk_cli_usage("resume");
+	return ask("resume", SWITCHED_MS, 0);
 }
 
 int gk_cmd_trust(int argc, char **argv)

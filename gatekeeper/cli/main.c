@@ -22,12 +22,12 @@ static const struct {
 	  "      until the gate is ready (0) or will not be (1)" },
 	{ "handoff", gk_cmd_handoff,
 	  "handoff [--to NAME | --to-config FILE [--to NAME] | --release-only]\n"
-	  "          [--no-strict-reset] [--json]\n"
+	  "          [--no-strict-reset] [--wait SECONDS] [--json]\n"
 	  "      give the USB controllers to a domain that runs and has the agent, to one\n"
 	  "      that is started with them, or to none; if not told, as sys_usb or\n"
 	  "      sys_usb_config in gatekeeper.conf say" },
 	{ "reclaim", gk_cmd_reclaim,
-	  "reclaim [--json]\n"
+	  "reclaim [--free] [--json]\n"
 	  "      take the USB controllers back, for the gate" },
 	{ "trust", gk_cmd_trust,
 	  "trust PORT\n"
@@ -50,6 +50,12 @@ static const struct {
 	{ "switched-root", gk_cmd_switched_root,
 	  "switched-root\n"
 	  "      tell gatekeeperd that the real root is there" },
+	{ "suspend", gk_cmd_suspend,
+	  "suspend\n"
+	  "      wait, for 20 s at most, until the machine may be suspended" },
+	{ "resume", gk_cmd_resume,
+	  "resume\n"
+	  "      after that: a new gate, or are the keyboards of the USB domain alive" },
 	{ "stop", gk_cmd_stop,
 	  "stop\n"
 	  "      end the gate domain and gatekeeperd; at shutdown" },

@@ -16,6 +16,7 @@
 #include "dom0/daemon.h"
 #include "dom0/json.h"
 #include "dom0/log.h"
+#include "dom0/owners.h"
 #include "dom0/paths.h"
 
 enum {
@@ -31,6 +32,8 @@ void gk_control_end(struct gk_client *c)
 {
 	if (c->d->handover.client == c)
 		c->d->handover.client = NULL;
+	if (c->d->sleep.client == c)
+		c->d->sleep.client = NULL;
 	if (c->d->stop_client == c)
 		c->d->stop_client = NULL;
 	gk_timer_clear(c->d->loop, &c->deadline);
@@ -103,12 +106,14 @@ void gk_control_finish(struct gk_client *c, const char *why)
 
 /* --- requests --- */
 
-static void answer_status(struct gk_client *c)
+void gk_control_status(struct gk_client *c, const struct gk_truth *t)
 {
 	static char text[GK_STATUS_MAX];
 	struct gk_status s;
 
+	c->wants_status = 0;
 	gk_daemon_status(c->d, &s);
+	s.truth = t;
 	if (gk_status_json(&s, text, sizeof(text)) < 0) {
 		gk_control_finish(c, "the status is too long");
 		return;
@@ -202,14 +207,30 @@ static void answer_want(struct gk_client *c, const char *name)
 	gk_control_finish(c, NULL);
 }
 
-static void answer_reclaim(struct gk_client *c)
+static void answer_reclaim(struct gk_client *c, int only_free)
 {
 	struct gk_daemon *d = c->d;
 	const char *why = being_stopped;
 
+	if (only_free && d->handover.m.state != GK_HO_FREE) {
+		gk_control_finish(c, NULL);
+		return;
+	}
+
 	gk_timer_set(d->loop, &c->deadline, HANDOFF_MS, late, c);
 	if (d->stopping || gk_handover_reclaim(d, c, &why))
 		gk_control_finish(c, why);
+}
+
+static void answer_sleep(struct gk_client *c, int begin)
+{
+	gk_timer_set(c->d->loop, &c->deadline, HANDOFF_MS, late, c);
+	if (c->d->stopping)
+		gk_control_finish(c, being_stopped);
+	else if (begin)
+		gk_sleep_begin(c->d, c);
+	else
+		gk_sleep_end(c->d, c);
 }
 
 /* A device that was not there before the handoff counts from now on. */
@@ -243,7 +264,7 @@ static void request(struct gk_client *c, char *line)
 	struct gk_daemon *d = c->d;
 
 	if (!strcmp(line, "status")) {
-		answer_status(c);
+		gk_owners_status(c);
 	} else if (!strcmp(line, "switched-root")) {
 		gk_daemon_switched_root(d);
 		gk_control_finish(c, NULL);
@@ -260,7 +281,11 @@ static void request(struct gk_client *c, char *line)
 	} else if (!strncmp(line, "want ", 5)) {
 		answer_want(c, line + 5);
 	} else if (!strcmp(line, "reclaim")) {
-		answer_reclaim(c);
+		answer_reclaim(c, 0);
+	} else if (!strcmp(line, "reclaim free=1")) {
+		answer_reclaim(c, 1);
+	} else if (!strcmp(line, "suspend") || !strcmp(line, "resume")) {
+		answer_sleep(c, line[0] == 's');
 	} else if (!strncmp(line, "trust ", 6)) {
 		answer_trust(c, line + 6);
 	} else {
@@ -326,7 +351,7 @@ static void on_listen(void *ctx, uint32_t events)
 	c->fd = fd;
 	c->d = d;
 	c->in_len = c->out_len = 0;
-	c->answered = c->done = 0;
+	c->answered = c->done = c->wants_status = 0;
 	if (gk_loop_add(d->loop, fd, EPOLLIN, on_client, c)) {
 		close(fd);
 		c->fd = -1;

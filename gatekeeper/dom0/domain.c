@@ -244,7 +244,8 @@ void gk_gate_lost(struct gk_daemon *d, const char *cause)
 		gk_handover_quiesced(d, NULL);
 		return;
 	}
-	gk_gate_destroy(d, GK_AFTER_RESTART);
+	/* That it broke while the machine was suspended is not its fault. */
+	gk_gate_destroy(d, gk_sleep_is(d) ? GK_AFTER_START : GK_AFTER_RESTART);
 }
 
 void gk_gate_reconnect(struct gk_daemon *d, const char *cause)
@@ -595,9 +596,10 @@ static void old_ended(void *ctx, const struct gk_child_end *end)
 		       end->timed_out ? "no end" : end->out);
 }
 
-void gk_gate_end_old(struct gk_daemon *d)
+void gk_gate_end_old(struct gk_daemon *d, int domid)
 {
-	static const char *const argv[] = { "xl", "destroy", GK_GATE_NAME, NULL };
+	char id[16];
+	const char *argv[] = { "xl", "destroy", id, NULL };
 	const struct gk_child_spec spec = {
 		.name = "the old gate's end", .path = "xl", .argv = argv,
 		.pass_fd = -1, .deadline_ms = GK_XL_DESTROY_MS, .done = old_ended,
@@ -605,6 +607,10 @@ void gk_gate_end_old(struct gk_daemon *d)
 	};
 
 	d->xs.domid = -1;
+	/* It had been given up before. */
+	if (domid <= 0)
+		return;
+	snprintf(id, sizeof(id), "%d", domid);
 	if (gk_child_start(d->loop, &spec, NULL))
 		gk_log(LOG_WARNING, "the old gate: xl could not be started");
 }

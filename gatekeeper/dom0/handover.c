@@ -16,6 +16,7 @@
 #include "dom0/log.h"
 #include "dom0/paths.h"
 #include "dom0/root.h"
+#include "handoff/xen.h"
 
 enum {
 	AGENT_SERVER_S = 5,
@@ -137,6 +138,7 @@ static void leave_state(struct gk_daemon *d)
 	gk_timer_clear(d->loop, &h->comes_back);
 	gk_timer_clear(d->loop, &h->again);
 	gk_timer_clear(d->loop, &h->resumed);
+	gk_free_unwatch(d);
 }
 
 static void note_time(struct gk_handover *h, enum gk_ho_state left)
@@ -190,6 +192,8 @@ void gk_ho_happened(struct gk_daemon *d, enum gk_ho_event e)
 	note_time(h, before);
 	h->step_since = gk_now_ms();
 	gk_ho_arm(d);
+	if (action == GK_HO_ASSIGN && h->m.mode == GK_HO_AGENT)
+		h->r.suspect_domid = h->r.target_domid;
 	gk_handover_write(d);
 	gk_log(LOG_INFO, "handoff: %s -> %s", gk_ho_state_name(before),
 	       gk_ho_state_name(h->m.state));
@@ -248,8 +252,7 @@ static void do_release(struct gk_daemon *d, int hard)
 	gk_daemon_publish(d);
 }
 
-/* There is a keyboard whose keys count, or will when a person types its number. */
-static int can_type(const struct gk_daemon *d)
+int gk_handover_can_type(const struct gk_daemon *d)
 {
 	for (int i = 0; d->session_begun && i < GK_LINK_DEVICES; i++)
 		if (d->session.dev[i].id &&
@@ -269,7 +272,7 @@ static void settled(void *ctx)
 	if (h->m.state != GK_HO_ASSIGNED)
 		return;
 	/* Whatever else it tells of: who cannot type cannot ask for them back. */
-	if (d->link_agent && (can_type(d) || gk_continuity_keyboards(d) == 0))
+	if (d->link_agent && (gk_handover_can_type(d) || gk_continuity_keyboards(d) == 0))
 		gk_ho_happened(d, GK_HO_SEEN);
 	else
 		gk_timer_set(d->loop, &h->settle, UNSETTLED_MS, settled, d);
@@ -283,7 +286,7 @@ static void still_dark(void *ctx)
 	struct gk_handover *h = &d->handover;
 
 	if (h->m.state != GK_HO_CONFIRMED || h->m.mode != GK_HO_AGENT ||
-	    h->r.times.blackout >= 0 || gk_continuity_keyboards(d) == 0 || can_type(d))
+	    h->r.times.blackout >= 0 || gk_continuity_keyboards(d) == 0 || gk_handover_can_type(d))
 		return;
 	gk_ho_because(d, "no keyboard is back since the handoff");
 	gk_ho_happened(d, GK_HO_RECLAIM);
@@ -321,7 +324,7 @@ static void handed_over(struct gk_daemon *d)
 		h->r.wanted = 1;
 		h->r.held_domid = -1;
 		/* It has been emptied; in the other modes it was destroyed. */
-		gk_gate_end_old(d);
+		gk_gate_end_old(d, h->r.gate_domid);
 		gk_target_watch(d);
 	}
 	d->xs.domid = -1;
@@ -330,6 +333,7 @@ static void handed_over(struct gk_daemon *d)
 	gk_ho_tell(d, "done", h->m.mode == GK_HO_FREE_ONLY ? "the controllers are free" :
 						       h->r.target);
 	gk_ho_finish(d, NULL);
+	gk_free_watch(d);
 	/* The keyboards may come back later than the first of the devices. */
 	if (h->m.mode == GK_HO_AGENT)
 		gk_timer_set(d->loop, &h->settle, SETTLE_MS, settled, d);
@@ -390,8 +394,6 @@ static void do_start_gate(struct gk_daemon *d)
 	       h->r.cause[0] ? ": " : "", h->r.cause);
 	snprintf(why, sizeof(why), "%.255s; the gate is started again",
 		 h->r.cause[0] ? h->r.cause : "the handoff was undone");
-	if (h->m.mode == GK_HO_AGENT)
-		h->suspect = h->r.target_domid;
 	h->r.target_domid = -1;
 	h->r.reclaims++;
 	gk_handover_write(d);
@@ -400,40 +402,6 @@ static void do_start_gate(struct gk_daemon *d)
 		gk_gate_start(d);
 	else
 		gk_gate_destroy(d, GK_AFTER_START);
-}
-
-static void suspect_ended(void *ctx, const struct gk_child_end *end)
-{
-	struct gk_daemon *d = ctx;
-
-	if (end->status != 0)
-		gk_log(LOG_ERR, "xl destroy: %.200s",
-		       end->timed_out ? "no end" : end->out);
-	d->gate_child = 0;
-	gk_gate_destroy(d, GK_AFTER_START);
-}
-
-/*
- * An xl that was killed in the middle of a pci-attach has told Xen and not yet
- * xenstore: nothing but the end of that domain gets the controller out again.
- */
-int gk_handover_end_suspect(struct gk_daemon *d)
-{
-	struct gk_handover *h = &d->handover;
-	char id[16];
-	const char *argv[] = { "xl", "destroy", id, NULL };
-	const struct gk_child_spec spec = {
-		.name = "xl destroy", .path = "xl", .argv = argv, .pass_fd = -1,
-		.deadline_ms = GK_XL_DESTROY_MS, .done = suspect_ended, .ctx = d,
-	};
-
-	if (h->suspect <= 0)
-		return 0;
-	gk_screen_say(&d->screen, LOG_WARNING, "%s (%d) holds a controller that it "
-		      "was not given: it is destroyed", h->r.target, h->suspect);
-	snprintf(id, sizeof(id), "%d", h->suspect);
-	h->suspect = -1;
-	return gk_child_start(d->loop, &spec, &d->gate_child) == 0;
 }
 
 /* They are not ours to take: nothing was changed. */
@@ -445,6 +413,7 @@ static void do_stay(struct gk_daemon *d)
 	d->state = GK_GATE_HANDED_OVER;
 	gk_daemon_publish(d);
 	gk_ho_finish(d, h->last[0] ? h->last : "they could not be taken back");
+	gk_free_watch(d);
 }
 
 void gk_ho_perform(struct gk_daemon *d, enum gk_ho_action action)
@@ -571,6 +540,12 @@ void gk_ho_not_back(void *ctx)
 {
 	struct gk_daemon *d = ctx;
 
+	/* Its domain may have been stopped before the machine is. */
+	if (gk_sleep_is(d)) {
+		gk_timer_set(d->loop, &d->handover.comes_back, GK_HO_COMES_BACK_MS,
+			     gk_ho_not_back, d);
+		return;
+	}
 	d->handover.hung = 1;
 	gk_ho_happened(d, GK_HO_TARGET_LOST);
 }
@@ -664,10 +639,16 @@ void gk_handover_gate_up(struct gk_daemon *d)
 {
 	struct gk_handover *h = &d->handover;
 
-	h->suspect = -1;
-	if (!h->reclaim_since)
+	/* Before the next handoff, in which somebody waits; not in the initramfs, whose
+	 * files would be kept. */
+	if (!d->in_initrd)
+		gk_xen_load();
+	/* It has them all. */
+	if (!h->reclaim_since && h->r.suspect_domid == -1)
 		return;
-	h->r.times.reclaim = since(h->reclaim_since);
+	h->r.suspect_domid = -1;
+	if (h->reclaim_since)
+		h->r.times.reclaim = since(h->reclaim_since);
 	h->reclaim_since = 0;
 	gk_handover_write(d);
 }

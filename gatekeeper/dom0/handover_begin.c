@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dom0/answers.h"
 #include "dom0/clock.h"
 #include "dom0/daemon.h"
 #include "dom0/handover.h"
@@ -102,8 +103,16 @@ int gk_handover_start(struct gk_daemon *d, const struct gk_handover_wish *w,
 	struct gk_ho_times never = { -1, -1, -1, -1, -1, -1, -1, -1 };
 
 	if (gk_handover_busy(d)) {
-		*why = "a handoff is going on already";
+		*why = GK_ANSWER_GOING_ON " already";
 		return GK_ERR_ORDER;
+	}
+	/* Asked before a domain is started with them: it has the whole time for it. */
+	if (h->m.state == GK_HO_FREE && w->mode == GK_HO_FREE_ONLY) {
+		h->client = c;
+		gk_free_count(d);
+		gk_ho_tell(d, "done", "the controllers are free already");
+		gk_ho_finish(d, NULL);
+		return 0;
 	}
 	if (h->m.state == GK_HO_CONFIRMED || h->m.state == GK_HO_FREE) {
 		*why = "not now: they are handed over already; see gatekeeper status, "
@@ -111,8 +120,7 @@ int gk_handover_start(struct gk_daemon *d, const struct gk_handover_wish *w,
 		return GK_ERR_ORDER;
 	}
 	if (!may_begin(d)) {
-		*why = "not now: the gate is neither up nor given up; see "
-		       "gatekeeper status";
+		*why = GK_ANSWER_NO_GATE "; see gatekeeper status";
 		return GK_ERR_ORDER;
 	}
 	if (w->mode == GK_HO_AGENT && !gk_name_valid(w->to)) {
@@ -148,7 +156,7 @@ int gk_handover_reclaim(struct gk_daemon *d, struct gk_client *c, const char *wh
 	struct gk_handover *h = &d->handover;
 
 	if (h->checking || h->client) {
-		*why = "a handoff is going on; try again";
+		*why = GK_ANSWER_GOING_ON "; try again";
 		return GK_ERR_ORDER;
 	}
 	if (h->m.state == GK_HO_GATE) {
@@ -183,11 +191,30 @@ static enum gk_ho_owner take_look(struct gk_daemon *d, const struct gk_truth *t)
 	for (int i = 0; i < h->r.controllers; i++) {
 		memcpy(bdf[i], h->r.controller[i].bdf, sizeof(bdf[i]));
 		h->r.controller[i].owner = gk_truth_owner(t, bdf[i]);
-		if (h->r.controller[i].owner == -1)
+		if (gk_truth_disagree(t, bdf[i])) {
+			gk_log(LOG_WARNING, "handoff: Xen and xenstore do not say the "
+			       "same of controller %s", bdf[i]);
+			h->r.controller[i].owner = -1;
+		} else if (h->r.controller[i].owner == -1) {
 			h->r.controller[i].owner = 0;
+		}
 	}
 	return gk_truth_of_all(t, (const char (*)[GK_TRUTH_BDF])bdf, h->r.controllers,
 			       gk_truth_domid(t, GK_GATE_NAME), target);
+}
+
+/* The gate of before the handoff, which has nothing more; not one that was started since
+ * and is none of ours. */
+static void end_old(struct gk_daemon *d, const struct gk_truth *t)
+{
+	int domid = d->handover.r.gate_domid;
+
+	if (domid > 0 && strcmp(gk_truth_name(t, domid), GK_GATE_NAME) == 0)
+		gk_gate_end_old(d, domid);
+	else if (gk_truth_domid(t, GK_GATE_NAME) > 0)
+		gk_log(LOG_WARNING, "domain %d is called " GK_GATE_NAME " and is not the "
+		       "gate of before: it is left alone",
+		       gk_truth_domid(t, GK_GATE_NAME));
 }
 
 static void look_done(void *ctx, const struct gk_child_end *end)
@@ -216,12 +243,13 @@ static void look_done(void *ctx, const struct gk_child_end *end)
 		gk_gate_begin(d);
 	} else if (h->m.state == GK_HO_CONFIRMED || h->m.state == GK_HO_FREE) {
 		d->state = GK_GATE_HANDED_OVER;
-		if (gk_truth_domid(&t, GK_GATE_NAME) > 0 && h->m.mode == GK_HO_AGENT)
-			gk_gate_end_old(d);
+		if (h->m.mode == GK_HO_AGENT)
+			end_old(d, &t);
 		if (h->m.mode == GK_HO_AGENT)
 			gk_timer_set(d->loop, &h->comes_back, 2 * GK_HO_COMES_BACK_MS,
 				     gk_ho_not_back, d);
 		gk_ho_watch_resumed(d);
+		gk_free_watch(d);
 		gk_daemon_publish(d);
 	}
 	gk_ho_perform(d, action);

@@ -18,6 +18,7 @@ void gk_options_default(struct gk_options *o)
 		.memory_mib = 48,
 		.restarts = 3,
 		.restart_window_s = 600,
+		.free_time_s = 60,
 		.vt_switching = GK_WHEN_AFTER_UNLOCK,
 		.ctrl_alt_del = GK_WHEN_NEVER,
 		.uhid = GK_UHID_AFTER_BOOT,
@@ -130,6 +131,10 @@ static int set(struct gk_options *o, const char *key, const char *value)
 		return set_number(&o->restarts, value, 0, 20);
 	if (!strcmp(key, "restart_window"))
 		return set_number(&o->restart_window_s, value, 10, 86400);
+	if (!strcmp(key, "free_time"))
+		return strcmp(value, "0") == 0 ?
+		       set_number(&o->free_time_s, value, 0, 0) :
+		       set_number(&o->free_time_s, value, 5, 86400);
 	if (!strcmp(key, "vt_switching"))
 		return set_when(&o->vt_switching, value);
 	if (!strcmp(key, "ctrl_alt_del"))

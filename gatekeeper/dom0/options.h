@@ -35,6 +35,7 @@ struct gk_options {
 	unsigned memory_mib;	/* memory=, 32..1024, default 48 */
 	unsigned restarts;	/* restarts=, 0..20, default 3 */
 	unsigned restart_window_s;	/* restart_window=, 10..86400, 600 */
+	unsigned free_time_s;	/* free_time=, 0 (never), 5..86400, 60 */
 	int input_proxy;	/* input_proxy=, default 0 */
 	enum gk_when vt_switching;	/* vt_switching=, after-unlock */
 	enum gk_when ctrl_alt_del;	/* ctrl_alt_del=, never */
@@ -54,7 +55,7 @@ void gk_options_default(struct gk_options *o);
 
 /*
  * gk_options_conf: "key = value" lines, '#' starts a comment. Keys:
- * timeout, fallback, debug, memory, restarts, restart_window, vt_switching,
+ * timeout, fallback, debug, memory, restarts, restart_window, free_time, vt_switching,
  * ctrl_alt_del, uhid, input_proxy, sys_usb (letters, digits, '.', '_', '-'),
  * sys_usb_config (an absolute path without blanks), language.
  * gk_options_cmdline: /proc/cmdline; words may hold "quoted parts", what is

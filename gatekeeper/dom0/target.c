@@ -241,7 +241,7 @@ static int is_time(const struct gk_daemon *d)
 {
 	const struct gk_handover *h = &d->handover;
 
-	return !d->stopping && !d->in_initrd && h->watcher && h->m.state == GK_HO_GATE &&
+	return !d->stopping && !gk_sleep_is(d) && !d->in_initrd && h->watcher && h->m.state == GK_HO_GATE &&
 	       !gk_handover_busy(d) &&
 	       ((d->state == GK_GATE_UP && d->ready) || d->state == GK_GATE_FAILED) &&
 	       h->seen_domid > 0 && h->seen_agent && !h->seen_dead &&

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """gatekeeperd's handoff as it is installed, on a machine without Xen.
 
-A directory stands for the machine: xenstore is a file in it, xl a script that moves
-"owns DOMAIN BDF VDEV" lines in that file and refuses what libxl refuses, the link
+A directory stands for the machine: xenstore is a file in it, and what Xen knows another,
+xl a script that moves "owns DOMAIN BDF VDEV" and "assigned DOMAIN BDF" lines in them and
+refuses what libxl and Xen refuse, the link
 readers are played (played_pair.c), uinput is a pipe (shim/uinput.c). What is tested
 is gatekeeperd, and in some cases gatekeeper-pci with a played libxl (shim/libxl.c),
 which does what that xl does: order, bounds, the record, and that whatever fails or is killed ends
@@ -35,8 +36,10 @@ store=$top/xenstore
 command=$1
 echo "$*" >> "$top/${GK_LOG:-xl.log}"
 [ ! -e "$top/xl-hang-$command" ] || sleep 1000
+[ ! -e "$top/xl-hang-$command-${2##*/}" ] || sleep 1000
 [ ! -e "$top/xl-slow" ] || sleep 0.5
 # A failure before it has done anything.
+[ ! -e "$top/xl-fail-$command-${2##*/}" ] || { echo "libxl: error: no" >&2; exit 1; }
 [ ! -e "$top/xl-fail-$command" ] || { echo "libxl: error: $command says no" >&2; exit 1; }
 case $command in pci-detach|pci-attach)
     echo "$command [$(cat "$top"/sys/bus/pci/devices/*/reset_method)]" >> "$top/methods" ;;
@@ -49,6 +52,10 @@ not_assignable() { # of libxl's mark; a failing add removes it
     echo "libxl: error: libxl_pci.c:1570: PCI device $1 is not assignable" >&2
 }
 change() { sed "$@" "$store" > "$store.$$" && mv "$store.$$" "$store"; }
+xen() { # of the hypervisor; without the file nobody can ask it
+    [ ! -e "$top/xen" ] || { sed "$@" "$top/xen" > "$top/xen.$$" && mv "$top/xen.$$" "$top/xen"; }
+}
+assign() { xen -e "\$a assigned $1 $2"; }
 id_of() { # of a name or an id
     case $1 in
         [0-9]*) grep -q "^domain $1 " "$store" && echo "$1" ;;
@@ -81,6 +88,11 @@ case $command in
         # libxl waits for the frontend of a domain that answers nobody.
         [ ! -e "$top/state-$id" ] || { flock -u 9; sleep 10; exit 1; }
         [ -n "$force" ] || [ ! -e "$top/xl-needs-force" ] || { echo "not willing" >&2; exit 1; }
+        xen -e "/^assigned $id $2\$/d"
+        # With a guest's, what the domain of its device model has.
+        for stub in $(sed -n "s/^stub \([0-9]*\) $id\$/\1/p" "$store"); do
+            change -e "/^owns $stub $2 /d"
+        done
         change -e "/^owns $id $2 /d" ;;
     pause)
         grep -q "^domain $(id_of "$1") " "$store" || exit 1
@@ -96,6 +108,12 @@ case $command in
             flock -u 9
             sleep 1000
         fi
+        assign $id $bdf
+        if [ -e "$top/xl-half" ]; then
+            change -e "\$a marked $id $bdf"
+            flock -u 9
+            sleep 1000
+        fi
         echo "$2" > "$top/attached"
         change -e "\$a owns $id $bdf 0000:00:01.00"
         [ ! -e "$top/xl-late" ] || { flock -u 9; sleep 1000; } ;;
@@ -103,11 +121,14 @@ case $command in
         id=$(id_of "$1")
         [ -n "$id" ] || { echo "$1 is an invalid domain identifier (rc=-6)" >&2; exit 1; }
         [ "$id" != 7 ] || rm -f "$top/xl-busy"
+        xen -e "/^assigned $id /d"
         change -e "/^domain $id /d; /^domid $id\$/d; /^owns $id /d" ;;
     create)
         if [ -e "$1" ] && grep -q gatekeeper-gate "$1"; then name=gatekeeper-gate
         else name=sys-usb; fi
         [ ! -e "$top/xl-busy" ] || {
+            echo "xc_assign_device failed: Device or resource busy" >&2; exit 1; }
+        ! grep -qs "^assigned " "$top/xen" || {
             echo "xc_assign_device failed: Device or resource busy" >&2; exit 1; }
         ! grep -q "^owns " "$store" || { echo "libxl: error: PCI device already attached to a domain" >&2; exit 1; }
         for d in "$top"/sys/bus/pci/devices/*; do
@@ -121,6 +142,7 @@ case $command in
             change -e "\$a domain $id 0 $name"
         fi
         for d in "$top"/sys/bus/pci/devices/*; do
+            assign $id ${d##*/}
             change -e "\$a owns $id ${d##*/} 0000:00:01.00"
         done ;;
 esac
@@ -158,6 +180,9 @@ class Machine:
         self.store(f"answered\ndomid {GATE}\ndomain {GATE} 0 gatekeeper-gate\n"
                    f"domain {TARGET} 1 sys-usb\n" +
                    "".join(f"owns {GATE} {b} 0000:00:01.00\n" for b in controllers))
+        # Its first line is for sed, which appends nothing to an empty file.
+        (self.top / "xen").write_text("Xen\n" + "".join(f"assigned {GATE} {b}\n"
+                                                       for b in controllers))
         self.daemon = None
 
     def store(self, text=None):
@@ -176,11 +201,26 @@ class Machine:
 
     def drop(self, domid):
         """That domain has gone."""
-        self.change(lambda text: "".join(
-            line + "\n" for line in text.splitlines() if f" {domid} " not in f" {line} "))
+        def without(text):
+            return "".join(line + "\n" for line in text.splitlines()
+                           if f" {domid} " not in f" {line} ")
+        self.change(without)
+        self.xen(without)
 
     def add(self, lines):
         self.change(lambda text: text + lines)
+        self.xen(lambda text: text + "".join(
+            f"assigned {line.split()[1]} {line.split()[2]}\n"
+            for line in lines.splitlines() if line.startswith("owns ")))
+
+    def xen(self, fn):
+        """What Xen knows, apart from xenstore; not if it cannot be asked."""
+        with open(self.top / "xl.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (self.top / "xen").exists():
+                text = fn((self.top / "xen").read_text())
+                (self.top / "xen.new").write_text(text)
+                os.rename(self.top / "xen.new", self.top / "xen")
 
     def owners(self):
         return sorted(line.split()[1] for line in self.store().splitlines()
@@ -364,7 +404,7 @@ def happy(m):
     assert min(s[k] for k in ("prepare_ms", "quiesce_ms", "release_ms", "reset_ms",
                               "assign_ms", "confirm_ms")) >= 0, s
     m.until(lambda: "gatekeeper-gate" not in m.store())
-    assert "destroy gatekeeper-gate" in m.xl()
+    assert f"destroy {GATE}" in m.xl()
     manifest = json.loads((m.run / "manifest.json").read_text())
     assert manifest["devices"][0]["in_use"] is True
     code, out = m.gk("handoff", "--to", "sys-usb")
@@ -674,21 +714,195 @@ def attach_hangs(m):
     is_gates(m)
 
 
-@case()
-def half_attached(m):
-    """Killed when Xen knew of the new owner, and xenstore did not."""
+def kill_in_attach(m, hook="xl-hang-pci-attach"):
+    """gatekeeperd, and xl with it, when xl has come to the hook."""
     m.up()
-    m.touch("xl-hang-pci-attach")
+    m.touch(hook)
     asked = m.gk("handoff", "--to", "sys-usb", wait=False)
     m.state("reset")
-    m.until(lambda: any(line.startswith("pci-attach") for line in m.xl()))
+    m.until(lambda: f"marked {TARGET} {BDF}" in m.store() if hook == "xl-half" else
+            any(line.startswith("pci-attach") for line in m.xl()))
+    # Before the attach, so that nobody has to guess.
+    assert m.record()["suspect_domid"] == TARGET, m.record()
     m.kill()
     asked.communicate(timeout=5)
-    (m.top / "xl-hang-pci-attach").unlink()
+    (m.top / hook).unlink()
+    return len(m.xl())
+
+
+@case()
+def half_attached(m):
+    """Killed when Xen knew of the new owner, and xenstore did not; Xen says so, and
+    nothing else is tried before that domain is ended."""
+    before = kill_in_attach(m, "xl-half")
+    m.start()
+    is_gates(m)
+    calls = [line.split()[0] for line in m.xl()[before:] if "list" not in line]
+    assert calls[:1] == ["destroy"] and calls.count("create") == 1, calls
+    assert f"destroy {TARGET}" in m.xl()[before:] and "marked" not in m.store(), m.xl()
+    assert m.record()["suspect_domid"] is None
+
+
+@case()
+def half_attached_unseen(m):
+    """The same, and Xen cannot be asked: what xl says to the gate tells it."""
+    (m.top / "xen").unlink()
+    kill_in_attach(m)
     m.touch("xl-busy")
     m.start()
     m.until(lambda: f"destroy {TARGET}" in m.xl())
     is_gates(m)
+
+
+@case()
+def half_attached_killed_twice(m):
+    """And killed once more when the record said that they are the gate's again."""
+    (m.top / "xen").unlink()
+    kill_in_attach(m)
+    m.touch("xl-busy")
+    m.touch("xl-hang-create")
+    m.start()
+    m.state("gate")
+    m.until(lambda: any(line.startswith("create") for line in m.xl()))
+    m.kill()
+    assert m.record()["suspect_domid"] == TARGET and m.record()["target_domid"] is None
+    assert f"destroy {TARGET}" not in m.xl()
+    (m.top / "xl-hang-create").unlink()
+    # And again, when it is being ended for it.
+    hook = f"xl-hang-destroy-{TARGET}"
+    m.touch(hook)
+    m.start()
+    m.until(lambda: f"destroy {TARGET}" in m.xl())
+    m.kill()
+    (m.top / hook).unlink()
+    m.start()
+    is_gates(m)
+    assert m.xl().count(f"destroy {TARGET}") == 2, m.xl()
+    assert m.record()["suspect_domid"] is None
+
+
+@case(conf="restarts = 2\n")
+def half_attached_for_ever(m):
+    """The domain that has it cannot be ended: bounded, and said."""
+    (m.top / "xen").unlink()
+    kill_in_attach(m)
+    m.touch("xl-busy")
+    m.touch(f"xl-fail-destroy-{TARGET}")
+    m.start()
+    m.until(lambda: m.status().get("state") == "failed", 30)
+    assert m.xl().count(f"destroy {TARGET}") == 3, m.xl()
+    assert "cannot be ended" in m.status()["cause"], m.status()["cause"]
+
+
+@case()
+def suspect_is_innocent(m):
+    """A third domain has it by now: sys-usb is not destroyed for that."""
+    before = kill_in_attach(m)
+    m.add(f"domain 30 0 other\nowns 30 {BDF} 0000:00:01.00\n")
+    m.start()
+    m.until(lambda: m.status().get("state") == "failed", 30)
+    assert f"destroy {TARGET}" not in m.xl()[before:] and m.owners() == ["30"], m.xl()
+    s = m.status()
+    assert "belongs to domain other (30)" in s["cause"], s["cause"]
+    assert s["controllers"][0]["owner"] == "other", s["controllers"]
+
+
+@case()
+def suspect_has_nothing(m):
+    """xl says that somebody has it; Xen and xenstore say that nobody does."""
+    before = kill_in_attach(m)
+    m.touch("xl-busy")
+    m.start()
+    m.until(lambda: len([line for line in m.xl()[before:] if line.startswith("create")]) > 1)
+    (m.top / "xl-busy").unlink(missing_ok=True)
+    is_gates(m)
+    assert f"destroy {TARGET}" not in m.xl()[before:], m.xl()[before:]
+
+
+@case()
+def half_attached_to_another(m):
+    """Free, and a third domain's attach has come half-way: that is told, and left."""
+    m.up()
+    assert m.gk("handoff", "--release-only")[0] == 0
+    m.add("domain 30 0 other\n")
+    m.xen(lambda text: text + f"assigned 30 {BDF}\n")
+    code, out = m.gk("reclaim")
+    assert code == 1 and "is a domain's by Xen, and nobody's by xenstore" in out, out
+    assert m.record()["state"] == "free" and "destroy 30" not in m.xl()
+
+
+@case()
+def old_gate(m):
+    """Killed when it was confirmed and the old gate was still there."""
+    m.up()
+    m.touch("xl-hang-destroy")
+    hand_over(m)
+    m.until(lambda: f"destroy {GATE}" in m.xl())
+    m.kill()
+    assert f"domain {GATE} 0 gatekeeper-gate" in m.store()
+    (m.top / "xl-hang-destroy").unlink()
+    m.start()
+    m.until(lambda: "gatekeeper-gate" not in m.store())
+    is_handed_over(m)
+
+
+@case()
+def not_the_old_gate(m):
+    """Another domain has its name by then."""
+    m.up()
+    m.touch("xl-hang-destroy")
+    hand_over(m)
+    m.kill()
+    (m.top / "xl-hang-destroy").unlink()
+    m.drop(GATE)
+    m.add("domain 31 0 gatekeeper-gate\n")
+    m.start()
+    m.until(lambda: "not the gate of before" in (m.top / "log").read_text())
+    is_handed_over(m)
+    time.sleep(1)
+    assert "domain 31 0 gatekeeper-gate" in m.store()
+
+
+@case()
+def what_is_true(m):
+    """status: who has it by xenstore and Xen, and what each says if they differ."""
+    def owner():
+        c = m.status()["controllers"][0]
+        return c["owner"], c["owner_by"], c.get("owner_xenstore", "-")
+
+    def store(old, new):
+        m.change(lambda text: text.replace(old, new))
+    m.up()
+    assert owner() == ("gatekeeper-gate", "xenstore and Xen", "-"), owner()
+    hand_over(m)
+    assert owner() == ("sys-usb", "xenstore and Xen", "-"), owner()
+    assert f", sys-usb\n" in m.gk("status")[1]
+    m.xen(lambda text: "Xen\n")
+    assert owner() == (None, "Xen", "sys-usb"), owner()
+    assert "no domain (says Xen; xenstore: sys-usb)" in m.gk("status")[1]
+    m.xen(lambda text: f"Xen\nassigned {TARGET} {BDF}\n")
+    store(f"owns {TARGET} {BDF}", f"owns {TARGET} 0000:77:00.0")
+    assert owner() == ("sys-usb", "Xen", None), owner()
+    assert "sys-usb (says Xen; xenstore: no domain)" in m.gk("status")[1]
+    store(f"owns {TARGET} 0000:77:00.0", f"domain 30 0 other\nowns 30 {BDF}")
+    assert owner() == ("other", "xenstore and Xen", "-"), owner()
+    (m.top / "xen").unlink()
+    assert owner() == ("other", "xenstore", "-"), owner()
+    store("answered\n", "")
+    assert owner() == ("sys-usb", "gatekeeperd", "-"), owner()
+    assert "as last known: xenstore does not answer" in m.gk("status")[1]
+
+
+@case()
+def only_in_xenstore(m):
+    """Confirmed, killed, and Xen does not know of it any more: it is taken back."""
+    m.up()
+    hand_over(m)
+    m.kill()
+    m.xen(lambda text: "Xen\n")
+    m.start()
+    is_gates(m)
+    assert "do not say the same" in (m.top / "log").read_text()
 
 
 @case()
@@ -1393,6 +1607,239 @@ def to_config(m):
     assert m.gk("reclaim")[0] == 0
     is_gates(m)
     assert "sys-usb" in m.store()
+
+
+def release(m, *more):
+    code, out = m.gk("handoff", "--release-only", *more)
+    assert code == 0, out
+    assert m.record()["state"] == "free", m.record()
+    return out
+
+
+@case(conf="free_time = 5\n")
+def free_owner_ends(m):
+    """Somebody else's domain had them, and has ended: the gate, after a time in which it
+    could have been started again. The next start gets them from the gate."""
+    m.up()
+    release(m)
+    m.add(f"domain 30 0 other\nowns 30 {BDF} 0000:00:01.00\n")
+    time.sleep(7)
+    assert m.record()["state"] == "free" and m.owners() == ["30"]
+    m.drop(30)
+    time.sleep(3)
+    m.add(f"domain 31 0 other\nowns 31 {BDF} 0000:00:01.00\n")
+    time.sleep(4)
+    assert m.record()["state"] == "free" and m.owners() == ["31"]
+    begin = time.monotonic()
+    m.drop(31)
+    m.until(lambda: m.record()["state"] != "free")
+    assert 4.5 < time.monotonic() - begin < 14
+    is_gates(m)
+    assert "nobody has had the USB controllers for 5 s" in (m.top / "log").read_text()
+    release(m)
+    assert m.owners() == [] and "gatekeeper-gate" not in m.store()
+
+
+@case(conf="free_time = 10\n")
+def free_never_taken(m):
+    """Who asks once more has the whole time; so it is after a kill, too."""
+    m.up()
+    release(m)
+    time.sleep(6)
+    assert "free already" in release(m)
+    time.sleep(6)
+    assert m.record()["state"] == "free"
+    m.kill()
+    m.start()
+    begin = time.monotonic()
+    m.until(lambda: m.record()["state"] != "free", 25)
+    assert time.monotonic() - begin > 9
+    is_gates(m)
+
+
+@case(conf="free_time = 0\n")
+def free_for_ever(m):
+    m.up()
+    release(m)
+    time.sleep(8)
+    assert m.record()["state"] == "free" and m.owners() == []
+
+
+@case()
+def reclaim_free(m):
+    """For a unit that failed: nothing is taken from anybody who works."""
+    m.up()
+    before = m.xl()
+    assert m.gk("reclaim", "--free") == (0, "")
+    assert m.xl() == before
+    hand_over(m)
+    assert m.gk("reclaim", "--free") == (0, "")
+    is_handed_over(m)
+    assert m.gk("reclaim")[0] == 0
+    # The gate is being started: not now, or as soon as that is over.
+    code, out = m.gk("handoff", "--release-only")
+    assert code == 1 and "neither up nor given up" in out, out
+    release(m, "--wait", "20")
+    assert m.gk("reclaim", "--free")[0] == 0
+    is_gates(m)
+
+
+@case(conf="free_time = 5\n")
+def config_ends(m):
+    m.up()
+    m.drop(TARGET)
+    config = m.top / "etc/xen/sys-usb.cfg"
+    config.write_text('name = "sys-usb"\n')
+    assert m.gk("handoff", "--to-config", str(config))[0] == 0
+    time.sleep(7)
+    assert m.record()["state"] == "confirmed" and m.owners() == ["21"]
+    m.drop(21)
+    m.state("gate", 25)
+    is_gates(m)
+
+
+@case()
+def stub_domain(m):
+    """A guest and the domain of its device model have each controller: that is one."""
+    m.up()
+    m.drop(TARGET)
+    config = m.top / "etc/xen/sys-usb.cfg"
+    config.write_text('name = "sys-usb"\n')
+    assert m.gk("handoff", "--to-config", str(config))[0] == 0
+    m.add(f"domain 22 0 sys-usb-dm\nstub 22 21\nowns 22 {BDF} 0000:00:00.00\n")
+    m.kill()
+    m.start()
+    m.until(lambda: m.status().get("state") == "handed-over")
+    assert m.record()["controllers"][0]["owner"] == 21, m.record()
+    code, out = m.gk("reclaim")
+    assert code == 0, out
+    assert f"pci-detach 21 {BDF}" in m.xl()
+    is_gates(m)
+    # A domain of that kind for another guest is another's.
+    m.drop(TARGET)
+    assert m.gk("handoff", "--to-config", str(config))[0] == 1
+    m.change(lambda text: text.replace("domain 21 0 sys-usb\n", ""))
+    release(m)
+    m.add(f"domain 40 0 other-dm\nstub 40 41\nowns 40 {BDF} 0000:00:00.00\n")
+    code, out = m.gk("reclaim")
+    assert code == 1 and "(41) has USB controller" in out, out
+
+
+def gate_id(m):
+    found = re.search(r"^domain (\d+) 0 gatekeeper-gate$", m.store(), re.M)
+    return found and found[1]
+
+
+@case(conf="restarts = 0\n")
+def suspend_gate(m):
+    """A new gate each time; what broke meanwhile is not its fault."""
+    m.up()
+    for lost in (False, True):
+        before = gate_id(m)
+        assert m.gk("suspend") == (0, "")
+        if lost:
+            os.kill(readers(m)[0], signal.SIGKILL)
+            m.until(lambda: gate_id(m) not in (None, before))
+        assert m.gk("resume") == (0, "")
+        m.until(lambda: gate_id(m) not in (None, before))
+        is_gates(m)
+    # And it is again when the machine is awake.
+    m.until(lambda: len(readers(m)) == 1)
+    os.kill(readers(m)[0], signal.SIGKILL)
+    m.until(lambda: m.status().get("state") == "failed")
+
+
+@case(agent="mute")
+def suspend_waits(m):
+    """Until a handoff is over; and what never is, is not waited for."""
+    m.up()
+    asked = m.gk("handoff", "--to", "sys-usb", wait=False)
+    m.state("preparing")
+    begin = time.monotonic()
+    code, out = m.gk("suspend")
+    assert code == 0 and 5 < time.monotonic() - begin < 20, out
+    asked.communicate(timeout=5)
+    assert m.gk("resume")[0] == 0
+    m.until(lambda: m.status().get("state") != "up")
+    m.touch("xl-hang-create")
+    begin = time.monotonic()
+    code, out = m.gk("suspend")
+    assert code == 1 and "not waited for any longer" in out, out
+    assert 19 < time.monotonic() - begin < 25
+    (m.top / "xl-hang-create").unlink()
+    assert m.gk("resume")[0] == 0
+    is_gates(m)
+
+
+@case(conf="sys_usb = sys-usb\n")
+def suspend_begins_nothing(m):
+    m.up()
+    assert m.gk("suspend")[0] == 0
+    time.sleep(7)
+    is_gates(m)
+    before = gate_id(m)
+    assert m.gk("resume")[0] == 0
+    m.until(lambda: gate_id(m) not in (None, before))
+    m.state("confirmed", 20)
+    is_handed_over(m)
+
+
+@case()
+def suspend_alive(m):
+    """Its keyboard is spoken to, and there: it stays."""
+    m.up()
+    hand_over(m)
+    told = m.lib / f"told-{TARGET}"
+    lights = told.read_text().count("LED")
+    assert m.gk("suspend")[0] == 0 and m.gk("resume")[0] == 0
+    m.until(lambda: told.read_text().count("LED") == lights + 1)
+    time.sleep(13)
+    is_handed_over(m)
+    assert m.record()["reclaims"] == 0
+
+
+@case()
+def suspend_dead(m):
+    """Its devices are gone when it is awake: the gate, and then it once more. While it
+    sleeps nobody counts how long an agent is away."""
+    m.up()
+    hand_over(m)
+    m.until(lambda: len(readers(m)) == 1)
+    assert m.gk("suspend")[0] == 0
+    (m.lib / f"agent-{TARGET}").write_text("no-server")
+    os.kill(readers(m)[0], signal.SIGKILL)
+    time.sleep(7)
+    assert m.record()["state"] == "confirmed"
+    (m.lib / f"agent-{TARGET}").write_text("disk")
+    m.until(lambda: m.status()["handoff"]["agent"])
+    begin = time.monotonic()
+    assert m.gk("resume")[0] == 0
+    m.until(lambda: m.record()["state"] != "confirmed")
+    assert time.monotonic() - begin > 9
+    assert "no keyboard is back since the suspend" in (m.top / "log").read_text()
+    (m.lib / f"agent-{TARGET}").write_text("")
+    m.state("gate", 20)
+    m.up()
+    m.state("confirmed", 25)
+    is_handed_over(m)
+    assert m.record()["reclaims"] == 1 and m.record()["held_domid"] is None
+
+
+@case()
+def suspend_pulled(m):
+    """Its keyboard was pulled before: there is nothing to get back by it."""
+    m.up()
+    hand_over(m)
+    m.until(lambda: len(readers(m)) == 1)
+    first = readers(m)[0]
+    (m.lib / f"agent-{TARGET}").write_text("disk")
+    os.kill(first, signal.SIGKILL)
+    m.until(lambda: readers(m) and readers(m)[0] != first)
+    m.until(lambda: [d["verdict"] for d in m.status()["devices"]] == ["refused"])
+    assert m.gk("suspend")[0] == 0 and m.gk("resume")[0] == 0
+    time.sleep(12)
+    is_handed_over(m)
+    assert m.record()["reclaims"] == 0
 
 
 def run(fn, machine):

@@ -29,6 +29,7 @@ static void default_settings(void **state)
 	assert_int_equal(o.memory_mib, 48);
 	assert_int_equal(o.restarts, 3);
 	assert_int_equal(o.restart_window_s, 600);
+	assert_int_equal(o.free_time_s, 60);
 	assert_string_equal(o.sys_usb_config, "");
 	assert_int_equal(o.vt_switching, GK_WHEN_AFTER_UNLOCK);
 	assert_int_equal(o.uhid, GK_UHID_AFTER_BOOT);

@@ -35,10 +35,17 @@ static struct node {
 	{ BACKEND "/5/0/vdev-1", "0000:00:02.00" },
 	{ BACKEND "/8/0/num_devs", "1" },	/* of one that has gone */
 	{ BACKEND "/8/0/dev-0", "0000:04:00.0" },
+	/* A guest, 12, whose device model runs in domain 11. */
+	{ BACKEND "/11/0/num_devs", "1" },
+	{ BACKEND "/11/0/dev-0", "0000:05:00.0" },
+	{ BACKEND "/12/0/num_devs", "1" },
+	{ BACKEND "/12/0/dev-0", "0000:05:00.0" },
 	{ "/local/domain/5/name", "gatekeeper-gate" },
 	{ "/local/domain/7/name", "sys-usb" },
 	{ "/local/domain/7/data/gatekeeper/event-channel", "11" },
 	{ "/local/domain/9/name", "other" },
+	{ "/local/domain/11/target", "12" },
+	{ "/local/domain/12/name", "hvm" },
 	{ MARK, "7" },
 	{ "/libxl/pci/0000-00-14-0/driver_path", "x" },
 	{ "/libxl/pci/0000-03-00-0/driver_path", "y" },
@@ -186,12 +193,13 @@ static void all(void **state)
 {
 	(void)state;
 	assert_int_equal(gk_truth_read("", &t), 0);
-	assert_int_equal(t.domains, 4);
+	assert_int_equal(t.domains, 5);
 	assert_int_equal(gk_truth_domid(&t, "other"), 9);
 	assert_int_equal(gk_truth_agent(&t, 7), 1);
 	assert_int_equal(gk_truth_agent(&t, 5), 0);
 	assert_int_equal(gk_truth_owner(&t, "0000:03:00.0"), 5);
 	assert_int_equal(gk_truth_owner(&t, "0000:04:00.0"), -1);
+	assert_int_equal(gk_truth_owner(&t, "0000:05:00.0"), 12);
 	assert_string_equal(gk_truth_vdev(&t, "0000:00:14.0"), "0000:00:01.00");
 	/* "driver_path" alone is of a device that xl took from its driver. */
 	assert_int_equal(gk_truth_marked(&t, "0000:00:14.0"), 7);
@@ -212,6 +220,8 @@ static void owners(void **state)
 	assert_string_equal(gk_truth_name(&t, 5), "gatekeeper-gate");
 	assert_string_equal(gk_truth_name(&t, 7), "sys-usb");
 	assert_string_equal(gk_truth_name(&t, 9), "");
+	assert_int_equal(gk_truth_owner(&t, "0000:05:00.0"), 12);
+	assert_string_equal(gk_truth_name(&t, 12), "hvm");
 	assert_null(strstr(asked, "/local/domain/9"));
 	assert_null(strstr(asked, "event-channel"));
 	assert_null(strstr(asked, "/libxl"));
@@ -238,7 +248,7 @@ static void forked(void **state)
 	(void)state;
 	pid = fork();
 	if (pid == 0)
-		_exit(gk_truth_owners("", -1, &t) != 0 || t.owned != 2);
+		_exit(gk_truth_owners("", -1, &t) != 0 || t.owned != 4);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
 	assert_int_equal(connections, 2);
@@ -257,7 +267,7 @@ static void gone(void **state)
 	assert_int_equal(t.answered, 0);
 	hang_up = 0;
 	assert_int_equal(gk_truth_owners("", -1, &t), 0);
-	assert_int_equal(t.owned, 2);
+	assert_int_equal(t.owned, 4);
 }
 
 int main(void)

@@ -8,6 +8,8 @@ from harness.test import Test
 
 UNIT = "qubes-vm@sys-usb.service"
 RELEASE = "gatekeeper-handoff.service"
+RECLAIM = "gatekeeper-reclaim.service"
+FREE_S = 60             # free_time, if gatekeeper.conf does not say it
 LATE_S = 20             # after the gate's own time is over
 WAIT_S = 25             # rd.gatekeeper.timeout here
 
@@ -40,19 +42,69 @@ def started(t):
     t.say("the controllers were free before sys-usb was started, which has them")
 
 
+def gate_has_them(t, label, seconds):
+    """The gate has them, and what is typed comes. The seconds until then."""
+    t.doing("waiting for the gate")
+    start = time.monotonic()
+    recorder = handoff.Recorder(t, label)
+    typist = handoff.Typist(t)
+    try:
+        name, _ = handoff.settle(t, recorder, seconds, handoff.GATE)
+    finally:
+        typist.stop()
+    took = round(time.monotonic() - start, 1)
+    recorder.end()
+    handoff.check_domains(t, name)
+    t.say(f"the gate has the controllers and the keyboard types, after {took} s")
+    return took
+
+
+def start_again(t):
+    """The unit, once more: it takes them from the gate."""
+    t.guest.run(f": >{handoff.console_of()}; systemctl restart {UNIT}", 120)
+    t.check(t.guest.until(f"grep -q 'SYSUSB input .*Keyboard' {handoff.console_of()}",
+                          t.left(90)), "sys-usb shows no keyboard")
+    t.check(handoff.owner(t) == handoff.SYSUSB, f"owner: {handoff.owner(t)}")
+    handoff.check_domains(t, handoff.SYSUSB)
+    t.say("sys-usb was started again and has the controllers")
+
+
+def comes_back(t):
+    """sys-usb cannot be started: the gate at once. It ends later, which no unit sees:
+    the gate after free_time. Each time its next start gets them."""
+    handoff.quiet_console(t)
+    t.doing("letting sys-usb's unit fail")
+    t.guest.run(f"mv {handoff.CONFIG} /run/away.cfg; xl destroy sys-usb")
+    status, _ = t.guest.run(f"systemctl restart {UNIT}", 120, check=False)
+    t.check(status != 0, "a unit without a configuration did not fail")
+    t.metrics["qubes_failed_start_s"] = gate_has_them(t, "failed", 45)
+    t.check(t.guest.ok(f"journalctl -b -u {RECLAIM} --no-pager -o cat | grep -q ."),
+            f"{RECLAIM} did not run")
+    t.guest.run(f"mv /run/away.cfg {handoff.CONFIG}")
+    start_again(t)
+    t.doing("ending sys-usb")
+    t.guest.run("xl destroy sys-usb")
+    t.check(t.guest.ok(f"systemctl is-active {UNIT}"), "the unit has seen its end")
+    took = gate_has_them(t, "ended", FREE_S + 45)
+    t.check(took > FREE_S - 10, f"after {took} s: it could not have been restarted")
+    t.metrics["qubes_ended_s"] = took
+    start_again(t)
+
+
 def boot(t, **machine):
     t.boot(args=f"systemd.wants={UNIT}", timeout=WAIT_S, **machine)
 
 
-@scenario("handoff-qubes", timeout=300, default=False)
+@scenario("handoff-qubes", timeout=540, default=False)
 def handoff_qubes(t: Test):
-    """The disk unlocked at once."""
+    """The disk unlocked at once; then sys-usb fails, and ends."""
     boot(t)
     t.wait_prompt()
     gate.wait_keyboard(t)
     t.unlock()
     t.wait_up()
     started(t)
+    comes_back(t)
     t.reboot()
 
 
