@@ -10,7 +10,6 @@ import time
 
 from . import paths
 from .guest import GuestError
-from .test import Failed
 
 HERE = "/run/gk-handoff"
 TOOL = f"{HERE}/bin"
@@ -84,13 +83,6 @@ class Recorder:
                     f"ls -li /dev/input >{self.out}.before")
         t.check(t.guest.until(f"[ -e {self.out}.ready ]", t.left(20), 0.1),
                 f"no input device {name!r} in dom0")
-
-    def works(self, seconds):
-        """Something comes from the keyboard now."""
-        return self.t.guest.run(
-            f"old=$(grep -c ^key {self.out}); for n in $(seq {seconds * 10}); do "
-            f"sleep 0.1; [ $(grep -c ^key {self.out}) -gt $old ] && exit 0; done; exit 1",
-            seconds + 10, check=False)[0] == 0
 
     def end(self):
         """Stop it; what it recorded."""
@@ -253,8 +245,8 @@ def domains(t):
 # has (debug key Q), the domains, and what the toolstack says of each.
 OWNERS = r"""
 xl debug-keys Q && sleep 0.3 && xl dmesg | tail -n 400; echo =====
-xl list; echo =====
-for id in $(xl list | awk 'NR > 1 && $2 ~ /^[1-9]/ {print $2}'); do
+list=$(xl list); echo "$list"; echo =====
+for id in $(echo "$list" | awk 'NR > 1 && $2 ~ /^[1-9]/ {print $2}'); do
 	xl pci-list $id 2>/dev/null | sed -n "s/.*\([0-9a-f]\{4\}:.*\)/$id \1/p"
 done
 echo =====
@@ -266,7 +258,12 @@ done
 
 def owner(t):
     """The name of the one domain that has all controllers; no other answer is right."""
-    xen, listed, given, there = t.guest.output(OWNERS, 60).split("=====\n")
+    return owner_of(t, t.guest.output(OWNERS, 60))
+
+
+def owner_of(t, text):
+    """The same of what OWNERS has printed."""
+    xen, listed, given, there = text.split("=====\n")
     last = xen.rpartition("==== PCI devices ====")[2]
     t.check("segment" in last, f"no list of PCI devices in Xen's log: {xen[-400:]!r}")
     have = {match[1]: int(match[2]) if match[2] else None for match in re.finditer(
@@ -367,37 +364,58 @@ def reclaim(t, seconds=120):
     return text
 
 
+# The record, and whether a key comes within 2 s if it is at one of its ends.
+ENDED = """
+cat {state} 2>/dev/null || echo '{{"state": "gate"}}'
+grep -qE '"state": ?"(gate|confirmed)"' {state} || [ ! -e {state} ] || exit 0
+old=$(grep -c ^key {keys})
+for n in $(seq 20); do
+	sleep 0.1
+	[ $(grep -c ^key {keys}) -gt $old ] && echo works && break
+done
+true
+"""
+# Who has the controllers, what status says, and the record once more.
+LOOK = OWNERS + f"""
+echo =====; gatekeeper status --json || echo '{{}}'; echo =====
+cat {STATE_FILE} 2>/dev/null || echo '{{"state": "gate"}}'
+"""
+
+
 def settle(t, recorder, seconds, wanted=None):
     """The handoff is at one of its ends: one owner as the hypervisor says, the same as
     handoff.json and status say, and what is typed comes. Returns (owner, s it took)."""
     start = time.monotonic()
+    ended = ENDED.format(state=STATE_FILE, keys=recorder.out)
     while True:
-        now = status_file(t) or {}
-        name = SETTLED.get(now.get("state"))
-        if name and wanted in (None, name) and recorder.works(2):
+        text = t.guest.output(ended)
+        state = _state(text.rpartition("works")[0] or text)
+        name = SETTLED.get(state)
+        if name and wanted in (None, name) and text.endswith("works\n"):
             took = time.monotonic() - start
-            have, said = _look(t)
+            owners, said, after = t.guest.output(LOOK, 60).rsplit("=====\n", 2)
             # It may have begun again by itself meanwhile.
-            if (status_file(t) or {}).get("state") == now["state"]:
-                t.check(have == name,
-                        f"handoff.json says {now['state']}, the hypervisor {have}")
-                t.check(said.get("state") == {GATE: "up", SYSUSB: "handed-over"}[name],
-                        f"status says {said['state']}, {have} has the controllers")
-                owners = {(c["owner"], c["owner_by"]) for c in said["controllers"]}
-                t.check(owners == {(name, "xenstore and Xen")}, f"status: {owners}")
+            if _state(after) == state:
+                _agree(t, name, owner_of(t, owners), json.loads(said))
                 return name, round(took, 1)
         t.check(time.monotonic() < start + seconds,
-                f"not settled after {seconds} s: {now}; {gate_status(t)}")
-        t.sleep(0.5)
+                f"not settled after {seconds} s: {status_file(t)}; {gate_status(t)}")
+        t.sleep(0.3)
 
 
-def _look(t):
-    """(the owner, what status says). While they move there may be no owner."""
+def _state(text):
     try:
-        have = owner(t)
-    except Failed as why:
-        have = str(why)
-    return have, gate_status(t)
+        return json.loads(text)["state"]
+    except (ValueError, KeyError):
+        return None
+
+
+def _agree(t, name, have, said):
+    t.check(have == name, f"handoff.json says {name}, the hypervisor {have}")
+    t.check(said.get("state") == {GATE: "up", SYSUSB: "handed-over"}[name],
+            f"status says {said.get('state')}, {have} has the controllers")
+    owners = {(c["owner"], c["owner_by"]) for c in said["controllers"]}
+    t.check(owners == {(name, "xenstore and Xen")}, f"status: {owners}")
 
 
 def gate_status(t):

@@ -5,7 +5,7 @@ import random
 import re
 
 from harness import handoff
-from harness.handoff import GATE, SYSUSB
+from harness.handoff import SYSUSB
 from harness.registry import scenario
 from harness.test import Failed, Test
 from scenarios.handoff_kill import (AGENT_KILL, DAEMON, OTHERS, REFUSING, SLOW, WITHIN_S,
