@@ -133,8 +133,11 @@ $(DOMAIN_TESTS): $(T)/domain/test_%: $(B)/obj/tests/domain/test_%.o \
 	$(B)/obj/gatekeeper/domain/%.o $(B)/libgkcore.a
 $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/handoff/tree.o \
 	$(B)/libgkdom0.a $(B)/libgkcore.a
-# Stands for uinput in gatekeeperd under test: never with the sanitizers in it.
+# They stand for uinput in gatekeeperd under test and for libxenctrl: never with the
+# sanitizers in them.
 $(T)/uinput.so: tests/dom0/shim/uinput.c
+$(T)/xenctrl.so: tests/handoff/shim/xenctrl.c
+$(T)/uinput.so $(T)/xenctrl.so:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) -D_GNU_SOURCE $(WARN) -O1 -fPIC -shared -o $@ $<
@@ -182,7 +185,7 @@ include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/
 TEST_PROGRAMS := $(CONFORMANCE) $(AGENT_TESTS) $(AGENT) \
 	$(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(EVIL_WORKER)/test_link \
 	$(UNIT) $(DOM0_TESTS) \
-	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/uinput.so $(T)/golden $(REPLAYS) \
+	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/uinput.so $(T)/xenctrl.so $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
 	$(FIDO_TESTS) $(LUKS_TESTS) $(ENROLL_STOPS) $(B)/luks.pot
 

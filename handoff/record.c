@@ -30,7 +30,7 @@ static int64_t *time_of(struct gk_ho_times *t, size_t i)
 void gk_ho_record_init(struct gk_ho_record *r)
 {
 	memset(r, 0, sizeof(*r));
-	r->target_domid = r->gate_domid = r->held_domid = -1;
+	r->target_domid = r->gate_domid = r->held_domid = r->suspect_domid = -1;
 	for (size_t i = 0; i < TIMES; i++)
 		*time_of(&r->times, i) = -1;
 }
@@ -63,6 +63,7 @@ int gk_ho_record_text(const struct gk_ho_record *r, char *buf, size_t cap)
 	put_text(&j, "target", r->target);
 	put_id(&j, "target_domid", r->target_domid);
 	put_id(&j, "gate_domid", r->gate_domid);
+	put_id(&j, "suspect_domid", r->suspect_domid);
 	put_text(&j, "config", r->config);
 	gk_json_bool(&j, "no_strict_reset", r->no_strict_reset);
 	gk_json_bool(&j, "wanted", r->wanted);
@@ -192,6 +193,10 @@ static int parse(const char *text, struct gk_ho_record *r)
 	    !get_bool(text, "wanted", &r->wanted) ||
 	    !get_id(text, "held_domid", &r->held_domid) ||
 	    !get_text(text, "cause", r->cause, sizeof(r->cause)))
+		return 0;
+	/* A gatekeeperd of before this was written may have been at it. */
+	if (gk_json_member(text, "suspect_domid", word, sizeof(word)) &&
+	    !get_id(text, "suspect_domid", &r->suspect_domid))
 		return 0;
 	if (!get_number(text, "handoffs", 0, INT32_MAX, &v))
 		return 0;

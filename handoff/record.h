@@ -42,6 +42,9 @@ struct gk_ho_record {
 	char target[GK_HO_NAME_MAX];	/* "": none */
 	int target_domid;	/* the very one; -1: not known (yet) */
 	int gate_domid;
+	/* The one that was being given them last, from before the attach until a gate has
+	 * them all; -1: none. An xl that was killed may have told Xen and nobody else. */
+	int suspect_domid;
 	char config[256];	/* of CONFIG, else "" */
 	int no_strict_reset;
 	int wanted;		/* the target is to get them whenever it is there, */

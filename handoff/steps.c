@@ -16,6 +16,7 @@
 #include "handoff/run.h"
 #include "handoff/steps.h"
 #include "handoff/truth.h"
+#include "handoff/xen.h"
 
 #define XL_OUT_MAX 32768u	/* `xl list` of 256 domains is 20 KiB */
 #define XL_QUERY_MS 10000u	/* xl list, pci-list, pci-assignable-list */
@@ -524,6 +525,9 @@ static int all_are(struct handoff *h, int owner)
 	for (i = 0; i < h->n; i++) {
 		int has = gk_truth_owner(&h->truth, h->usb[i].name);
 
+		if (has == -1 && gk_xen_assigned(h->root, h->usb[i].name) == 1)
+			return fail(h, GK_ERR_ORDER, "USB controller %s is a domain's by "
+				    "Xen, and nobody's by xenstore", h->usb[i].name);
 		if (has == owner)
 			continue;
 		if (has == -1)
@@ -991,6 +995,35 @@ static int unmark(struct handoff *h)
 	return ret;
 }
 
+/*
+ * An attach that was killed half-way: Xen knows of the new owner, and xenstore does not,
+ * so no pci-detach finds it. Nothing but that domain's end gets it out again.
+ */
+static int take_half(struct handoff *h)
+{
+	size_t i;
+	int ret = look_at_all(h);
+
+	for (i = 0; ret == 0 && i < h->n; i++) {
+		const char *bdf = h->usb[i].name;
+		int who;
+
+		if (gk_truth_owner(&h->truth, bdf) != -1 ||
+		    gk_xen_assigned(h->root, bdf) != 1)
+			continue;
+		who = gk_truth_presumed(&h->truth, bdf, h->opts->suspect);
+		/* One that is not ours is waited for, and then told of. */
+		if (who == -1 || (who != h->opts->suspect && !is_ours(h, who)))
+			continue;
+		syslog(LOG_DAEMON | LOG_WARNING, "USB controller %s is half attached to "
+		       "domain %d, which is destroyed", bdf, who);
+		/* Whether that has helped is asked of Xen afterwards. */
+		(void)end_domain(h, who);
+		ret = look_at_all(h);
+	}
+	return ret;
+}
+
 static int take_back(struct handoff *h)
 {
 	const struct gk_handoff_opts *o = h->opts;
@@ -1016,6 +1049,8 @@ static int take_back(struct handoff *h)
 				    h->usb[i].name);
 		ret = take_from(h, has);
 	}
+	if (ret == 0)
+		ret = take_half(h);
 	if (ret == 0)
 		ret = wait_all_are(h, -1, GK_HANDOFF_RELEASE_MS);
 	if (ret == 0)

@@ -68,6 +68,9 @@ struct gk_handoff_opts {
 	 * Neither: xl is asked first whether it is dead. hung: its agent has not
 	 * answered; it gets less time, and no second attempt before it is destroyed. */
 	int let_go, dead, hung;
+	/* For the same: the id of the domain that was being given them last, 0: none. If
+	 * Xen says that a domain has one, and xenstore that none has, it is this. */
+	int suspect;
 	/* Not 0: a controller without a reset method is given away all the
 	 * same, and recorded as tainted (option --no-strict-reset). */
 	int no_strict_reset;
@@ -160,7 +163,8 @@ int gk_handoff_assign(const char *root, const struct gk_handoff_opts *o,
  * gk_handoff_take_back: from the gate or the target, whoever has them, until nobody
  * has; also from a domain that has taken the target's name (it was rebooted). First
  * by detaching, then by force (not if it did not answer at all), then by destroying the
- * domain; a dead one is destroyed at once. A controller that another domain has is an error, and left alone.
+ * domain; a dead one is destroyed at once, and so is one that has a controller by Xen and
+ * not by xenstore (truth.h). A controller that another domain has is an error, and left alone.
  */
 int gk_handoff_take_back(const char *root, const struct gk_handoff_opts *o,
 			 const struct gk_handoff_told *told, char *why, size_t why_len)

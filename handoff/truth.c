@@ -9,6 +9,7 @@
 
 #include "dom0/paths.h"
 #include "handoff/truth.h"
+#include "handoff/xen.h"
 
 static void add_domain(struct gk_truth *t, int domid, int agent, const char *name)
 {
@@ -54,6 +55,22 @@ static int guest_of(const struct gk_truth *t, int domid)
 		if (t->stub[i].domid == domid)
 			return t->stub[i].target;
 	return domid;
+}
+
+static void add_xen(struct gk_truth *t, int assigned, const char *bdf)
+{
+	if (t->xens == GK_TRUTH_OWNED || strlen(bdf) >= GK_TRUTH_BDF)
+		return;
+	t->xen[t->xens].assigned = assigned != 0;
+	strcpy(t->xen[t->xens++].bdf, bdf);
+}
+
+void gk_truth_ask_xen(const char *root, const char *bdf, struct gk_truth *t)
+{
+	int assigned = gk_xen_assigned(root, bdf);
+
+	if (assigned >= 0)
+		add_xen(t, assigned, bdf);
 }
 
 /* --- of xenstore --- */
@@ -292,37 +309,80 @@ int gk_truth_unmark(const char *root, const char *bdf, int domid)
 
 /* --- as text --- */
 
-static int owns_any(const struct gk_truth *t, int domid)
+static int is_one_of(const char (*bdf)[GK_TRUTH_BDF], int n, const char *this)
 {
-	for (int i = 0; i < t->owned; i++)
-		if (guest_of(t, t->owner[i].domid) == domid)
+	for (int i = 0; i < n; i++)
+		if (strcmp(bdf[i], this) == 0)
 			return 1;
 	return 0;
 }
 
-void gk_truth_text(const struct gk_truth *t, const char *name, char *buf, size_t cap)
+static int is_about(const struct gk_truth *t, int domid, const char *const *name, int m)
 {
-	size_t len;
+	for (int i = 0; i < t->owned; i++)
+		if (t->owner[i].domid == domid ||
+		    guest_of(t, t->owner[i].domid) == domid)
+			return 1;
+	for (int i = 0; i < t->marks; i++)
+		if (t->mark[i].domid == domid)
+			return 1;
+	for (int i = 0; i < m; i++)
+		if (strcmp(gk_truth_name(t, domid), name[i]) == 0)
+			return 1;
+	return 0;
+}
 
-	snprintf(buf, cap, "%s", t->answered ? "answered\n" : "");
-	for (int i = 0; i < t->domains; i++) {
-		if (!owns_any(t, t->domain[i].domid) &&
-		    (!name || strcmp(name, t->domain[i].name) != 0))
-			continue;
-		len = strlen(buf);
-		snprintf(buf + len, cap - len, "domain %d %d %s\n", t->domain[i].domid,
+void gk_truth_keep(struct gk_truth *t, const char (*bdf)[GK_TRUTH_BDF], int n,
+		   const char *const *name, int m, int domid)
+{
+	int kept = 0;
+
+	for (int i = 0; i < t->owned; i++)
+		if (is_one_of(bdf, n, t->owner[i].bdf))
+			t->owner[kept++] = t->owner[i];
+	t->owned = kept;
+	kept = 0;
+	for (int i = 0; i < t->marks; i++)
+		if (is_one_of(bdf, n, t->mark[i].bdf))
+			t->mark[kept++] = t->mark[i];
+	t->marks = kept;
+	kept = 0;
+	/* The names that are still to be looked at are not overwritten. */
+	for (int i = 0; i < t->domains; i++)
+		if (t->domain[i].domid == domid ||
+		    is_about(t, t->domain[i].domid, name, m))
+			t->domain[kept++] = t->domain[i];
+	t->domains = kept;
+}
+
+__attribute__((format(printf, 3, 4)))
+static void add_line(char *buf, size_t cap, const char *fmt, ...)
+{
+	size_t len = strlen(buf);
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(buf + len, cap - len, fmt, ap);
+	va_end(ap);
+}
+
+void gk_truth_text(const struct gk_truth *t, char *buf, size_t cap)
+{
+	buf[0] = '\0';
+	if (t->answered)
+		add_line(buf, cap, "answered\n");
+	for (int i = 0; i < t->domains; i++)
+		add_line(buf, cap, "domain %d %d %s\n", t->domain[i].domid,
 			 t->domain[i].agent, t->domain[i].name);
-	}
-	for (int i = 0; i < t->stubs; i++) {
-		len = strlen(buf);
-		snprintf(buf + len, cap - len, "stub %d %d\n", t->stub[i].domid,
-			 t->stub[i].target);
-	}
-	for (int i = 0; i < t->owned; i++) {
-		len = strlen(buf);
-		snprintf(buf + len, cap - len, "owns %d %s %s\n", t->owner[i].domid,
+	for (int i = 0; i < t->stubs; i++)
+		add_line(buf, cap, "stub %d %d\n", t->stub[i].domid, t->stub[i].target);
+	for (int i = 0; i < t->owned; i++)
+		add_line(buf, cap, "owns %d %s %s\n", t->owner[i].domid,
 			 t->owner[i].bdf, t->owner[i].vdev);
-	}
+	for (int i = 0; i < t->marks; i++)
+		add_line(buf, cap, "marked %d %s\n", t->mark[i].domid, t->mark[i].bdf);
+	for (int i = 0; i < t->xens; i++)
+		add_line(buf, cap, "xen %d %s\n", t->xen[i].assigned, t->xen[i].bdf);
 }
 
 void gk_truth_parse(const char *text, struct gk_truth *t)
@@ -345,6 +405,8 @@ void gk_truth_parse(const char *text, struct gk_truth *t)
 			add_mark(t, id, bdf);
 		else if (sscanf(line, "stub %d %d", &id, &target) == 2)
 			add_stub(t, id, target);
+		else if (sscanf(line, "xen %d %15s", &id, bdf) == 2)
+			add_xen(t, id, bdf);
 		text += len;
 		if (*text)
 			text++;
@@ -409,6 +471,30 @@ const char *gk_truth_vdev(const struct gk_truth *t, const char *bdf)
 	return "";
 }
 
+int gk_truth_assigned(const struct gk_truth *t, const char *bdf)
+{
+	for (int i = 0; i < t->xens; i++)
+		if (strcmp(t->xen[i].bdf, bdf) == 0)
+			return t->xen[i].assigned;
+	return -1;
+}
+
+int gk_truth_disagree(const struct gk_truth *t, const char *bdf)
+{
+	int assigned = gk_truth_assigned(t, bdf);
+
+	return assigned >= 0 && assigned != (gk_truth_owner(t, bdf) != -1);
+}
+
+int gk_truth_presumed(const struct gk_truth *t, const char *bdf, int suspect)
+{
+	int marked = gk_truth_marked(t, bdf);
+
+	if (marked > 0 && gk_truth_name(t, marked)[0])
+		return marked;
+	return suspect > 0 && gk_truth_name(t, suspect)[0] ? suspect : -1;
+}
+
 static enum gk_ho_owner kind_of(int owner, int gate, int target)
 {
 	if (owner == -1)
@@ -429,7 +515,7 @@ enum gk_ho_owner gk_truth_of_all(const struct gk_truth *t,
 	for (int i = 0; i < n; i++) {
 		enum gk_ho_owner one = kind_of(gk_truth_owner(t, bdf[i]), gate, target);
 
-		if (i > 0 && one != all)
+		if ((i > 0 && one != all) || gk_truth_disagree(t, bdf[i]))
 			return GK_HO_SEVERAL;
 		all = one;
 	}

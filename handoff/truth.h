@@ -7,7 +7,8 @@
  * writes it before all else and pci-detach removes it last, so an xl that was killed
  * leaves one of a domain that has nothing. A device of an HVM guest whose device model
  * runs in a stub domain has two backends, that domain's and the guest's: libxl gives and
- * takes both together, and says in /local/domain/STUB/target whose it is.
+ * takes both together, and says in /local/domain/STUB/target whose it is. And what Xen
+ * itself says (xen.h): that a domain has one, not which.
  */
 #ifndef GK_HANDOFF_TRUTH_H
 #define GK_HANDOFF_TRUTH_H
@@ -49,6 +50,11 @@ struct gk_truth {
 		int domid;
 		int target;	/* the guest whose device model it runs */
 	} stub[GK_TRUTH_DOMAINS];
+	int xens;
+	struct {
+		int assigned;	/* to a domain that is not dom0 */
+		char bdf[GK_TRUTH_BDF];
+	} xen[GK_TRUTH_OWNED];	/* those that Xen was asked about, and it answered */
 };
 
 /*
@@ -63,6 +69,12 @@ int gk_truth_read(const char *root, struct gk_truth *t) GK_MUST_CHECK;
 int gk_truth_owners(const char *root, int domid, struct gk_truth *t) GK_MUST_CHECK;
 
 /*
+ * gk_truth_ask_xen: what Xen says of this controller, too, from now on in t; nothing
+ * if it cannot be asked.
+ */
+void gk_truth_ask_xen(const char *root, const char *bdf, struct gk_truth *t);
+
+/*
  * gk_truth_unmark: removes libxl's mark of this controller if it is still that
  * domain's, so that libxl gives it away again. What Xen itself knows of an owner
  * stays, and libxl asks Xen before it assigns. GK_OK, GK_ERR_SYSTEM.
@@ -70,12 +82,15 @@ int gk_truth_owners(const char *root, int domid, struct gk_truth *t) GK_MUST_CHE
 int gk_truth_unmark(const char *root, const char *bdf, int domid) GK_MUST_CHECK;
 
 /*
- * gk_truth_text: "answered", "domain ID AGENT NAME", "stub ID TARGET" and "owns ID BDF
- * [VDEV]", a line each, of the domains that own something or are called `name` (NULL: none): what
- * fits into cap. gk_truth_parse: back, and "marked ID BDF"; what is no
- * such line is passed over.
+ * gk_truth_keep: of all that was read only what is about these n controllers: who has
+ * one or is marked for it, and the domains of the m names or with the id `domid`.
+ * gk_truth_text: "answered", "domain ID AGENT NAME", "stub ID TARGET", "owns ID BDF
+ * [VDEV]", "marked ID BDF" and "xen 0|1 BDF", a line each: what fits into cap.
+ * gk_truth_parse: back; what is no such line is passed over.
  */
-void gk_truth_text(const struct gk_truth *t, const char *name, char *buf, size_t cap);
+void gk_truth_keep(struct gk_truth *t, const char (*bdf)[GK_TRUTH_BDF], int n,
+		   const char *const *name, int m, int domid);
+void gk_truth_text(const struct gk_truth *t, char *buf, size_t cap);
 void gk_truth_parse(const char *text, struct gk_truth *t);
 
 /* gk_truth_domid: of that name, -1: none. gk_truth_name: "" if there is no such
@@ -91,7 +106,20 @@ int gk_truth_owner(const struct gk_truth *t, const char *bdf);
 int gk_truth_marked(const struct gk_truth *t, const char *bdf);
 const char *gk_truth_vdev(const struct gk_truth *t, const char *bdf);
 
-/* gk_truth_of_all: of n controllers together. gate, target: domain ids, -1: none. */
+/* gk_truth_assigned: what Xen says: 1: a domain has it, 0: none, -1: not known.
+ * gk_truth_disagree: Xen and xenstore do not say the same: an xl has not finished. */
+int gk_truth_assigned(const struct gk_truth *t, const char *bdf);
+int gk_truth_disagree(const struct gk_truth *t, const char *bdf);
+
+/*
+ * gk_truth_presumed: for one that a domain has by Xen and none by xenstore: the domain
+ * that it can be: the one that libxl has it marked for, else `suspect`, which was being
+ * given it last (-1: none); -1 when neither is there any more.
+ */
+int gk_truth_presumed(const struct gk_truth *t, const char *bdf, int suspect);
+
+/* gk_truth_of_all: of n controllers together. gate, target: domain ids, -1: none.
+ * GK_HO_SEVERAL also when Xen and xenstore do not agree about one. */
 enum gk_ho_owner gk_truth_of_all(const struct gk_truth *t,
 				 const char (*bdf)[GK_TRUTH_BDF], int n, int gate,
 				 int target);

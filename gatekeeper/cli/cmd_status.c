@@ -18,15 +18,24 @@ static void member(const char *s, const char *key, char *out, size_t cap)
 static void print_controllers(const char *json)
 {
 	const char *s = strstr(json, "\"controllers\":["), *end;
-	char number[16], bdf[32], owner[80];
+	char number[16], bdf[32], owner[80], by[24], xenstore[80];
 
 	end = s ? strchr(s, ']') : NULL;
 	while (s && (s = gk_json_member(s, "number", number, sizeof(number))) &&
 	       s < end) {
 		s = gk_json_member(s, "bdf", bdf, sizeof(bdf));
 		member(s, "owner", owner, sizeof(owner));
-		printf("controller %s: %s, %s\n", number, bdf,
+		member(s, "owner_by", by, sizeof(by));
+		printf("controller %s: %s, %s", number, bdf,
 		       owner[0] ? owner : "no domain");
+		if (!strcmp(by, "gatekeeperd")) {
+			printf(" (as last known: xenstore does not answer)");
+		} else if (!strcmp(by, "Xen")) {
+			member(s, "owner_xenstore", xenstore, sizeof(xenstore));
+			printf(" (says Xen; xenstore: %s)",
+			       xenstore[0] ? xenstore : "no domain");
+		}
+		putchar('\n');
 	}
 }
 

@@ -16,6 +16,7 @@
 #include "dom0/daemon.h"
 #include "dom0/json.h"
 #include "dom0/log.h"
+#include "dom0/owners.h"
 #include "dom0/paths.h"
 
 enum {
@@ -105,12 +106,14 @@ void gk_control_finish(struct gk_client *c, const char *why)
 
 /* --- requests --- */
 
-static void answer_status(struct gk_client *c)
+void gk_control_status(struct gk_client *c, const struct gk_truth *t)
 {
 	static char text[GK_STATUS_MAX];
 	struct gk_status s;
 
+	c->wants_status = 0;
 	gk_daemon_status(c->d, &s);
+	s.truth = t;
 	if (gk_status_json(&s, text, sizeof(text)) < 0) {
 		gk_control_finish(c, "the status is too long");
 		return;
@@ -261,7 +264,7 @@ static void request(struct gk_client *c, char *line)
 	struct gk_daemon *d = c->d;
 
 	if (!strcmp(line, "status")) {
-		answer_status(c);
+		gk_owners_status(c);
 	} else if (!strcmp(line, "switched-root")) {
 		gk_daemon_switched_root(d);
 		gk_control_finish(c, NULL);
@@ -348,7 +351,7 @@ static void on_listen(void *ctx, uint32_t events)
 	c->fd = fd;
 	c->d = d;
 	c->in_len = c->out_len = 0;
-	c->answered = c->done = 0;
+	c->answered = c->done = c->wants_status = 0;
 	if (gk_loop_add(d->loop, fd, EPOLLIN, on_client, c)) {
 		close(fd);
 		c->fd = -1;

@@ -8,6 +8,7 @@
 #include "dom0/log.h"
 #include "dom0/paths.h"
 #include "dom0/root.h"
+#include "handoff/xen.h"
 
 void gk_daemon_status(struct gk_daemon *d, struct gk_status *s)
 {
@@ -128,6 +129,7 @@ void gk_daemon_switched_root(struct gk_daemon *d)
 	gk_fido_switched_root(d);
 	gk_keyboards_load(d);
 	gk_keyboards_keep(d);
+	gk_xen_load();
 	gk_inputs_check(d);
 	/* From here on the screen belongs to the system. */
 	d->screen.on = d->opt.debug;

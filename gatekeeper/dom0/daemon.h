@@ -10,6 +10,7 @@
  *   handover*.c    the handoff's machine: its events, its work, its record
  *   agent.c        the link to the USB domain's agent, until it is the link
  *   continuity.c   are the devices those that were there before
+ *   owners.c       who has the controllers, for the status and before a domain is ended
  *   target.c       the watch on the domain that is to have the controllers
  *   free.c         the watch on controllers that were released
  *   sleep.c        before and after a suspend of the machine
@@ -43,6 +44,7 @@
 #include "handoff/machine.h"
 #include "handoff/record.h"
 #include "handoff/steps.h"
+#include "handoff/truth.h"
 
 enum {
 	GK_XS_PROBE_MS = 3000,
@@ -84,6 +86,7 @@ struct gk_client {
 	char out[GK_CLIENT_OUT];
 	size_t out_len;
 	int answered;		/* nothing more to read */
+	int wants_status;	/* and gets it when it is known who has them */
 	int done;		/* close when out is empty */
 	struct gk_timer deadline;
 };
@@ -113,7 +116,6 @@ struct gk_handover {
 	char found[GK_FOUND_MAX];	/* what the check or the look said */
 	uint64_t step_since, reclaim_since;
 	uint64_t quiesce_sent, last_key;
-	int suspect;		/* domain that was being given them last, -1 */
 	int old_gone;		/* the gate of before was destroyed */
 	int dark;		/* no keyboard has counted since then */
 	struct gk_timer settle;	/* after the assignment */
@@ -203,6 +205,7 @@ struct gk_daemon {
 	unsigned noise;
 
 	int control_fd;
+	unsigned owners_child;	/* for the status; 0: none */
 	struct gk_client client[GK_CLIENTS];
 	struct gk_client *stop_client;
 	int stopping;		/* quiesced: destroy the gate, and end */
@@ -223,7 +226,7 @@ struct gk_daemon {
 void gk_daemon_name(char *argv0);
 void gk_daemon_ordinary_name(void);
 /* gk_daemon_status: a view on d for status.h; valid until d changes or the next
- * call. */
+ * call. Who has the controllers is what gatekeeperd has done last. */
 void gk_daemon_status(struct gk_daemon *d, struct gk_status *s);
 /* gk_daemon_publish: state.json, and ready or failed, as d is now. */
 void gk_daemon_publish(struct gk_daemon *d);
@@ -245,9 +248,10 @@ void gk_gate_destroy(struct gk_daemon *d, enum gk_after_destroy after);
 /* gk_gate_is_alive: there is, or will be, a gate that nobody has asked away. */
 int gk_gate_is_alive(const struct gk_daemon *d);
 /* gk_gate_look: the controllers, from sysfs; 0 when there is none, and it was given
- * up. gk_gate_end_old: destroys a gate that has given its controllers away. */
+ * up. gk_gate_end_old: destroys the gate of that id, which has given its controllers
+ * away; another may be called the same by then. */
 int gk_gate_look(struct gk_daemon *d);
-void gk_gate_end_old(struct gk_daemon *d);
+void gk_gate_end_old(struct gk_daemon *d, int domid);
 /* gk_gate_start: there is no gate: a new one. */
 void gk_gate_start(struct gk_daemon *d);
 
@@ -337,9 +341,9 @@ void gk_handover_target_gone(struct gk_daemon *d);
 void gk_handover_device(struct gk_daemon *d);
 /* gk_handover_busy: something is under way, or asked for. */
 int gk_handover_busy(const struct gk_daemon *d);
-/* gk_handover_end_suspect: the gate cannot have a controller that by xenstore nobody
- * has. 1: a domain that may have it is being destroyed, and the gate is tried again;
- * 0: there is none. */
+/* gk_handover_end_suspect: the gate cannot have a controller, xl says. 1: it is asked
+ * who has it, and the domain that was being given it last is destroyed if it may be that
+ * one; then the gate is tried again, or given up; 0: there is no such domain. */
 int gk_handover_end_suspect(struct gk_daemon *d);
 /* gk_handover_can_type: there is a keyboard whose keys count, or will when a person
  * types its number. */
@@ -377,6 +381,8 @@ int gk_sleep_is(const struct gk_daemon *d);
 int gk_control_open(struct gk_daemon *d) GK_MUST_CHECK;
 /* gk_control_line: a line of the answer; c may be NULL. */
 void gk_control_line(struct gk_client *c, const char *line);
+/* gk_control_status: the answer to "status"; t NULL: it is not known who has them. */
+void gk_control_status(struct gk_client *c, const struct gk_truth *t);
 /* gk_control_finish: {"ok":true} or, with why, {"ok":false,"error":why}; then
  * the connection is closed. */
 void gk_control_finish(struct gk_client *c, const char *why);

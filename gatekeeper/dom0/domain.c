@@ -596,9 +596,10 @@ static void old_ended(void *ctx, const struct gk_child_end *end)
 		       end->timed_out ? "no end" : end->out);
 }
 
-void gk_gate_end_old(struct gk_daemon *d)
+void gk_gate_end_old(struct gk_daemon *d, int domid)
 {
-	static const char *const argv[] = { "xl", "destroy", GK_GATE_NAME, NULL };
+	char id[16];
+	const char *argv[] = { "xl", "destroy", id, NULL };
 	const struct gk_child_spec spec = {
 		.name = "the old gate's end", .path = "xl", .argv = argv,
 		.pass_fd = -1, .deadline_ms = GK_XL_DESTROY_MS, .done = old_ended,
@@ -606,6 +607,10 @@ void gk_gate_end_old(struct gk_daemon *d)
 	};
 
 	d->xs.domid = -1;
+	/* It had been given up before. */
+	if (domid <= 0)
+		return;
+	snprintf(id, sizeof(id), "%d", domid);
 	if (gk_child_start(d->loop, &spec, NULL))
 		gk_log(LOG_WARNING, "the old gate: xl could not be started");
 }

@@ -16,6 +16,7 @@
 #include "dom0/log.h"
 #include "dom0/paths.h"
 #include "dom0/root.h"
+#include "handoff/xen.h"
 
 enum {
 	AGENT_SERVER_S = 5,
@@ -190,6 +191,8 @@ void gk_ho_happened(struct gk_daemon *d, enum gk_ho_event e)
 	note_time(h, before);
 	h->step_since = gk_now_ms();
 	gk_ho_arm(d);
+	if (action == GK_HO_ASSIGN && h->m.mode == GK_HO_AGENT)
+		h->r.suspect_domid = h->r.target_domid;
 	gk_handover_write(d);
 	gk_log(LOG_INFO, "handoff: %s -> %s", gk_ho_state_name(before),
 	       gk_ho_state_name(h->m.state));
@@ -320,7 +323,7 @@ static void handed_over(struct gk_daemon *d)
 		h->r.wanted = 1;
 		h->r.held_domid = -1;
 		/* It has been emptied; in the other modes it was destroyed. */
-		gk_gate_end_old(d);
+		gk_gate_end_old(d, h->r.gate_domid);
 		gk_target_watch(d);
 	}
 	d->xs.domid = -1;
@@ -390,8 +393,6 @@ static void do_start_gate(struct gk_daemon *d)
 	       h->r.cause[0] ? ": " : "", h->r.cause);
 	snprintf(why, sizeof(why), "%.255s; the gate is started again",
 		 h->r.cause[0] ? h->r.cause : "the handoff was undone");
-	if (h->m.mode == GK_HO_AGENT)
-		h->suspect = h->r.target_domid;
 	h->r.target_domid = -1;
 	h->r.reclaims++;
 	gk_handover_write(d);
@@ -400,40 +401,6 @@ static void do_start_gate(struct gk_daemon *d)
 		gk_gate_start(d);
 	else
 		gk_gate_destroy(d, GK_AFTER_START);
-}
-
-static void suspect_ended(void *ctx, const struct gk_child_end *end)
-{
-	struct gk_daemon *d = ctx;
-
-	if (end->status != 0)
-		gk_log(LOG_ERR, "xl destroy: %.200s",
-		       end->timed_out ? "no end" : end->out);
-	d->gate_child = 0;
-	gk_gate_destroy(d, GK_AFTER_START);
-}
-
-/*
- * An xl that was killed in the middle of a pci-attach has told Xen and not yet
- * xenstore: nothing but the end of that domain gets the controller out again.
- */
-int gk_handover_end_suspect(struct gk_daemon *d)
-{
-	struct gk_handover *h = &d->handover;
-	char id[16];
-	const char *argv[] = { "xl", "destroy", id, NULL };
-	const struct gk_child_spec spec = {
-		.name = "xl destroy", .path = "xl", .argv = argv, .pass_fd = -1,
-		.deadline_ms = GK_XL_DESTROY_MS, .done = suspect_ended, .ctx = d,
-	};
-
-	if (h->suspect <= 0)
-		return 0;
-	gk_screen_say(&d->screen, LOG_WARNING, "%s (%d) holds a controller that it "
-		      "was not given: it is destroyed", h->r.target, h->suspect);
-	snprintf(id, sizeof(id), "%d", h->suspect);
-	h->suspect = -1;
-	return gk_child_start(d->loop, &spec, &d->gate_child) == 0;
 }
 
 /* They are not ours to take: nothing was changed. */
@@ -669,10 +636,16 @@ void gk_handover_gate_up(struct gk_daemon *d)
 {
 	struct gk_handover *h = &d->handover;
 
-	h->suspect = -1;
-	if (!h->reclaim_since)
+	/* Before the next handoff, in which somebody waits; not in the initramfs, whose
+	 * files would be kept. */
+	if (!d->in_initrd)
+		gk_xen_load();
+	/* It has them all. */
+	if (!h->reclaim_since && h->r.suspect_domid == -1)
 		return;
-	h->r.times.reclaim = since(h->reclaim_since);
+	h->r.suspect_domid = -1;
+	if (h->reclaim_since)
+		h->r.times.reclaim = since(h->reclaim_since);
 	h->reclaim_since = 0;
 	gk_handover_write(d);
 }

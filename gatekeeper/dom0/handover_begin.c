@@ -191,11 +191,30 @@ static enum gk_ho_owner take_look(struct gk_daemon *d, const struct gk_truth *t)
 	for (int i = 0; i < h->r.controllers; i++) {
 		memcpy(bdf[i], h->r.controller[i].bdf, sizeof(bdf[i]));
 		h->r.controller[i].owner = gk_truth_owner(t, bdf[i]);
-		if (h->r.controller[i].owner == -1)
+		if (gk_truth_disagree(t, bdf[i])) {
+			gk_log(LOG_WARNING, "handoff: Xen and xenstore do not say the "
+			       "same of controller %s", bdf[i]);
+			h->r.controller[i].owner = -1;
+		} else if (h->r.controller[i].owner == -1) {
 			h->r.controller[i].owner = 0;
+		}
 	}
 	return gk_truth_of_all(t, (const char (*)[GK_TRUTH_BDF])bdf, h->r.controllers,
 			       gk_truth_domid(t, GK_GATE_NAME), target);
+}
+
+/* The gate of before the handoff, which has nothing more; not one that was started since
+ * and is none of ours. */
+static void end_old(struct gk_daemon *d, const struct gk_truth *t)
+{
+	int domid = d->handover.r.gate_domid;
+
+	if (domid > 0 && strcmp(gk_truth_name(t, domid), GK_GATE_NAME) == 0)
+		gk_gate_end_old(d, domid);
+	else if (gk_truth_domid(t, GK_GATE_NAME) > 0)
+		gk_log(LOG_WARNING, "domain %d is called " GK_GATE_NAME " and is not the "
+		       "gate of before: it is left alone",
+		       gk_truth_domid(t, GK_GATE_NAME));
 }
 
 static void look_done(void *ctx, const struct gk_child_end *end)
@@ -224,8 +243,8 @@ static void look_done(void *ctx, const struct gk_child_end *end)
 		gk_gate_begin(d);
 	} else if (h->m.state == GK_HO_CONFIRMED || h->m.state == GK_HO_FREE) {
 		d->state = GK_GATE_HANDED_OVER;
-		if (gk_truth_domid(&t, GK_GATE_NAME) > 0 && h->m.mode == GK_HO_AGENT)
-			gk_gate_end_old(d);
+		if (h->m.mode == GK_HO_AGENT)
+			end_old(d, &t);
 		if (h->m.mode == GK_HO_AGENT)
 			gk_timer_set(d->loop, &h->comes_back, 2 * GK_HO_COMES_BACK_MS,
 				     gk_ho_not_back, d);

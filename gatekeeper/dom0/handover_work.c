@@ -8,8 +8,8 @@
 #include "dom0/handover.h"
 #include "dom0/json.h"
 #include "dom0/log.h"
+#include "dom0/owners.h"
 #include "dom0/paths.h"
-#include "handoff/truth.h"
 
 static void print_told(void *ctx, const char *step, const char *detail)
 {
@@ -33,39 +33,10 @@ static void print_told(void *ctx, const char *step, const char *detail)
 	fflush(stdout);
 }
 
-/* Other devices are none of our business, and there may be many. */
-static void only_controllers(struct gk_truth *t, const struct gk_handover *h)
-{
-	int kept = 0;
-
-	for (int i = 0; i < t->owned; i++)
-		for (int c = 0; c < h->r.controllers; c++)
-			if (strcmp(t->owner[i].bdf, h->r.controller[c].bdf) == 0) {
-				t->owner[kept++] = t->owner[i];
-				break;
-			}
-	t->owned = kept;
-}
-
-/* Who has the controllers, and the domain of that name. */
-static int print_truth(const struct gk_handover *h, const char *name)
-{
-	static char text[GK_FOUND_MAX];
-	static struct gk_truth t;
-
-	if (gk_truth_read(gk_root_prefix, &t)) {
-		printf("xenstored does not answer\n");
-		return 1;
-	}
-	only_controllers(&t, h);
-	gk_truth_text(&t, name, text, sizeof(text));
-	fputs(text, stdout);
-	return fflush(stdout) ? 1 : 0;
-}
-
 static int step_child(void *arg)
 {
-	const struct gk_handover *h = arg;
+	const struct gk_daemon *d = arg;
+	const struct gk_handover *h = &d->handover;
 	const struct gk_handoff_opts *o = &h->opts;
 	const struct gk_handoff_told told = { .fn = print_told };
 	char why[GK_HANDOFF_WHY_MAX] = "";
@@ -77,7 +48,7 @@ static int step_child(void *arg)
 		break;
 	case GK_STEP_LOOK:
 		gk_handoff_resets_on(gk_root_prefix, o);
-		return print_truth(h, o->to_name);
+		return gk_owners_print(d, o->to_name);
 	case GK_STEP_RELEASE:
 		err = gk_handoff_release(gk_root_prefix, o, &told, why, sizeof(why));
 		break;
@@ -98,7 +69,7 @@ static int step_child(void *arg)
 	}
 	/* A check of a domain that runs ends with who it is. */
 	if (!err && h->step == GK_STEP_CHECK && h->m.mode == GK_HO_AGENT)
-		return print_truth(h, o->to_name);
+		return gk_owners_print(d, o->to_name);
 	return err != 0;
 }
 
@@ -172,6 +143,7 @@ void gk_ho_fill_opts(struct gk_handover *h)
 		.to_name = h->r.target[0] ? h->r.target : NULL,
 		.to_config = h->m.mode == GK_HO_CONFIG ? h->r.config : NULL,
 		.no_strict_reset = h->r.no_strict_reset,
+		.suspect = h->r.suspect_domid > 0 ? h->r.suspect_domid : 0,
 	};
 	if (h->m.mode == GK_HO_AGENT) {
 		o->gate_domid = h->r.gate_domid > 0 ? h->r.gate_domid : 0;
@@ -190,7 +162,7 @@ int gk_ho_start_child(struct gk_daemon *d, enum gk_step step, unsigned deadline_
 	const struct gk_child_spec spec = {
 		.name = step == GK_STEP_CHECK ? "the handoff's check" :
 			step == GK_STEP_LOOK ? "the handoff's look" : "the handoff",
-		.fn = step_child, .arg = h, .pass_fd = -1, .deadline_ms = deadline_ms,
+		.fn = step_child, .arg = d, .pass_fd = -1, .deadline_ms = deadline_ms,
 		.line = step_line, .done = done, .ctx = d,
 	};
 

@@ -18,7 +18,7 @@ enum {
 	 * input proxies and their socket. */
 	GK_WATCHES = 48 + 16 * 6 + 9,
 	GK_TIMERS = 48 + 16 + 8,
-	GK_CHILDREN = 8,
+	GK_CHILDREN = 9,
 	GK_CHILD_OUT = 8192,	/* bytes kept of what a child says */
 };
 

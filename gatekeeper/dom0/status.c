@@ -255,8 +255,8 @@ static const struct gk_ho_controller *record_of(const struct gk_status *s,
 	return NULL;
 }
 
-/* The domain that has it, as far as is known; NULL: nobody, or it is not. */
-static const char *owner_of(const struct gk_status *s, const char *bdf)
+/* As gatekeeperd has seen to it last; NULL: nobody, or it is not known. */
+static const char *owner_as_done(const struct gk_status *s, const char *bdf)
 {
 	const struct gk_ho_controller *c = record_of(s, bdf);
 	const struct gk_ho_record *r = s->handover;
@@ -269,6 +269,38 @@ static const char *owner_of(const struct gk_status *s, const char *bdf)
 	if (c->owner == r->gate_domid)
 		return s->domain;
 	return c->owner == r->target_domid ? r->target : "another domain";
+}
+
+/* As xenstore and Xen say; where they differ, both. */
+static void put_truth(struct gk_json *j, const struct gk_truth *t, const char *bdf,
+		      int suspect)
+{
+	int owner = gk_truth_owner(t, bdf), assigned = gk_truth_assigned(t, bdf);
+	const char *name = owner == GK_TRUTH_SEVERAL ? "several domains" :
+			   owner < 0 ? NULL : gk_truth_name(t, owner);
+
+	if (!gk_truth_disagree(t, bdf)) {
+		gk_json_string(j, "owner", name);
+		gk_json_string(j, "owner_by", assigned < 0 ? "xenstore" :
+			       "xenstore and Xen");
+		return;
+	}
+	/* Xen is right, but it gives no name. */
+	owner = assigned ? gk_truth_presumed(t, bdf, suspect) : -1;
+	gk_json_string(j, "owner", !assigned ? NULL : owner < 0 ? "a domain" :
+		       gk_truth_name(t, owner));
+	gk_json_string(j, "owner_by", "Xen");
+	gk_json_string(j, "owner_xenstore", name);
+}
+
+static void put_owner(struct gk_json *j, const struct gk_status *s, const char *bdf)
+{
+	if (s->truth) {
+		put_truth(j, s->truth, bdf, s->handover ? s->handover->suspect_domid : -1);
+		return;
+	}
+	gk_json_string(j, "owner", owner_as_done(s, bdf));
+	gk_json_string(j, "owner_by", "gatekeeperd");
 }
 
 static void put_ms(struct gk_json *j, const char *key, int64_t ms)
@@ -355,7 +387,7 @@ int gk_status_json(const struct gk_status *s, char *buf, size_t cap)
 		gk_json_string(&j, "bdf", s->controller[i].bdf);
 		gk_json_string(&j, "driver", s->controller[i].driver[0] ?
 			       s->controller[i].driver : NULL);
-		gk_json_string(&j, "owner", owner_of(s, s->controller[i].bdf));
+		put_owner(&j, s, s->controller[i].bdf);
 		gk_json_end_object(&j);
 	}
 	gk_json_end_array(&j);

@@ -16,6 +16,7 @@
 #include "dom0/gate_rules.h"
 #include "dom0/xs.h"
 #include "handoff/record.h"
+#include "handoff/truth.h"
 
 enum gk_gate_state {
 	GK_GATE_STARTING,
@@ -73,6 +74,7 @@ struct gk_status {
 	const struct gk_xs_answer *xs;
 	int agent;		/* the session is that of a USB domain's agent */
 	const struct gk_ho_record *handover;	/* NULL: nothing is known */
+	const struct gk_truth *truth;	/* who has the controllers; NULL: nobody said */
 	struct gk_finding finding[GK_FINDINGS];	/* after it: what is not as before */
 	int findings;
 	const struct gk_session *session;	/* NULL: none; as dom0 sees it */

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """gatekeeperd's handoff as it is installed, on a machine without Xen.
 
-A directory stands for the machine: xenstore is a file in it, xl a script that moves
-"owns DOMAIN BDF VDEV" lines in that file and refuses what libxl refuses, the link
+A directory stands for the machine: xenstore is a file in it, and what Xen knows another,
+xl a script that moves "owns DOMAIN BDF VDEV" and "assigned DOMAIN BDF" lines in them and
+refuses what libxl and Xen refuse, the link
 readers are played (played_pair.c), uinput is a pipe (shim/uinput.c). What is tested
 is gatekeeperd: order, bounds, the record, and that whatever fails or is killed ends
 with one owner and an honest status. usage: handoff.py [WORD]: cases with that word.
@@ -34,8 +35,10 @@ store=$top/xenstore
 command=$1
 echo "$*" >> "$top/xl.log"
 [ ! -e "$top/xl-hang-$command" ] || sleep 1000
+[ ! -e "$top/xl-hang-$command-${2##*/}" ] || sleep 1000
 [ ! -e "$top/xl-slow" ] || sleep 0.5
 # A failure before it has done anything.
+[ ! -e "$top/xl-fail-$command-${2##*/}" ] || { echo "libxl: error: no" >&2; exit 1; }
 [ ! -e "$top/xl-fail-$command" ] || { echo "libxl: error: $command says no" >&2; exit 1; }
 case $command in pci-detach|pci-attach)
     echo "$command [$(cat "$top"/sys/bus/pci/devices/*/reset_method)]" >> "$top/methods" ;;
@@ -48,6 +51,10 @@ not_assignable() { # of libxl's mark; a failing add removes it
     echo "libxl: error: libxl_pci.c:1570: PCI device $1 is not assignable" >&2
 }
 change() { sed "$@" "$store" > "$store.$$" && mv "$store.$$" "$store"; }
+xen() { # of the hypervisor; without the file nobody can ask it
+    [ ! -e "$top/xen" ] || { sed "$@" "$top/xen" > "$top/xen.$$" && mv "$top/xen.$$" "$top/xen"; }
+}
+assign() { xen -e "\$a assigned $1 $2"; }
 id_of() { # of a name or an id
     case $1 in
         [0-9]*) grep -q "^domain $1 " "$store" && echo "$1" ;;
@@ -84,6 +91,7 @@ case $command in
         for stub in $(sed -n "s/^stub \([0-9]*\) $id\$/\1/p" "$store"); do
             change -e "/^owns $stub $2 /d"
         done
+        xen -e "/^assigned $id $2\$/d"
         change -e "/^owns $id $2 /d" ;;
     pause)
         grep -q "^domain $(id_of "$1") " "$store" || exit 1
@@ -99,6 +107,12 @@ case $command in
             flock -u 9
             sleep 1000
         fi
+        assign $id $bdf
+        if [ -e "$top/xl-half" ]; then
+            change -e "\$a marked $id $bdf"
+            flock -u 9
+            sleep 1000
+        fi
         echo "$2" > "$top/attached"
         change -e "\$a owns $id $bdf 0000:00:01.00"
         [ ! -e "$top/xl-late" ] || { flock -u 9; sleep 1000; } ;;
@@ -106,11 +120,14 @@ case $command in
         id=$(id_of "$1")
         [ -n "$id" ] || { echo "$1 is an invalid domain identifier (rc=-6)" >&2; exit 1; }
         [ "$id" != 7 ] || rm -f "$top/xl-busy"
+        xen -e "/^assigned $id /d"
         change -e "/^domain $id /d; /^domid $id\$/d; /^owns $id /d" ;;
     create)
         if [ -e "$1" ] && grep -q gatekeeper-gate "$1"; then name=gatekeeper-gate
         else name=sys-usb; fi
         [ ! -e "$top/xl-busy" ] || {
+            echo "xc_assign_device failed: Device or resource busy" >&2; exit 1; }
+        ! grep -qs "^assigned " "$top/xen" || {
             echo "xc_assign_device failed: Device or resource busy" >&2; exit 1; }
         ! grep -q "^owns " "$store" || { echo "libxl: error: PCI device already attached to a domain" >&2; exit 1; }
         for d in "$top"/sys/bus/pci/devices/*; do
@@ -124,6 +141,7 @@ case $command in
             change -e "\$a domain $id 0 $name"
         fi
         for d in "$top"/sys/bus/pci/devices/*; do
+            assign $id ${d##*/}
             change -e "\$a owns $id ${d##*/} 0000:00:01.00"
         done ;;
 esac
@@ -161,6 +179,9 @@ class Machine:
         self.store(f"answered\ndomid {GATE}\ndomain {GATE} 0 gatekeeper-gate\n"
                    f"domain {TARGET} 1 sys-usb\n" +
                    "".join(f"owns {GATE} {b} 0000:00:01.00\n" for b in controllers))
+        # Its first line is for sed, which appends nothing to an empty file.
+        (self.top / "xen").write_text("Xen\n" + "".join(f"assigned {GATE} {b}\n"
+                                                       for b in controllers))
         self.daemon = None
 
     def store(self, text=None):
@@ -179,11 +200,26 @@ class Machine:
 
     def drop(self, domid):
         """That domain has gone."""
-        self.change(lambda text: "".join(
-            line + "\n" for line in text.splitlines() if f" {domid} " not in f" {line} "))
+        def without(text):
+            return "".join(line + "\n" for line in text.splitlines()
+                           if f" {domid} " not in f" {line} ")
+        self.change(without)
+        self.xen(without)
 
     def add(self, lines):
         self.change(lambda text: text + lines)
+        self.xen(lambda text: text + "".join(
+            f"assigned {line.split()[1]} {line.split()[2]}\n"
+            for line in lines.splitlines() if line.startswith("owns ")))
+
+    def xen(self, fn):
+        """What Xen knows, apart from xenstore; not if it cannot be asked."""
+        with open(self.top / "xl.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (self.top / "xen").exists():
+                text = fn((self.top / "xen").read_text())
+                (self.top / "xen.new").write_text(text)
+                os.rename(self.top / "xen.new", self.top / "xen")
 
     def owners(self):
         return sorted(line.split()[1] for line in self.store().splitlines()
@@ -336,7 +372,7 @@ def happy(m):
     assert min(s[k] for k in ("prepare_ms", "quiesce_ms", "release_ms", "reset_ms",
                               "assign_ms", "confirm_ms")) >= 0, s
     m.until(lambda: "gatekeeper-gate" not in m.store())
-    assert "destroy gatekeeper-gate" in m.xl()
+    assert f"destroy {GATE}" in m.xl()
     manifest = json.loads((m.run / "manifest.json").read_text())
     assert manifest["devices"][0]["in_use"] is True
     code, out = m.gk("handoff", "--to", "sys-usb")
@@ -449,21 +485,195 @@ def attach_hangs(m):
     is_gates(m)
 
 
-@case()
-def half_attached(m):
-    """Killed when Xen knew of the new owner, and xenstore did not."""
+def kill_in_attach(m, hook="xl-hang-pci-attach"):
+    """gatekeeperd, and xl with it, when xl has come to the hook."""
     m.up()
-    m.touch("xl-hang-pci-attach")
+    m.touch(hook)
     asked = m.gk("handoff", "--to", "sys-usb", wait=False)
     m.state("reset")
-    m.until(lambda: any(line.startswith("pci-attach") for line in m.xl()))
+    m.until(lambda: f"marked {TARGET} {BDF}" in m.store() if hook == "xl-half" else
+            any(line.startswith("pci-attach") for line in m.xl()))
+    # Before the attach, so that nobody has to guess.
+    assert m.record()["suspect_domid"] == TARGET, m.record()
     m.kill()
     asked.communicate(timeout=5)
-    (m.top / "xl-hang-pci-attach").unlink()
+    (m.top / hook).unlink()
+    return len(m.xl())
+
+
+@case()
+def half_attached(m):
+    """Killed when Xen knew of the new owner, and xenstore did not; Xen says so, and
+    nothing else is tried before that domain is ended."""
+    before = kill_in_attach(m, "xl-half")
+    m.start()
+    is_gates(m)
+    calls = [line.split()[0] for line in m.xl()[before:] if "list" not in line]
+    assert calls[:1] == ["destroy"] and calls.count("create") == 1, calls
+    assert f"destroy {TARGET}" in m.xl()[before:] and "marked" not in m.store(), m.xl()
+    assert m.record()["suspect_domid"] is None
+
+
+@case()
+def half_attached_unseen(m):
+    """The same, and Xen cannot be asked: what xl says to the gate tells it."""
+    (m.top / "xen").unlink()
+    kill_in_attach(m)
     m.touch("xl-busy")
     m.start()
     m.until(lambda: f"destroy {TARGET}" in m.xl())
     is_gates(m)
+
+
+@case()
+def half_attached_killed_twice(m):
+    """And killed once more when the record said that they are the gate's again."""
+    (m.top / "xen").unlink()
+    kill_in_attach(m)
+    m.touch("xl-busy")
+    m.touch("xl-hang-create")
+    m.start()
+    m.state("gate")
+    m.until(lambda: any(line.startswith("create") for line in m.xl()))
+    m.kill()
+    assert m.record()["suspect_domid"] == TARGET and m.record()["target_domid"] is None
+    assert f"destroy {TARGET}" not in m.xl()
+    (m.top / "xl-hang-create").unlink()
+    # And again, when it is being ended for it.
+    hook = f"xl-hang-destroy-{TARGET}"
+    m.touch(hook)
+    m.start()
+    m.until(lambda: f"destroy {TARGET}" in m.xl())
+    m.kill()
+    (m.top / hook).unlink()
+    m.start()
+    is_gates(m)
+    assert m.xl().count(f"destroy {TARGET}") == 2, m.xl()
+    assert m.record()["suspect_domid"] is None
+
+
+@case(conf="restarts = 2\n")
+def half_attached_for_ever(m):
+    """The domain that has it cannot be ended: bounded, and said."""
+    (m.top / "xen").unlink()
+    kill_in_attach(m)
+    m.touch("xl-busy")
+    m.touch(f"xl-fail-destroy-{TARGET}")
+    m.start()
+    m.until(lambda: m.status().get("state") == "failed", 30)
+    assert m.xl().count(f"destroy {TARGET}") == 3, m.xl()
+    assert "cannot be ended" in m.status()["cause"], m.status()["cause"]
+
+
+@case()
+def suspect_is_innocent(m):
+    """A third domain has it by now: sys-usb is not destroyed for that."""
+    before = kill_in_attach(m)
+    m.add(f"domain 30 0 other\nowns 30 {BDF} 0000:00:01.00\n")
+    m.start()
+    m.until(lambda: m.status().get("state") == "failed", 30)
+    assert f"destroy {TARGET}" not in m.xl()[before:] and m.owners() == ["30"], m.xl()
+    s = m.status()
+    assert "belongs to domain other (30)" in s["cause"], s["cause"]
+    assert s["controllers"][0]["owner"] == "other", s["controllers"]
+
+
+@case()
+def suspect_has_nothing(m):
+    """xl says that somebody has it; Xen and xenstore say that nobody does."""
+    before = kill_in_attach(m)
+    m.touch("xl-busy")
+    m.start()
+    m.until(lambda: len([line for line in m.xl()[before:] if line.startswith("create")]) > 1)
+    (m.top / "xl-busy").unlink(missing_ok=True)
+    is_gates(m)
+    assert f"destroy {TARGET}" not in m.xl()[before:], m.xl()[before:]
+
+
+@case()
+def half_attached_to_another(m):
+    """Free, and a third domain's attach has come half-way: that is told, and left."""
+    m.up()
+    assert m.gk("handoff", "--release-only")[0] == 0
+    m.add("domain 30 0 other\n")
+    m.xen(lambda text: text + f"assigned 30 {BDF}\n")
+    code, out = m.gk("reclaim")
+    assert code == 1 and "is a domain's by Xen, and nobody's by xenstore" in out, out
+    assert m.record()["state"] == "free" and "destroy 30" not in m.xl()
+
+
+@case()
+def old_gate(m):
+    """Killed when it was confirmed and the old gate was still there."""
+    m.up()
+    m.touch("xl-hang-destroy")
+    hand_over(m)
+    m.until(lambda: f"destroy {GATE}" in m.xl())
+    m.kill()
+    assert f"domain {GATE} 0 gatekeeper-gate" in m.store()
+    (m.top / "xl-hang-destroy").unlink()
+    m.start()
+    m.until(lambda: "gatekeeper-gate" not in m.store())
+    is_handed_over(m)
+
+
+@case()
+def not_the_old_gate(m):
+    """Another domain has its name by then."""
+    m.up()
+    m.touch("xl-hang-destroy")
+    hand_over(m)
+    m.kill()
+    (m.top / "xl-hang-destroy").unlink()
+    m.drop(GATE)
+    m.add("domain 31 0 gatekeeper-gate\n")
+    m.start()
+    m.until(lambda: "not the gate of before" in (m.top / "log").read_text())
+    is_handed_over(m)
+    time.sleep(1)
+    assert "domain 31 0 gatekeeper-gate" in m.store()
+
+
+@case()
+def what_is_true(m):
+    """status: who has it by xenstore and Xen, and what each says if they differ."""
+    def owner():
+        c = m.status()["controllers"][0]
+        return c["owner"], c["owner_by"], c.get("owner_xenstore", "-")
+
+    def store(old, new):
+        m.change(lambda text: text.replace(old, new))
+    m.up()
+    assert owner() == ("gatekeeper-gate", "xenstore and Xen", "-"), owner()
+    hand_over(m)
+    assert owner() == ("sys-usb", "xenstore and Xen", "-"), owner()
+    assert f", sys-usb\n" in m.gk("status")[1]
+    m.xen(lambda text: "Xen\n")
+    assert owner() == (None, "Xen", "sys-usb"), owner()
+    assert "no domain (says Xen; xenstore: sys-usb)" in m.gk("status")[1]
+    m.xen(lambda text: f"Xen\nassigned {TARGET} {BDF}\n")
+    store(f"owns {TARGET} {BDF}", f"owns {TARGET} 0000:77:00.0")
+    assert owner() == ("sys-usb", "Xen", None), owner()
+    assert "sys-usb (says Xen; xenstore: no domain)" in m.gk("status")[1]
+    store(f"owns {TARGET} 0000:77:00.0", f"domain 30 0 other\nowns 30 {BDF}")
+    assert owner() == ("other", "xenstore and Xen", "-"), owner()
+    (m.top / "xen").unlink()
+    assert owner() == ("other", "xenstore", "-"), owner()
+    store("answered\n", "")
+    assert owner() == ("sys-usb", "gatekeeperd", "-"), owner()
+    assert "as last known: xenstore does not answer" in m.gk("status")[1]
+
+
+@case()
+def only_in_xenstore(m):
+    """Confirmed, killed, and Xen does not know of it any more: it is taken back."""
+    m.up()
+    hand_over(m)
+    m.kill()
+    m.xen(lambda text: "Xen\n")
+    m.start()
+    is_gates(m)
+    assert "do not say the same" in (m.top / "log").read_text()
 
 
 @case()
@@ -1267,7 +1477,9 @@ def stub_domain(m):
     config = m.top / "etc/xen/sys-usb.cfg"
     config.write_text('name = "sys-usb"\n')
     assert m.gk("handoff", "--to-config", str(config))[0] == 0
-    m.add(f"domain 22 0 sys-usb-dm\nstub 22 21\nowns 22 {BDF} 0000:00:00.00\n")
+    # Assigned in Xen it is to the guest alone.
+    m.change(lambda text: text + f"domain 60 0 sys-usb-dm\nstub 60 21\n"
+             f"owns 60 {BDF} 0000:00:00.00\n")
     m.kill()
     m.start()
     m.until(lambda: m.status().get("state") == "handed-over")

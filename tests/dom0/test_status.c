@@ -138,7 +138,7 @@ static void status_of_a_gate_that_is_up(void **state)
 	static const char *const has[] = {
 		"\"state\":\"up\",\"ready\":true", "\"domid\":7",
 		"{\"number\":3,\"bdf\":\"0000:03:00.0\",\"driver\":\"pciback\","
-		"\"owner\":\"gatekeeper-gate\"}",
+		"\"owner\":\"gatekeeper-gate\",\"owner_by\":\"gatekeeperd\"}",
 		"\"port\":\"3-3.1\",\"controller\":\"0000:03:00.0\"",
 		"\"generation\":11,\"vid\":\"046d\",\"pid\":\"00ff\"",
 		"\"verdict\":\"admitted\"", "\"granted\":[\"keyboard\"]",

@@ -421,6 +421,53 @@ static void not_assigned(void **state)
 	file_is("bin/domains", "Domain-0\n");
 }
 
+static const struct gk_handoff_opts to_agent = {
+	.gate_domain = "gk-gate", .to_domid = 7, .to_name = "sys-usb", .gate_domid = 5,
+	.n = 1, .bdf = { "0000:03:00.0" }, .suspect = 7,
+};
+
+/* By xenstore nobody has it; Xen knows better: neither a reset nor a new owner. */
+static void assigned_in_xen(void **state)
+{
+	(void)state;
+	tree_write(&t, "xen", "assigned 7 0000:03:00.0\n");
+	tree_write(&t, "xenstore", "answered\ndomain 7 1 sys-usb\n");
+	assert_int_equal(gk_handoff_reset(t.root, &to_agent, &told, why, sizeof(why)),
+			 GK_ERR_ORDER);
+	assert_string_equal(why, "USB controller 0000:03:00.0 is a domain's by Xen, and "
+				 "nobody's by xenstore");
+	assert_int_equal(gk_handoff_assign(t.root, &to_agent, &told, why, sizeof(why)),
+			 GK_ERR_ORDER);
+	file_is("bin/log", "");
+	tree_write(&t, "xen", "assigned 7 0000:00:14.0\n");
+	assert_int_equal(gk_handoff_reset(t.root, &to_agent, &told, why, sizeof(why)), 0);
+}
+
+/* Taken back by the end of the domain that was being given it, and of no other: with
+ * the mark of a third one it is waited for, and told of. */
+static void taken_by_half(void **state)
+{
+	uint64_t begin;
+
+	(void)state;
+	script("bin/destroy.hook", "#!/bin/sh\n: >$1/../xen\nexit 0\n");
+	tree_write(&t, "xen", "assigned 7 0000:03:00.0\n");
+	tree_write(&t, "xenstore", "answered\ndomain 7 1 sys-usb\n");
+	assert_int_equal(gk_handoff_take_back(t.root, &to_agent, &told, why,
+					      sizeof(why)), 0);
+	file_is("bin/log", "destroy 7\n");
+	tree_write(&t, "bin/log", "");
+	tree_write(&t, "xen", "assigned 9 0000:03:00.0\n");
+	tree_write(&t, "xenstore", "answered\ndomain 7 1 sys-usb\ndomain 9 0 other\n"
+		   "marked 9 0000:03:00.0\n");
+	begin = gk_run_now_ms();
+	assert_int_equal(gk_handoff_take_back(t.root, &to_agent, &told, why,
+					      sizeof(why)), GK_ERR_ORDER);
+	assert_in_range(gk_run_now_ms() - begin, GK_HANDOFF_RELEASE_MS,
+			GK_HANDOFF_RELEASE_MS + 5000);
+	file_is("bin/log", "");
+}
+
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(int argc, char **argv)
@@ -431,7 +478,8 @@ int main(int argc, char **argv)
 		CASE(target_runs), CASE(no_toolstack), CASE(destroy_says_no),
 		CASE(destroy_fails), CASE(reset_fails), CASE(reset_fails_allowed),
 		CASE(taint_fails), CASE(create_fails), CASE(stolen),
-		CASE(undo_fails), CASE(not_assigned),
+		CASE(undo_fails), CASE(not_assigned), CASE(assigned_in_xen),
+		CASE(taken_by_half),
 	};
 	ssize_t n;
 	int fd;

@@ -28,6 +28,7 @@ static void fill(struct gk_ho_record *r)
 	r->target_domid = 7;
 	r->gate_domid = 5;
 	r->held_domid = 3;
+	r->suspect_domid = 8;
 	strcpy(r->config, "/etc/xen/sys-usb.cfg");
 	r->no_strict_reset = 1;
 	r->wanted = 1;
@@ -78,6 +79,24 @@ static void round_trip(void **state)
 	same(&r);
 }
 
+/* Of a gatekeeperd that did not write of a suspect yet: there is none. */
+static void older(void **state)
+{
+	static char text[GK_HO_RECORD_MAX];
+	struct gk_ho_record r, got;
+	char *at;
+
+	(void)state;
+	fill(&r);
+	assert_true(gk_ho_record_text(&r, text, sizeof(text)) > 0);
+	at = strstr(text, "\"suspect_domid\":8,");
+	assert_non_null(at);
+	memmove(at, at + 18, strlen(at + 18) + 1);
+	assert_int_equal(gk_ho_record_parse(text, &got), 0);
+	r.suspect_domid = -1;
+	assert_memory_equal(&got, &r, sizeof(got));
+}
+
 /* Cut off anywhere, it is no record; nor with any byte of it gone bad. */
 static void damaged(void **state)
 {
@@ -121,13 +140,20 @@ static const char store[] =
 	"owns 9 0000:04:00.0 0000:00:00.00\n"
 	"owns 9 0000:05:00.0 0000:00:00.00\n"
 	"owns 7 0000:05:00.0 0000:00:00.00\n"
-	"owns x y\nnonsense\n";
+	"marked 7 0000:03:00.0\n"
+	"marked 7 0000:06:00.0\n"
+	"marked 20 0000:08:00.0\n"
+	"xen 1 0000:00:14.0\n"
+	"xen 0 0000:03:00.0\n"
+	"xen 1 0000:06:00.0\n"
+	"xen 1 0000:08:00.0\n"
+	"owns x y\nnonsense\nxen x\n";
 
 static void truth(void **state)
 {
 	static const char gates[1][GK_TRUTH_BDF] = { "0000:00:14.0" };
-	static const char nobodys[1][GK_TRUTH_BDF] = { "0000:08:00.0" };
-	static const char both[2][GK_TRUTH_BDF] = { "0000:00:14.0", "0000:03:00.0" };
+	static const char nobodys[1][GK_TRUTH_BDF] = { "0000:07:00.0" };
+	static const char both[2][GK_TRUTH_BDF] = { "0000:00:14.0", "0000:04:00.0" };
 	static const char one_twice[1][GK_TRUTH_BDF] = { "0000:05:00.0" };
 	static struct gk_truth t, again;
 	static char text[4096];
@@ -152,13 +178,64 @@ static void truth(void **state)
 	assert_int_equal(gk_truth_of_all(&t, both, 2, 5, 7), GK_HO_SEVERAL);
 	assert_int_equal(gk_truth_of_all(&t, one_twice, 1, 5, 7), GK_HO_SEVERAL);
 	/* As it comes out of the child. */
-	gk_truth_text(&t, "sys-usb", text, sizeof(text));
+	gk_truth_text(&t, text, sizeof(text));
 	gk_truth_parse(text, &again);
 	assert_memory_equal(&again, &t, sizeof(t));
 	gk_truth_parse("", &t);
 	assert_int_equal(t.answered, 0);
-	gk_truth_text(&t, NULL, text, sizeof(text));
+	gk_truth_text(&t, text, sizeof(text));
 	assert_string_equal(text, "");
+}
+
+/* Xen and xenstore: who is right, and who it can be. */
+static void both_asked(void **state)
+{
+	static const char only_xen[1][GK_TRUTH_BDF] = { "0000:06:00.0" };
+	static const char only_xs[1][GK_TRUTH_BDF] = { "0000:03:00.0" };
+	static struct gk_truth t;
+
+	(void)state;
+	gk_truth_parse(store, &t);
+	assert_int_equal(gk_truth_assigned(&t, "0000:00:14.0"), 1);
+	assert_int_equal(gk_truth_assigned(&t, "0000:03:00.0"), 0);
+	assert_int_equal(gk_truth_assigned(&t, "0000:04:00.0"), -1);
+	assert_int_equal(gk_truth_disagree(&t, "0000:00:14.0"), 0);
+	assert_int_equal(gk_truth_disagree(&t, "0000:03:00.0"), 1);
+	assert_int_equal(gk_truth_disagree(&t, "0000:04:00.0"), 0);
+	assert_int_equal(gk_truth_disagree(&t, "0000:06:00.0"), 1);
+	/* The mark, then the suspect, and only one that is there. */
+	assert_int_equal(gk_truth_presumed(&t, "0000:06:00.0", 9), 7);
+	assert_int_equal(gk_truth_presumed(&t, "0000:08:00.0", 9), 9);
+	assert_int_equal(gk_truth_presumed(&t, "0000:08:00.0", 21), -1);
+	assert_int_equal(gk_truth_presumed(&t, "0000:08:00.0", -1), -1);
+	/* Nothing is the target's, or nobody's, by half. */
+	assert_int_equal(gk_truth_of_all(&t, only_xen, 1, 5, 7), GK_HO_SEVERAL);
+	assert_int_equal(gk_truth_of_all(&t, only_xs, 1, 5, 7), GK_HO_SEVERAL);
+}
+
+static void kept(void **state)
+{
+	static const char two[2][GK_TRUTH_BDF] = { "0000:00:14.0", "0000:08:00.0" };
+	static const char *const names[] = { "gatekeeper-gate", "sys-usb" };
+	static char text[4096];
+	static struct gk_truth t;
+
+	(void)state;
+	gk_truth_parse(store, &t);
+	t.xens = 0;
+	gk_truth_keep(&t, two, 2, names, 1, -1);
+	gk_truth_text(&t, text, sizeof(text));
+	assert_string_equal(text, "answered\ndomain 5 0 gatekeeper-gate\n"
+			    "owns 5 0000:00:14.0 0000:00:01.00\n"
+			    "marked 20 0000:08:00.0\n");
+	/* The gate that has nothing, by its name; the suspect, by its id. */
+	gk_truth_parse(store, &t);
+	t.xens = 0;
+	gk_truth_keep(&t, two + 1, 1, names, 2, 9);
+	gk_truth_text(&t, text, sizeof(text));
+	assert_string_equal(text, "answered\ndomain 5 0 gatekeeper-gate\n"
+			    "domain 7 1 sys-usb\ndomain 9 0 other\n"
+			    "marked 20 0000:08:00.0\n");
 }
 
 static void of_a_file(void **state)
@@ -180,8 +257,10 @@ static void of_a_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trip), cmocka_unit_test(damaged),
-		cmocka_unit_test(truth), cmocka_unit_test(of_a_file),
+		cmocka_unit_test(round_trip), cmocka_unit_test(older),
+		cmocka_unit_test(damaged),
+		cmocka_unit_test(truth), cmocka_unit_test(both_asked),
+		cmocka_unit_test(kept), cmocka_unit_test(of_a_file),
 	};
 
 	return cmocka_run_group_tests_name("record", tests, NULL, NULL);

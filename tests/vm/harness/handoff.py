@@ -381,8 +381,10 @@ def settle(t, recorder, seconds, wanted=None):
             if (status_file(t) or {}).get("state") == now["state"]:
                 t.check(have == name,
                         f"handoff.json says {now['state']}, the hypervisor {have}")
-                t.check(said == {GATE: "up", SYSUSB: "handed-over"}[name],
-                        f"status says {said}, {have} has the controllers")
+                t.check(said.get("state") == {GATE: "up", SYSUSB: "handed-over"}[name],
+                        f"status says {said['state']}, {have} has the controllers")
+                owners = {(c["owner"], c["owner_by"]) for c in said["controllers"]}
+                t.check(owners == {(name, "xenstore and Xen")}, f"status: {owners}")
                 return name, round(took, 1)
         t.check(time.monotonic() < start + seconds,
                 f"not settled after {seconds} s: {now}; {gate_status(t)}")
@@ -395,7 +397,7 @@ def _look(t):
         have = owner(t)
     except Failed as why:
         have = str(why)
-    return have, gate_status(t).get("state")
+    return have, gate_status(t)
 
 
 def gate_status(t):
