@@ -98,15 +98,19 @@ $(B)/gatekeeperd: $(call objs,$(DAEMON_MAIN)) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeperd: LIBS := -lxenstore -lcrypto
 $(B)/gatekeeper-link: $(call objs,$(LINK_READER)) $(JAIL) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper-link: LIBS := -lxenvchan -lxenstore
+$(B)/gatekeeper-pci: $(call objs,handoff/toolstack/*.c) $(B)/libgkdom0.a
+$(B)/gatekeeper-pci: LIBS := -lxenlight -lxentoollog
 $(B)/gatekeeper-input-proxy: $(call objs,$(INPUT_READER)) $(JAIL) $(B)/libgkdom0.a \
 	$(B)/libgkcore.a
 $(B)/gatekeeper: $(call objs,gatekeeper/cli/*.c) $(B)/libgkdom0.a $(B)/libgkcore.a
 $(B)/gatekeeper: LIBS := -lxenstore -lcrypto
-$(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-input-proxy $(B)/gatekeeper:
+$(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-pci $(B)/gatekeeper-input-proxy \
+		$(B)/gatekeeper:
 	$(call say,LD $@)
 	$(Q)$(CC) -pie $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
-PROGRAMS := $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-input-proxy $(B)/gatekeeper
+PROGRAMS := $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-pci \
+	$(B)/gatekeeper-input-proxy $(B)/gatekeeper
 include luks/luks.mk handoff/agent/agent.mk
 all: $(PROGRAMS) $(B)/gate-kernel $(B)/gate-image
 
@@ -133,11 +137,11 @@ $(DOMAIN_TESTS): $(T)/domain/test_%: $(B)/obj/tests/domain/test_%.o \
 	$(B)/obj/gatekeeper/domain/%.o $(B)/libgkcore.a
 $(HANDOFF_TESTS): $(T)/handoff/%: $(B)/obj/tests/handoff/%.o $(B)/obj/tests/handoff/tree.o \
 	$(B)/libgkdom0.a $(B)/libgkcore.a
-# They stand for uinput in gatekeeperd under test and for libxenctrl: never with the
-# sanitizers in them.
-$(T)/uinput.so: tests/dom0/shim/uinput.c
+# They stand for uinput in gatekeeperd under test, for libxl in gatekeeper-pci and for
+# libxenctrl: never with the sanitizers in them.
+$(T)/uinput.so $(T)/libxl.so: $(T)/%.so: tests/dom0/shim/%.c
 $(T)/xenctrl.so: tests/handoff/shim/xenctrl.c
-$(T)/uinput.so $(T)/xenctrl.so:
+$(T)/uinput.so $(T)/libxl.so $(T)/xenctrl.so:
 	$(call say,LD $@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) -D_GNU_SOURCE $(WARN) -O1 -fPIC -shared -o $@ $<
@@ -185,7 +189,7 @@ include tests/takeover/takeover.mk tests/conformance/conformance.mk tests/bench/
 TEST_PROGRAMS := $(CONFORMANCE) $(AGENT_TESTS) $(AGENT) \
 	$(T)/takeover/campaign $(EVIL_WORKER)/test_jail $(EVIL_WORKER)/test_link \
 	$(UNIT) $(DOM0_TESTS) \
-	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/uinput.so $(T)/xenctrl.so $(T)/golden $(REPLAYS) \
+	$(DOMAIN_TESTS) $(HANDOFF_TESTS) $(T)/uinput.so $(T)/libxl.so $(T)/xenctrl.so $(T)/golden $(REPLAYS) \
 	$(T)/gk-usb-device $(T)/test_redir $(T)/test_hostile $(T)/fido-bridge \
 	$(FIDO_TESTS) $(LUKS_TESTS) $(ENROLL_STOPS) $(B)/luks.pot
 
@@ -258,7 +262,8 @@ install: all
 	install -d $(D)/lib/gatekeeper $(D)/bin $(D)/lib/systemd/system \
 		$(D)/lib/dracut/modules.d/89gatekeeper $(D)/lib/udev/rules.d \
 		$(DESTDIR)/etc/gatekeeper
-	install -m 0755 -s $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-input-proxy \
+	install -m 0755 -s $(B)/gatekeeperd $(B)/gatekeeper-link $(B)/gatekeeper-pci \
+		$(B)/gatekeeper-input-proxy \
 		$(B)/gatekeeper-unlock \
 		$(B)/gatekeeper-key $(B)/gatekeeper-enroll $(D)/lib/gatekeeper/
 	for mo in $(LUKS_MO:$(B)/locale/%=%); do \

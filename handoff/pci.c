@@ -406,6 +406,7 @@ struct reset_job {
 	const char *device;
 	const char *method;	/* for reset_method; NULL: leave it */
 	int reset;		/* whether to reset, then */
+	const char *after;	/* for reset_method, when that was done; NULL */
 };
 
 static int do_reset(void *arg)
@@ -420,6 +421,12 @@ static int do_reset(void *arg)
 	if (j->reset && write_file(j->root, j->device, "reset", "1") != 0) {
 		(void)dprintf(1, "%s\n", strerror(errno));
 		return 1;
+	}
+	/* A method that stays is no reason to say that there was no reset. */
+	if (j->after != NULL) {
+		int back = write_file(j->root, j->device, "reset_method", j->after);
+
+		(void)back;
 	}
 	return 0;
 }
@@ -448,6 +455,7 @@ int gk_pci_reset(const char *root, const struct gk_pci_usb *u,
 			break;
 		}
 		j.method = set ? word : NULL;
+		j.after = !set ? NULL : off ? NO_METHOD : u->reset;
 		ret = gk_run_function(do_reset, &j, (unsigned int)(deadline - now),
 				      out, sizeof(out));
 		if (ret == 0) {
@@ -467,9 +475,10 @@ int gk_pci_reset(const char *root, const struct gk_pci_usb *u,
 		break;
 	}
 	/* A write to reset_method waits for no device, a second is plenty. */
-	if (set && ret != GK_ERR_TIMEOUT) {
+	if (set && ret != 0 && ret != GK_ERR_TIMEOUT) {
 		int back;
 
+		j.after = NULL;
 		j.method = off ? NO_METHOD : u->reset;
 		j.reset = 0;
 		back = gk_run_function(do_reset, &j, 1000, out, sizeof(out));

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "handoff/dead.h"
+#include "handoff/helper.h"
 #include "handoff/pci.h"
 #include "handoff/run.h"
 #include "handoff/steps.h"
@@ -40,6 +41,9 @@ struct handoff {
 	char *why;
 	size_t why_len;
 	uint64_t since;		/* when the step began */
+	uint64_t part_since;	/* and a part of it */
+	int helper;		/* socket, 0: none, or it has gone */
+	int helper_stuck;	/* it may still be at it */
 	struct gk_pci_usb usb[GK_PCI_MAX];
 	size_t n;
 	char out[XL_OUT_MAX];	/* of the last xl */
@@ -80,7 +84,20 @@ static void done(struct handoff *h, const char *step, const char *fmt, ...)
 			       (unsigned long long)(now - h->since));
 		h->told->fn(h->told->ctx, step, detail);
 	}
-	h->since = gk_run_now_ms();
+	h->since = h->part_since = gk_run_now_ms();
+}
+
+/* Of what done() tells next, for who wants to know where the time goes. */
+static void took(struct handoff *h, const char *part)
+{
+	uint64_t now = gk_run_now_ms();
+	char detail[128];
+
+	(void)snprintf(detail, sizeof(detail), "%s %llu ms", part,
+		       (unsigned long long)(now - h->part_since));
+	if (h->told != NULL && h->told->fn != NULL)
+		h->told->fn(h->told->ctx, "took", detail);
+	h->part_since = gk_run_now_ms();
 }
 
 /* What is no work and has no time. */
@@ -564,6 +581,62 @@ static unsigned int left_of(uint64_t deadline)
 	return now >= deadline ? 1 : (unsigned int)(deadline - now);
 }
 
+/* --- gatekeeper-pci --- */
+
+/* As xl(); GK_ERR_CLOSED: there is none, or no more, and xl is to do it. Its order may
+ * have been begun. */
+static int helper(struct handoff *h, enum gk_order_what what, int domid,
+		  const char *bdf, unsigned int timeout_ms)
+{
+	struct gk_order o = { .ms = timeout_ms, .what = what, .domid = (uint32_t)domid };
+	char line[GK_ANSWER_MAX] = "", part[64];
+	int ret;
+
+	if (h->helper <= 0)
+		return GK_ERR_CLOSED;
+	(void)snprintf(o.bdf, sizeof(o.bdf), "%s", bdf);
+	ret = gk_helper_ask(h->helper, &o, line, sizeof(line));
+	(void)snprintf(part, sizeof(part), "gatekeeper-pci %s", gk_order_name(what));
+	took(h, part);
+	switch (ret) {
+	case 0:
+		return 0;
+	case GK_ERR_SYSTEM:
+		return fail(h, ret, "%s failed: %s", part, line);
+	case GK_ERR_TIMEOUT:
+		h->helper = 0;
+		return fail(h, ret, "%s: not done after %u s", part, timeout_ms / 1000u);
+	case GK_ERR_ORDER:
+		h->helper = 0;
+		h->helper_stuck = 1;
+		return fail(h, GK_ERR_TIMEOUT, "%s: no answer that makes sense", part);
+	default:
+		h->helper = 0;
+		syslog(LOG_DAEMON | LOG_NOTICE, "gatekeeper-pci has gone");
+		return GK_ERR_CLOSED;
+	}
+}
+
+/* By gatekeeper-pci; else, if it has not come so far as to make it so, by xl. */
+static int move(struct handoff *h, enum gk_order_what what, int domid,
+		const struct gk_pci_usb *u, int owner_then, const char *const argv[],
+		uint64_t deadline)
+{
+	int asked = h->helper > 0;
+	int ret = helper(h, what, domid, u->name, left_of(deadline));
+
+	if (ret != GK_ERR_CLOSED)
+		return ret;
+	if (asked) {
+		ret = look(h);
+		if (ret != 0 || gk_truth_owner(&h->truth, u->name) == owner_then)
+			return ret;
+	}
+	ret = xl(h, argv, left_of(deadline));
+	took(h, "xl");
+	return ret;
+}
+
 /* Out of the domain with this id, all of them that it has. */
 static int detach(struct handoff *h, int domid, int force, unsigned int timeout_ms)
 {
@@ -581,7 +654,9 @@ static int detach(struct handoff *h, int domid, int force, unsigned int timeout_
 		if (gk_truth_owner(&h->truth, h->usb[i].name) != domid)
 			continue;
 		argv[n] = h->usb[i].name;
-		ret = xl(h, argv, left_of(deadline));
+		ret = force ? xl(h, argv, left_of(deadline)) :
+			      move(h, GK_ORDER_DETACH, domid, &h->usb[i], -1, argv,
+				   deadline);
 		if (ret != 0)
 			return ret;
 		done(h, "detached", "%s from domain %d%s", h->usb[i].name, domid,
@@ -693,7 +768,8 @@ static int attach(struct handoff *h)
 	for (i = 0; i < h->n; i++) {
 		(void)snprintf(device, sizeof(device), "%s" PCI_OPTIONS,
 			       h->usb[i].name);
-		ret = xl(h, argv, left_of(deadline));
+		ret = move(h, GK_ORDER_ATTACH, h->opts->to_domid, &h->usb[i],
+			   h->opts->to_domid, argv, deadline);
 		if (ret != 0)
 			return ret;
 		done(h, "attached", "%s to %s", h->usb[i].name, h->opts->to_name);
@@ -701,6 +777,7 @@ static int attach(struct handoff *h)
 	ret = wait_all_are(h, h->opts->to_domid, GK_HANDOFF_VERIFY_MS);
 	if (ret == 0)
 		ret = check_held(h, "after it was given away");
+	took(h, "verified");
 	if (ret == 0)
 		tell_vdevs(h);
 	return ret;
@@ -781,6 +858,13 @@ static int pause_and_wait(struct handoff *h)
 	char line[128];
 	int started, ret;
 
+	ret = helper(h, GK_ORDER_PAUSE, h->opts->gate_domid, "", GK_HANDOFF_PAUSE_MS);
+	if (ret == 0)
+		ret = wait_all_are(h, -1, GONE_MS);
+	if (ret == 0)
+		done(h, "paused", "%s", h->opts->gate_domain);
+	if (ret != GK_ERR_CLOSED)
+		return ret;
 	(void)snprintf(p.id, sizeof(p.id), "%d", h->opts->gate_domid);
 	started = pthread_create(&thread, NULL, pause_thread, &p) == 0;
 	if (!started)
@@ -803,8 +887,10 @@ static int detach_from_gate(struct handoff *h)
 {
 	int ret = look(h);
 
+	took(h, "looked");
 	if (ret == 0 && h->opts->to_domid > 0)
 		resets_off(h);
+	took(h, "resets off");
 	if (ret == 0)
 		ret = detach(h, h->opts->gate_domid, 0, GK_HANDOFF_DETACH_MS);
 	return ret == 0 ? pause_and_wait(h) : ret;
@@ -817,10 +903,12 @@ static int release(struct handoff *h)
 	ret = named(h);
 	if (ret == 0)
 		ret = pin(h);
+	took(h, "checked");
 	if (ret != 0)
 		return ret;
 	ret = gentle ? detach_from_gate(h) : destroy_gate(h);
-	if (ret != 0 && gentle) {
+	/* Nothing is done beside one that may still be at it. */
+	if (ret != 0 && gentle && !h->helper_stuck) {
 		syslog(LOG_DAEMON | LOG_WARNING, "%s; the gate is destroyed",
 		       h->why_len > 0 ? h->why : "detaching failed");
 		ret = destroy_gate(h);
@@ -850,6 +938,7 @@ static int assign(struct handoff *h)
 		return ret;
 	if (h->opts->to_domid > 0) {
 		ret = all_are(h, -1);
+		took(h, "looked");
 		if (ret == 0)
 			ret = attach(h);
 		gk_handoff_resets_on(h->root, h->opts);
@@ -1067,7 +1156,8 @@ static int step(int (*fn)(struct handoff *h), const char *root,
 		char *why, size_t why_len)
 {
 	struct handoff h = { .root = root, .opts = o, .told = told, .why = why,
-			     .why_len = why_len, .since = gk_run_now_ms() };
+			     .why_len = why_len, .since = gk_run_now_ms(),
+			     .part_since = gk_run_now_ms(), .helper = o->helper };
 	int ret;
 
 	if (why_len > 0)

@@ -74,6 +74,9 @@ struct gk_handoff_opts {
 	/* Not 0: a controller without a reset method is given away all the
 	 * same, and recorded as tainted (option --no-strict-reset). */
 	int no_strict_reset;
+	/* The socket of a gatekeeper-pci (helper.h), which detaches, attaches and pauses
+	 * then. 0: none; xl does, as it does when gatekeeper-pci has gone. */
+	int helper;
 	/* Those that gk_handoff_check has found; n 0: it is looked again. */
 	size_t n;
 	char bdf[GK_PCI_MAX][GK_PCI_BDF_LEN];
@@ -82,10 +85,12 @@ struct gk_handoff_opts {
 /*
  * Called in the caller's own context after each part of a step, with
  *   step     a word: "controller", "destroyed", "detached", "paused", "released", "reset",
- *            "tainted", "created", "attached", "vdev", "target", "assigned", "taken"
+ *            "tainted", "created", "attached", "vdev", "target", "assigned", "taken",
+ *            "took"
  *   detail   printable text. Of "controller" the BDF, of "vdev" "GUEST HOST", two
- *            BDFs; of "target" the id of a domain that was created; of the others what was done, ending with the time that it took,
- *            "N ms", e.g. "0000:03:00.0 bus 104 ms"
+ *            BDFs; of "target" the id of a domain that was created; of the others
+ *            what was done, ending with the time that it took, "N ms", e.g.
+ *            "0000:03:00.0 bus 104 ms". "took" is a part of what is told next.
  * Both strings are valid during the call only.
  */
 struct gk_handoff_told {
@@ -105,7 +110,8 @@ struct gk_handoff_told {
  *                     and --no-strict-reset), or opts is incomplete, or a
  *                     name is not one xl would accept
  *   GK_ERR_LIMIT      more controllers than GK_PCI_MAX
- *   GK_ERR_TIMEOUT    something took longer than its bound above
+ *   GK_ERR_TIMEOUT    something took longer than its bound above; gatekeeper-pci may
+ *                     still be at it, and is to be ended before anything else is done
  *   GK_ERR_SYSTEM     sysfs or xenstore could not be read, xl failed (why has its
  *                     last line), a reset did, or a controller could not be
  *                     written down as tainted

@@ -40,6 +40,22 @@ static void add_mark(struct gk_truth *t, int domid, const char *bdf)
 	strcpy(t->mark[t->marks++].bdf, bdf);
 }
 
+static void add_xen(struct gk_truth *t, int assigned, const char *bdf)
+{
+	if (t->xens == GK_TRUTH_OWNED || strlen(bdf) >= GK_TRUTH_BDF)
+		return;
+	t->xen[t->xens].assigned = assigned != 0;
+	strcpy(t->xen[t->xens++].bdf, bdf);
+}
+
+void gk_truth_ask_xen(const char *root, const char *bdf, struct gk_truth *t)
+{
+	int assigned = gk_xen_assigned(root, bdf);
+
+	if (assigned >= 0)
+		add_xen(t, assigned, bdf);
+}
+
 static void add_stub(struct gk_truth *t, int domid, int target)
 {
 	if (t->stubs == GK_TRUTH_DOMAINS || target <= 0 || target == domid)
@@ -55,22 +71,6 @@ static int guest_of(const struct gk_truth *t, int domid)
 		if (t->stub[i].domid == domid)
 			return t->stub[i].target;
 	return domid;
-}
-
-static void add_xen(struct gk_truth *t, int assigned, const char *bdf)
-{
-	if (t->xens == GK_TRUTH_OWNED || strlen(bdf) >= GK_TRUTH_BDF)
-		return;
-	t->xen[t->xens].assigned = assigned != 0;
-	strcpy(t->xen[t->xens++].bdf, bdf);
-}
-
-void gk_truth_ask_xen(const char *root, const char *bdf, struct gk_truth *t)
-{
-	int assigned = gk_xen_assigned(root, bdf);
-
-	if (assigned >= 0)
-		add_xen(t, assigned, bdf);
 }
 
 /* --- of xenstore --- */
@@ -320,8 +320,7 @@ static int is_one_of(const char (*bdf)[GK_TRUTH_BDF], int n, const char *this)
 static int is_about(const struct gk_truth *t, int domid, const char *const *name, int m)
 {
 	for (int i = 0; i < t->owned; i++)
-		if (t->owner[i].domid == domid ||
-		    guest_of(t, t->owner[i].domid) == domid)
+		if (t->owner[i].domid == domid || guest_of(t, t->owner[i].domid) == domid)
 			return 1;
 	for (int i = 0; i < t->marks; i++)
 		if (t->mark[i].domid == domid)
@@ -375,7 +374,8 @@ void gk_truth_text(const struct gk_truth *t, char *buf, size_t cap)
 		add_line(buf, cap, "domain %d %d %s\n", t->domain[i].domid,
 			 t->domain[i].agent, t->domain[i].name);
 	for (int i = 0; i < t->stubs; i++)
-		add_line(buf, cap, "stub %d %d\n", t->stub[i].domid, t->stub[i].target);
+		add_line(buf, cap, "stub %d %d\n", t->stub[i].domid,
+			 t->stub[i].target);
 	for (int i = 0; i < t->owned; i++)
 		add_line(buf, cap, "owns %d %s %s\n", t->owner[i].domid,
 			 t->owner[i].bdf, t->owner[i].vdev);
@@ -403,10 +403,10 @@ void gk_truth_parse(const char *text, struct gk_truth *t)
 			add_owner(t, id, bdf, vdev);
 		else if (sscanf(line, "marked %d %15s", &id, bdf) == 2)
 			add_mark(t, id, bdf);
-		else if (sscanf(line, "stub %d %d", &id, &target) == 2)
-			add_stub(t, id, target);
 		else if (sscanf(line, "xen %d %15s", &id, bdf) == 2)
 			add_xen(t, id, bdf);
+		else if (sscanf(line, "stub %d %d", &id, &target) == 2)
+			add_stub(t, id, target);
 		text += len;
 		if (*text)
 			text++;

@@ -45,16 +45,16 @@ struct gk_truth {
 		int domid;
 		char bdf[GK_TRUTH_BDF];
 	} mark[GK_TRUTH_OWNED];
-	int stubs;
-	struct {
-		int domid;
-		int target;	/* the guest whose device model it runs */
-	} stub[GK_TRUTH_DOMAINS];
 	int xens;
 	struct {
 		int assigned;	/* to a domain that is not dom0 */
 		char bdf[GK_TRUTH_BDF];
 	} xen[GK_TRUTH_OWNED];	/* those that Xen was asked about, and it answered */
+	int stubs;
+	struct {
+		int domid;
+		int target;	/* the guest whose device model it runs */
+	} stub[GK_TRUTH_DOMAINS];
 };
 
 /*
@@ -84,9 +84,10 @@ int gk_truth_unmark(const char *root, const char *bdf, int domid) GK_MUST_CHECK;
 /*
  * gk_truth_keep: of all that was read only what is about these n controllers: who has
  * one or is marked for it, and the domains of the m names or with the id `domid`.
- * gk_truth_text: "answered", "domain ID AGENT NAME", "stub ID TARGET", "owns ID BDF
- * [VDEV]", "marked ID BDF" and "xen 0|1 BDF", a line each: what fits into cap.
- * gk_truth_parse: back; what is no such line is passed over.
+ * gk_truth_text: "answered", "domain ID AGENT NAME", "stub
+ * ID TARGET", "owns ID BDF [VDEV]", "marked ID
+ * BDF" and "xen 0|1 BDF", a line each: what fits into cap. gk_truth_parse: back; what
+ * is no such line is passed over.
  */
 void gk_truth_keep(struct gk_truth *t, const char (*bdf)[GK_TRUTH_BDF], int n,
 		   const char *const *name, int m, int domid);

@@ -123,6 +123,12 @@ struct gk_handover {
 	struct gk_timer comes_back;	/* the agent, whose link is lost */
 	struct gk_timer again;	/* the next try for it */
 	uint64_t look_since;
+	/* handover_pci.c */
+	unsigned pci_child;	/* gatekeeper-pci, 0: none */
+	int pci_fd;		/* its socket, while there is a child */
+	int pci_ready;
+	int pci_awaited;	/* all else is prepared */
+	struct gk_timer pci_late;
 	/* target.c */
 	unsigned watcher;
 	struct gk_timer watcher_timer, auto_timer;

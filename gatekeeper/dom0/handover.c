@@ -188,6 +188,7 @@ void gk_ho_happened(struct gk_daemon *d, enum gk_ho_event e)
 	if (h->m.state == before)
 		return;
 	leave_state(d);
+	gk_ho_pci_after(d, h->m.state);
 	note_time(h, before);
 	h->step_since = gk_now_ms();
 	gk_ho_arm(d);
@@ -424,6 +425,8 @@ void gk_ho_perform(struct gk_daemon *d, enum gk_ho_action action)
 		return;
 	case GK_HO_PREPARE:
 		gk_continuity_take(d);
+		if (h->m.mode == GK_HO_AGENT)
+			gk_ho_pci_start(d);
 		start_agent(d);
 		return;
 	case GK_HO_CANCEL:
@@ -502,7 +505,7 @@ void gk_handover_agent(struct gk_daemon *d, int ready)
 	if (h->m.state == GK_HO_PREPARING) {
 		if (ready) {
 			gk_ho_tell(d, "prepared", h->r.target);
-			gk_ho_happened(d, GK_HO_READY);
+			gk_ho_pci_await(d);
 			return;
 		}
 		snprintf(cause, sizeof(cause), "the agent of %s does not answer (%.100s)",
@@ -674,6 +677,7 @@ void gk_handover_stop(struct gk_daemon *d)
 		return;
 	d->stopping = 1;
 	leave_state(d);
+	gk_ho_pci_end(d);
 	gk_timer_clear(d->loop, &h->deadline);
 	gk_target_unwatch(d);
 	gk_agent_stop(d);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What the files of the handoff share: handover.c (events and what they lead to),
- * handover_work.c (the children), handover_begin.c (requests, and after a start). */
+ * handover_work.c (the children), handover_pci.c (gatekeeper-pci), handover_begin.c (requests, and after a start). */
 #ifndef GK_DOM0_HANDOVER_H
 #define GK_DOM0_HANDOVER_H
 
@@ -40,5 +40,18 @@ int gk_ho_start_child(struct gk_daemon *d, enum gk_step step, unsigned deadline_
 		      void (*done)(void *ctx, const struct gk_child_end *end))
 	GK_MUST_CHECK;
 void gk_ho_start_step(struct gk_daemon *d, enum gk_step step);
+
+/* handover_pci.c */
+/*
+ * gk_ho_pci_start: gatekeeper-pci, for a handoff into a domain that runs. It is a help:
+ * a handoff without it takes longer. gk_ho_pci_end: no more; at once, whatever it is at.
+ * Each end of a state in which a step may have had it is such an end, unless the next
+ * one may, too (gk_ho_pci_after).
+ */
+void gk_ho_pci_start(struct gk_daemon *d);
+void gk_ho_pci_end(struct gk_daemon *d);
+void gk_ho_pci_after(struct gk_daemon *d, enum gk_ho_state now);
+/* gk_ho_pci_await: all else is prepared: GK_HO_READY when it is, has gone or is late. */
+void gk_ho_pci_await(struct gk_daemon *d);
 
 #endif

@@ -11,6 +11,10 @@
 #include "dom0/owners.h"
 #include "dom0/paths.h"
 
+enum {
+	PASSED_FD = 3,		/* gk_child_start() */
+};
+
 static void print_told(void *ctx, const char *step, const char *detail)
 {
 	char line[1024];
@@ -20,6 +24,11 @@ static void print_told(void *ctx, const char *step, const char *detail)
 	if (!strcmp(step, "controller") || !strcmp(step, "vdev") ||
 	    !strcmp(step, "target")) {
 		printf("%s %s\n", step, detail);
+		fflush(stdout);
+		return;
+	}
+	if (!strcmp(step, "took")) {
+		printf("took: %s\n", detail);
 		fflush(stdout);
 		return;
 	}
@@ -99,6 +108,8 @@ static void step_line(void *ctx, const char *line)
 		on_vdev(d, line + 5);
 	} else if (!strncmp(line, "target ", 7) && h->step == GK_STEP_ASSIGN) {
 		h->r.target_domid = atoi(line + 7);
+	} else if (!strncmp(line, "took: ", 6)) {
+		gk_log(LOG_DEBUG, "handoff: %s", line);
 	} else if (line[0] == '{') {
 		gk_log(LOG_NOTICE, "handoff: %s", line);
 		gk_control_line(h->client, line);
@@ -162,11 +173,13 @@ int gk_ho_start_child(struct gk_daemon *d, enum gk_step step, unsigned deadline_
 	const struct gk_child_spec spec = {
 		.name = step == GK_STEP_CHECK ? "the handoff's check" :
 			step == GK_STEP_LOOK ? "the handoff's look" : "the handoff",
-		.fn = step_child, .arg = d, .pass_fd = -1, .deadline_ms = deadline_ms,
+		.fn = step_child, .arg = d, .pass_fd = h->pci_child ? h->pci_fd : -1,
+		.deadline_ms = deadline_ms,
 		.line = step_line, .done = done, .ctx = d,
 	};
 
 	h->step = step;
+	h->opts.helper = h->pci_child ? PASSED_FD : 0;
 	h->last[0] = h->found[0] = '\0';
 	return gk_child_start(d->loop, &spec, &h->child);
 }

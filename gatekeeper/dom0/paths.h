@@ -20,6 +20,7 @@
 #define GK_GATE_KERNEL	GK_LIB_DIR "/gate-kernel"
 #define GK_GATE_IMAGE	GK_LIB_DIR "/gate-image"
 #define GK_LINK_PROGRAM	GK_LIB_DIR "/gatekeeper-link"
+#define GK_PCI_PROGRAM	GK_LIB_DIR "/gatekeeper-pci"
 #define GK_CONF		"/etc/gatekeeper/gatekeeper.conf"
 #define GK_RULES_CONF	"/etc/gatekeeper/rules.conf"
 #define GK_GATE_NAME	"gatekeeper-gate"

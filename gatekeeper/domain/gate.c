@@ -23,8 +23,9 @@ static void hello(void)
 	gk_supervisor_log(6, rules_said);
 }
 
-static int look(void)
+static int look(unsigned new_bus)
 {
+	(void)new_bus;
 	return 1;
 }
 

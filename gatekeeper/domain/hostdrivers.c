@@ -44,12 +44,19 @@ static int for_each(int unbind)
 	return n;
 }
 
-int gk_hostdrivers_unbind(void)
-{
-	return for_each(1);
-}
-
 int gk_hostdrivers_count(void)
 {
 	return for_each(0);
+}
+
+int gk_hostdrivers_too_many(void)
+{
+	unsigned named = gk_inventory_numbered();
+
+	return named && (unsigned)gk_hostdrivers_count() > named;
+}
+
+int gk_hostdrivers_unbind(void)
+{
+	return gk_hostdrivers_too_many() ? gk_hostdrivers_count() : for_each(1);
 }

@@ -4,11 +4,19 @@
 #ifndef GK_DOMAIN_HOSTDRIVERS_H
 #define GK_DOMAIN_HOSTDRIVERS_H
 
-/* gk_hostdrivers_unbind: unbinds every USB controller of the domain; blocks
- * (each 0.1 to 0.3 s). Returns 0 when all are free, else how many are not. */
+/*
+ * gk_hostdrivers_unbind: unbinds every USB controller of the domain; blocks (each 0.1 to
+ * 0.3 s). None, when there are more than dom0 named (gk_hostdrivers_too_many): some are
+ * not dom0's then, and what hangs on those is not ours to take away. Returns 0 when all
+ * are free, else how many are not.
+ */
 int gk_hostdrivers_unbind(void);
 
 /* gk_hostdrivers_count: USB controllers that the domain has. */
 int gk_hostdrivers_count(void);
+
+/* gk_hostdrivers_too_many: whether these are more than gk_inventory_numbers() was told
+ * of. 0 when it was told of none. */
+int gk_hostdrivers_too_many(void);
 
 #endif

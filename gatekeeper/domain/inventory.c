@@ -285,7 +285,7 @@ static unsigned number_at(unsigned place)
 unsigned gk_inventory_controller_no(uint8_t devfn)
 {
 	DIR *dir = opendir(PCI_DEVICES);
-	unsigned dom, bus, slot, fn, no = 1;
+	unsigned dom, bus, slot, fn, no = 1, all = 0;
 	struct dirent *de;
 	int found = 0;
 
@@ -295,11 +295,17 @@ unsigned gk_inventory_controller_no(uint8_t devfn)
 		if (sscanf(de->d_name, "%x:%x:%x.%x", &dom, &bus, &slot, &fn) != 4 ||
 		    slot > 31 || fn > 7 || !gk_inventory_is_controller(de->d_name))
 			continue;
+		all++;
 		no += (slot << 3 | fn) < devfn;
 		found |= (slot << 3 | fn) == devfn;
 	}
 	closedir(dir);
-	return found ? number_at(no) : 0;
+	return found && (!numbers_n || all <= numbers_n) ? number_at(no) : 0;
+}
+
+unsigned gk_inventory_numbered(void)
+{
+	return numbers_n;
 }
 
 int gk_inventory_open(const struct gk_present *p)

@@ -67,8 +67,12 @@ size_t gk_inventory_string(const struct gk_present *p, const char *attr, char *b
 unsigned gk_inventory_controller_no(uint8_t devfn);
 
 /* gk_inventory_numbers: from now on these in place of the command line's, in order
- * of devfn (at most GK_INVENTORY_MAX); n 0: the command line's. */
+ * of devfn (at most GK_INVENTORY_MAX); n 0: the command line's. As long as there are
+ * more controllers than n, none has a number: which of them dom0 means is not known. */
 void gk_inventory_numbers(const uint8_t *numbers, unsigned n);
+
+/* gk_inventory_numbered: that n; 0: the command line's. */
+unsigned gk_inventory_numbered(void);
 
 /* gk_inventory_is_controller: of a name in /sys/bus/pci/devices: a USB host controller
  * (class 0c03, not prog-if 40, USB4). */

@@ -33,8 +33,9 @@ struct gk_place {
 	void (*hello)(void);
 	/* A part of the manifest; an error ends the session. NULL: ignored. */
 	int (*manifest)(const struct gk_link_manifest *part);
-	/* Before each look at sysfs: 1 if devices may be judged now. */
-	int (*look)(void);
+	/* Before each look at sysfs: 1 if devices may be judged now. new_bus: above 0
+	 * when a bus or its root hub's interface has come or gone. */
+	int (*look)(unsigned new_bus);
 	/* At least every 200 ms; whether there is a session. NULL: nothing to do. */
 	void (*tick)(int session);
 

@@ -334,9 +334,9 @@ static int signals_fd(void)
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
 
-static void look(void)
+static void look(unsigned what)
 {
-	if (sv.place->look())
+	if (sv.place->look(what & GK_UEVENT_BUS) && what & GK_UEVENT_DEVICE)
 		gk_devices_rescan();
 }
 
@@ -344,6 +344,7 @@ static void turn(int uevents, int sigs)
 {
 	int ticking = sv.step == WORKERS_LEAVE || sv.step == LAST_STEP;
 	struct epoll_event ev[EVENTS];
+	unsigned what;
 	int n = epoll_wait(sv.ep, ev, EVENTS, ticking ? LETTING_GO_TICK_MS : TICK_MS);
 
 	for (int i = 0; i < n; i++) {
@@ -352,8 +353,9 @@ static void turn(int uevents, int sigs)
 			gk_link_server_service(&sv.link, from_dom0);
 			break;
 		case FROM_KERNEL:
-			if (gk_uevent_drain(uevents))
-				look();
+			what = gk_uevent_drain(uevents);
+			if (what)
+				look(what);
 			break;
 		case FROM_CHILDREN:
 			signals(sigs);
@@ -412,7 +414,7 @@ int gk_supervisor_run(const struct gk_place *place)
 	sv.place = place;
 	if (begin(&uevents, &sigs) < 0)
 		return 1;
-	look();
+	look(GK_UEVENT_BUS | GK_UEVENT_DEVICE);
 	while (!sv.over)
 		turn(uevents, sigs);
 	gk_stream_close();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "uevent.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <linux/netlink.h>
 #include <string.h>
@@ -23,11 +24,54 @@ int gk_uevent_open(void)
 	return fd;
 }
 
-int gk_uevent_drain(int fd)
+/* One of the strings, each with its NUL, that a message is made of. */
+static int has(const char *text, size_t len, const char *what)
 {
-	static const char usb[] = "SUBSYSTEM=usb";
+	while (len > 0) {
+		size_t n = strnlen(text, len);
+
+		if (n == len)
+			return 0;
+		if (strcmp(text, what) == 0)
+			return 1;
+		text += n + 1;
+		len -= n + 1;
+	}
+	return 0;
+}
+
+/* "N-0:1.0", the one interface of root hub usbN. */
+static int is_root_interface(const char *name)
+{
+	size_t digits = strspn(name, "0123456789");
+
+	return digits > 0 && strcmp(name + digits, "-0:1.0") == 0;
+}
+
+unsigned gk_uevent_what(const char *text, size_t len)
+{
+	const char *name;
+
+	/* "ACTION@PATH" is its first string. */
+	if (strnlen(text, len) == len || !has(text, len, "SUBSYSTEM=usb"))
+		return 0;
+	name = strrchr(text, '/');
+	if (!name)
+		return 0;
+	name++;
+	if (has(text, len, "DEVTYPE=usb_interface"))
+		return is_root_interface(name) ? GK_UEVENT_BUS : 0;
+	if (!has(text, len, "DEVTYPE=usb_device"))
+		return 0;
+	if (strncmp(name, "usb", 3) == 0 && isdigit((unsigned char)name[3]))
+		return GK_UEVENT_BUS;
+	return GK_UEVENT_DEVICE;
+}
+
+unsigned gk_uevent_drain(int fd)
+{
 	char buf[4096];
-	int hit = 0;
+	unsigned what = 0;
 
 	for (int i = 0; i < 256; i++) {
 		struct sockaddr_nl from = { 0 };
@@ -36,14 +80,13 @@ int gk_uevent_drain(int fd)
 				     (struct sockaddr *)&from, &from_len);
 
 		if (n < 0 && errno == ENOBUFS) {
-			hit = 1;
+			what = GK_UEVENT_BUS | GK_UEVENT_DEVICE;
 			continue;
 		}
 		if (n <= 0)
 			break;
-		if (from.nl_pid == 0 &&
-		    memmem(buf, (size_t)n, usb, sizeof(usb) - 1))
-			hit = 1;
+		if (from.nl_pid == 0)
+			what |= gk_uevent_what(buf, (size_t)n);
 	}
-	return hit;
+	return what;
 }

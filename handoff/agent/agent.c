@@ -20,6 +20,7 @@
 #include "domain/clock.h"
 #include "domain/devices.h"
 #include "domain/digest.h"
+#include "domain/hostdrivers.h"
 #include "domain/log.h"
 #include "domain/supervisor.h"
 #include "duty.h"
@@ -45,6 +46,7 @@ static struct {
 	struct gk_duty duty;
 	struct gk_manifest_reader reader;
 	char rules_said[GK_LINK_TEXT + 1];
+	int said_too_many;
 	pid_t giver;
 } agent;
 
@@ -91,10 +93,27 @@ static void digest_parts(const struct gk_manifest *m, uint8_t out[GK_SHA256])
 	gk_digest_end(d, out);
 }
 
-static int look(void)
+static void count_controllers(void)
 {
-	if (agent.duty.state != GK_DUTY_AWAY)
+	static const char text[] =
+		"more USB controllers than dom0 gave: ports get no number, none is let go";
+	int many = gk_hostdrivers_too_many();
+
+	if (many && !agent.said_too_many) {
+		gk_kmsg(3, "%s", text);
+		gk_supervisor_log(3, text);
+	}
+	agent.said_too_many = many;
+}
+
+/* While a controller comes, the kernel has a device to enumerate and often one
+ * processor: what a bus does by default is looked after when there is a new one. */
+static int look(unsigned new_bus)
+{
+	if (new_bus && agent.duty.state != GK_DUTY_AWAY) {
 		hold();
+		count_controllers();
+	}
 	return agent.duty.state == GK_DUTY_JUDGING;
 }
 
@@ -116,7 +135,7 @@ static int manifest(const struct gk_link_manifest *part)
 		return err;
 	gk_inventory_numbers(m->controller, m->controllers);
 	gk_duty_rules(&agent.duty);
-	if (look())
+	if (look(1))
 		gk_devices_rescan();
 	return GK_OK;
 }

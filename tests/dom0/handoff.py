@@ -6,7 +6,8 @@ A directory stands for the machine: xenstore is a file in it, and what Xen knows
 xl a script that moves "owns DOMAIN BDF VDEV" and "assigned DOMAIN BDF" lines in them and
 refuses what libxl and Xen refuse, the link
 readers are played (played_pair.c), uinput is a pipe (shim/uinput.c). What is tested
-is gatekeeperd: order, bounds, the record, and that whatever fails or is killed ends
+is gatekeeperd, and in some cases gatekeeper-pci with a played libxl (shim/libxl.c),
+which does what that xl does: order, bounds, the record, and that whatever fails or is killed ends
 with one owner and an honest status. usage: handoff.py [WORD]: cases with that word.
 """
 import concurrent.futures
@@ -33,7 +34,7 @@ export PATH=/usr/bin:/bin
 top=$(dirname "$(dirname "$0")")
 store=$top/xenstore
 command=$1
-echo "$*" >> "$top/xl.log"
+echo "$*" >> "$top/${GK_LOG:-xl.log}"
 [ ! -e "$top/xl-hang-$command" ] || sleep 1000
 [ ! -e "$top/xl-hang-$command-${2##*/}" ] || sleep 1000
 [ ! -e "$top/xl-slow" ] || sleep 0.5
@@ -87,11 +88,11 @@ case $command in
         # libxl waits for the frontend of a domain that answers nobody.
         [ ! -e "$top/state-$id" ] || { flock -u 9; sleep 10; exit 1; }
         [ -n "$force" ] || [ ! -e "$top/xl-needs-force" ] || { echo "not willing" >&2; exit 1; }
+        xen -e "/^assigned $id $2\$/d"
         # With a guest's, what the domain of its device model has.
         for stub in $(sed -n "s/^stub \([0-9]*\) $id\$/\1/p" "$store"); do
             change -e "/^owns $stub $2 /d"
         done
-        xen -e "/^assigned $id $2\$/d"
         change -e "/^owns $id $2 /d" ;;
     pause)
         grep -q "^domain $(id_of "$1") " "$store" || exit 1
@@ -281,6 +282,28 @@ class Machine:
     def state(self, state, seconds=15.0):
         self.until(lambda: self.record().get("state") == state, seconds)
 
+    def with_pci(self, how="", program=None):
+        """gatekeeper-pci is installed; `how` for its libxl."""
+        if how:
+            (self.top / "pci-how").write_text(how + "\n")
+        target = self.lib / "gatekeeper-pci"
+        target.write_text(
+            "#!/bin/sh\n"
+            f"exec /usr/bin/env GK_TOP={self.top} LD_PRELOAD={BUILD}/tests/libxl.so "
+            "ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 "
+            f"{program or BUILD / 'gatekeeper-pci'}\n")
+        target.chmod(0o755)
+
+    def pci(self):
+        """What libxl was asked for, by gatekeeper-pci."""
+        try:
+            return (self.top / "pci.log").read_text().splitlines()
+        except FileNotFoundError:
+            return []
+
+    def pci_runs(self):
+        return any(str(self.top) in env for env in environments("gatekeeper-pci"))
+
     def xl(self):
         """What xl was asked to do, after the check has seen that it answers. How a
         domain is the watch on it asks at any time."""
@@ -310,6 +333,15 @@ class Machine:
                 return
             time.sleep(0.02)
         shutil.rmtree(self.top)
+
+
+def environments(name):
+    for d in Path("/proc").glob("[0-9]*"):
+        try:
+            if (d / "comm").read_text().strip() == name[:15]:
+                yield (d / "environ").read_text()
+        except OSError:
+            pass
 
 
 CASES = []
@@ -390,6 +422,203 @@ def happy(m):
     assert m.status()["handoff"]["reclaim_ms"] > 0
     hand_over(m)
     is_handed_over(m)
+
+
+ORDERS = ["start", f"detach {GATE} {BDF}", f"pause {GATE}", f"attach {TARGET} {BDF}"]
+XL_CALLS = [f"pci-detach {GATE} {BDF}", f"pause {GATE}",
+            f"pci-attach {TARGET} {BDF},permissive=0,rdm_policy=relaxed"]
+
+
+def in_path(m):
+    """What xl did while nobody could type."""
+    return [line for line in m.xl() if line in XL_CALLS]
+
+
+@case()
+def pci_happy(m):
+    """gatekeeper-pci does it all, with the options that xl would be given."""
+    m.with_pci("noise attach")
+    m.up()
+    hand_over(m)
+    is_handed_over(m)
+    assert m.pci() == ORDERS and in_path(m) == [], (m.pci(), m.xl())
+    assert (m.top / "by-libxl.log").read_text().splitlines() == XL_CALLS
+    assert (m.top / "reset-before-pause").read_text() == ""
+    log = (m.top / "log").read_text()
+    assert "took: gatekeeper-pci detach" in log, log
+    # What libxl says where all went well is as little of interest as xl's.
+    assert "not possible" not in log and "more slowly" not in log, log
+    m.until(lambda: not m.pci_runs(), 2)
+    assert m.gk("reclaim")[0] == 0
+    is_gates(m)
+    hand_over(m)
+    is_handed_over(m)
+    assert m.pci().count("start") == 2
+
+
+@case()
+def pci_waits(m):
+    """libxl's waiting is shortened, twenty times for an order."""
+    m.with_pci("wait detach")
+    m.up()
+    hand_over(m)
+    is_handed_over(m)
+    assert 395 < int((m.top / "pci-waited").read_text()) < 1000
+
+
+def pci_helpless(name, how, orders, xl, program=None):
+    """Whatever becomes of it: xl, and no longer than xl."""
+    @case()
+    def fn(m):
+        m.with_pci(how, program and program(m))
+        m.up()
+        begin = time.monotonic()
+        hand_over(m)
+        assert time.monotonic() - begin < 20
+        is_handed_over(m)
+        assert m.pci() == orders and in_path(m) == xl, (m.pci(), m.xl())
+        m.until(lambda: not m.pci_runs(), 2)
+        # Later on the handoff may be done before its end is seen.
+        if len(orders) < 2:
+            assert "xl does its work" in (m.top / "log").read_text()
+    fn.__name__ = name
+    return fn
+
+
+def other_xen(m):
+    """Built for a libxl that is not there."""
+    program = (BUILD / "gatekeeper-pci").read_bytes()
+    assert program.count(b"libxenlight.so.") == 1
+    at = program.index(b"libxenlight.so.") + len(b"libxenlight.so.")
+    path = m.top / "gatekeeper-pci"
+    path.write_bytes(program[:at] + b"9" + program[at + 1:])
+    path.chmod(0o755)
+    return path
+
+
+pci_helpless("pci_other_xen", "", [], XL_CALLS, other_xen)
+pci_helpless("pci_no_xen", "fail start", ["start"], XL_CALLS)
+pci_helpless("pci_not_ready", "hang start", ["start"], XL_CALLS)
+pci_helpless("pci_dies_detaching", "die detach", ORDERS[:2], XL_CALLS)
+# It had come so far that nothing is left to do.
+pci_helpless("pci_dies_detached", "gone detach", ORDERS[:2], XL_CALLS[1:])
+pci_helpless("pci_dies_pausing", "die pause", ORDERS[:3], XL_CALLS[1:])
+pci_helpless("pci_dies_attaching", "die attach", ORDERS, XL_CALLS[2:])
+pci_helpless("pci_dies_attached", "gone attach", ORDERS, [])
+
+
+def well_again(m):
+    """The gate has them, and then sys-usb, when somebody asks or by itself, which may be
+    before this has looked."""
+    m.until(lambda: m.record().get("state") in ("gate", "confirmed"), 40)
+    m.gk("handoff", "--to", "sys-usb")
+    m.state("confirmed", 40)
+    m.until(lambda: m.status().get("state") == "handed-over")
+    is_handed_over(m)
+
+
+def gate_again(m):
+    assert "the gate is started again" in (m.top / "log").read_text()
+    (m.top / "pci-how").unlink()
+    well_again(m)
+
+
+@case()
+def pci_says_no(m):
+    """libxl's own words, as xl's."""
+    m.with_pci("fail attach")
+    m.up()
+    out = hand_over(m, 1)
+    assert "gatekeeper-pci attach failed: -3 attach says no: Device or resource" in out, out
+    assert "libxl: error: first of all" in (m.top / "log").read_text()
+    gate_again(m)
+
+
+@case()
+def pci_detach_says_no(m):
+    m.with_pci("fail detach")
+    m.up()
+    hand_over(m)
+    is_handed_over(m)
+    assert "destroy gatekeeper-gate" in m.xl() and f"pci-detach {GATE} {BDF}" not in m.xl()
+
+
+@case()
+def pci_detach_hangs(m):
+    """It ends itself when its time is over; the gate is destroyed then."""
+    m.with_pci("hang detach")
+    m.up()
+    begin = time.monotonic()
+    hand_over(m)
+    assert 9 < time.monotonic() - begin < 25
+    is_handed_over(m)
+    assert re.search("took: gatekeeper-pci detach 10[0-9]{3} ms", (m.top / "log").read_text())
+    assert "destroy gatekeeper-gate" in m.xl() and not m.pci_runs()
+
+
+@case()
+def pci_stops(m):
+    """It does not even end: nothing is done beside it, it is killed and all is undone."""
+    m.with_pci("stop detach")
+    m.up()
+    begin = time.monotonic()
+    out = hand_over(m, 1)
+    assert 11 < time.monotonic() - begin < 30 and "no answer that makes sense" in out, out
+    gate_again(m)
+    m.until(lambda: not m.pci_runs(), 2)
+
+
+@case()
+def pci_attach_hangs(m):
+    m.with_pci("hang attach")
+    m.up()
+    begin = time.monotonic()
+    out = hand_over(m, 1)
+    assert time.monotonic() - begin < 40 and "not done after" in out, out
+    gate_again(m)
+    m.until(lambda: not m.pci_runs(), 2)
+
+
+def pci_kill(how, what):
+    """kill -9 of gatekeeperd while gatekeeper-pci is at it: it dies, and one owner."""
+    @case()
+    def fn(m):
+        m.with_pci(f"{how} {what}")
+        m.up()
+        asked = m.gk("handoff", "--to", "sys-usb", wait=False)
+        m.until(lambda: any(line.startswith(what) for line in m.pci()))
+        if how == "late":
+            m.until(lambda: (m.owners() == [str(TARGET)]) == (what == "attach") and
+                    m.owners() != [str(GATE)])
+        m.kill()
+        m.until(lambda: not m.pci_runs(), 2)
+        asked.communicate(timeout=5)
+        (m.top / "pci-how").unlink()
+        m.start()
+        well_again(m)
+    fn.__name__ = f"pci_kill_{how}_{what}"
+
+
+for _how in ("hang", "late"):
+    for _what in ("detach", "attach"):
+        pci_kill(_how, _what)
+pci_kill("hang", "pause")
+
+
+@case()
+def pci_marked(m):
+    """Killed when it had marked the controller for the target and not yet assigned it."""
+    m.with_pci()
+    m.up()
+    m.touch("xl-marks")
+    asked = m.gk("handoff", "--to", "sys-usb", wait=False)
+    m.until(lambda: f"marked {TARGET} {BDF}" in m.store())
+    m.kill()
+    asked.communicate(timeout=5)
+    (m.top / "xl-marks").unlink()
+    m.start()
+    well_again(m)
+    assert "marked" not in m.store()
 
 
 @case(agent="no-server")
@@ -1477,9 +1706,7 @@ def stub_domain(m):
     config = m.top / "etc/xen/sys-usb.cfg"
     config.write_text('name = "sys-usb"\n')
     assert m.gk("handoff", "--to-config", str(config))[0] == 0
-    # Assigned in Xen it is to the guest alone.
-    m.change(lambda text: text + f"domain 60 0 sys-usb-dm\nstub 60 21\n"
-             f"owns 60 {BDF} 0000:00:00.00\n")
+    m.add(f"domain 22 0 sys-usb-dm\nstub 22 21\nowns 22 {BDF} 0000:00:00.00\n")
     m.kill()
     m.start()
     m.until(lambda: m.status().get("state") == "handed-over")
@@ -1624,7 +1851,7 @@ def run(fn, machine):
         fn(m)
         print(f"ok      {fn.__name__} ({time.monotonic() - begin:.1f} s)", flush=True)
         return None
-    except (AssertionError, ValueError, KeyError, subprocess.TimeoutExpired):
+    except (AssertionError, ValueError, KeyError, OSError, subprocess.TimeoutExpired):
         return (f"FAILED  {fn.__name__}\n{traceback.format_exc(limit=3)}"
                 f"{(m.top / 'log').read_text()[-6000:]}\nrecord: {m.record()}\n"
                 f"store: {m.store()}\nxl: {m.xl()}")

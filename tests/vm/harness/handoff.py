@@ -15,7 +15,7 @@ from .test import Failed
 HERE = "/run/gk-handoff"
 TOOL = f"{HERE}/bin"
 TOOLS = paths.VM / "dom0-scripts"
-TOOL_NAMES = ("at", "floor", "record", "tail")
+TOOL_NAMES = ("at", "floor", "record", "systemd-guest", "tail")
 GATE_KEYBOARD = "USB Gatekeeper keyboard"
 STATE_FILE = "/run/gatekeeper/handoff.json"
 RATE = 10           # keys a second

@@ -44,6 +44,8 @@ for at in ("released", "assigned", "confirmed"):
                Case(f"agent killed at {at}", AGENT_KILL, at),
                Case(f"sys-usb hangs at {at}", f"xl pause {SYSUSB}", at, GATE,
                     f"xl unpause {SYSUSB} || true")]
+OTHERS += [Case(f"gatekeeper-pci killed at {at}", "kill9 gatekeeper-pci", at)
+           for at in ("quiescing", "releasing", "reset")]
 REFUSING = [
     Case("a guest without pcifront", "true", None, GATE, f"xl destroy {SYSUSB} || true",
          in_guest="rmmod xen_pcifront"),
@@ -153,7 +155,7 @@ def handoff_kill_daemon(t: Test):
 
 @scenario("handoff-kill", timeout=1500, default=False)
 def handoff_kill(t: Test):
-    """The gate, sys-usb or its agent ends or hangs in the middle."""
+    """The gate, sys-usb, its agent or gatekeeper-pci ends or hangs in the middle."""
     same_device(t, *run_cases(t, OTHERS))
 
 
