@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <grp.h>
 #include <linux/filter.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -27,24 +26,6 @@ static const struct gk_limit limits[] = {
 #endif
 };
 
-/* /proc/self/fdinfo is a directory in which nothing can be made and, seen by
- * another user, nothing opened: an empty root that is always there. */
-static int enter_empty_root(void)
-{
-	if (chdir("/proc/self/fdinfo") < 0 || chroot(".") < 0 || chdir("/") < 0)
-		return -1;
-	return 0;
-}
-
-static int drop_ids(void)
-{
-	if (setgroups(0, NULL) < 0 ||
-	    setresgid(GK_KEY_UID, GK_KEY_UID, GK_KEY_UID) < 0 ||
-	    setresuid(GK_KEY_UID, GK_KEY_UID, GK_KEY_UID) < 0)
-		return -1;
-	return gk_drop_caps(0);
-}
-
 int gk_key_jail(const char **step)
 {
 	int root = geteuid() == 0;
@@ -53,14 +34,7 @@ int gk_key_jail(const char **step)
 	*step = "mlockall";
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0 && root)
 		return GK_ERR_SYSTEM;
-	*step = "chroot";
-	if (root && enter_empty_root() < 0)
-		return GK_ERR_SYSTEM;
-	*step = "capability bounding set";
-	if (root && gk_drop_bounding(0) < 0)
-		return GK_ERR_SYSTEM;
-	*step = "uid and gid";
-	if (root && drop_ids() < 0)
+	if (root && gk_drop_to_user(GK_KEY_UID, step) < 0)
 		return GK_ERR_SYSTEM;
 	return gk_drop_last(limits, sizeof(limits) / sizeof(limits[0]),
 			    gk_key_child_filter, sizeof(gk_key_child_filter) /

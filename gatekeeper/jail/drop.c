@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "jail/drop.h"
 
+#include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -55,6 +56,21 @@ int gk_drop_syscalls(const struct sock_filter *filter, size_t n)
 	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) < 0)
 		return GK_ERR_SYSTEM;
 	return GK_OK;
+}
+
+int gk_drop_to_user(unsigned int id, const char **step)
+{
+	*step = "chroot";
+	if (chdir("/proc/self/fdinfo") < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return GK_ERR_SYSTEM;
+	*step = "capability bounding set";
+	if (gk_drop_bounding(0) < 0)
+		return GK_ERR_SYSTEM;
+	*step = "uid and gid";
+	if (setgroups(0, NULL) < 0 || setresgid(id, id, id) < 0 ||
+	    setresuid(id, id, id) < 0)
+		return GK_ERR_SYSTEM;
+	return gk_drop_caps(0);
 }
 
 int gk_drop_last(const struct gk_limit *limits, size_t limits_n,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What every jail of the project gives up, in the gate and in dom0. Each
- * function but the last is one system call or a loop of one; the order is the
+ * function but the last two is one system call or a loop of one; the order is the
  * caller's.
  */
 #ifndef GK_JAIL_DROP_H
@@ -37,6 +37,14 @@ int gk_drop_limits(const struct gk_limit *limits, size_t n) GK_MUST_CHECK;
  * no_new_privs must be set.
  */
 int gk_drop_syscalls(const struct sock_filter *filter, size_t n) GK_MUST_CHECK;
+
+/*
+ * gk_drop_to_user: of root to this uid and gid, which no other process has, without
+ * capabilities and groups, in an empty root: /proc/self/fdinfo, a directory that is
+ * always there, in which nothing can be made and, seen by another user, nothing opened.
+ * *step is what failed.
+ */
+int gk_drop_to_user(unsigned int id, const char **step) GK_MUST_CHECK;
 
 /* gk_drop_last: what a process in dom0 does when its ids are changed: it dies with
  * its parent, leaves no core file, gains nothing by execve(2), has these limits and

@@ -158,9 +158,9 @@ def _tell(progress, result):
 
 
 def _together(scenarios, jobs, progress, opts, done):
-    """Side by side, `jobs` at a time, in their order; done(result) in this thread."""
+    """Side by side, `jobs` at a time, the longest first; done(result) in this thread."""
     todo, results = queue.SimpleQueue(), queue.SimpleQueue()
-    for entry in scenarios:
+    for entry in sorted(scenarios, key=lambda entry: -entry.timeout):
         todo.put(entry)
 
     def work():
@@ -198,7 +198,7 @@ def run(opts):
     known = registry.load()
     if opts.list:
         for name, entry in known.items():
-            print(f"{name:26} {entry.about}{'' if entry.default else ' (long: when named)'}")
+            print(f"{name:26} {entry.about}{'' if entry.default else ' (when named)'}")
         return 0
     unknown = [name for name in opts.names if name not in known]
     if unknown:

@@ -63,7 +63,7 @@ def reduced(t, pid):
         "read-only"), "ProtectSystem=strict is not in force")
 
 
-@scenario("agent-systemd", timeout=480)
+@scenario("agent-systemd", timeout=480, default=False)
 def agent_systemd(t: Test):
     """The agent's own units under systemd and udev: jails, restart, limit, release."""
     to_real_root(t)

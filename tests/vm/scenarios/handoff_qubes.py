@@ -95,7 +95,7 @@ def boot(t, **machine):
     t.boot(args=f"systemd.wants={UNIT}", timeout=WAIT_S, **machine)
 
 
-@scenario("handoff-qubes", timeout=540, default=False)
+@scenario("handoff-qubes", timeout=540)
 def handoff_qubes(t: Test):
     """The disk unlocked at once; then sys-usb fails, and ends."""
     boot(t)
@@ -108,7 +108,7 @@ def handoff_qubes(t: Test):
     t.reboot()
 
 
-@scenario("handoff-qubes-late", timeout=360, default=False)
+@scenario("handoff-qubes-late", timeout=360)
 def handoff_qubes_late(t: Test):
     """The disk unlocked long after the gate's time to start is over."""
     boot(t)
@@ -121,7 +121,7 @@ def handoff_qubes_late(t: Test):
     started(t)
 
 
-@scenario("handoff-qubes-unasked", timeout=300, default=False)
+@scenario("handoff-qubes-unasked", timeout=300)
 def handoff_qubes_unasked(t: Test):
     """The disk opens by itself, while the gate is still being made."""
     boot(t, initramfs=t.initramfs_with({

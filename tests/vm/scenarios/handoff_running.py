@@ -185,7 +185,7 @@ def marks(t, recorder):
                               "true"))
 
 
-@scenario("handoff-lookalike", timeout=480, default=False)
+@scenario("handoff-lookalike", timeout=480)
 def handoff_lookalike(t: Test):
     """Swapped in the blackout: other descriptors, or another port. Shown, not trusted."""
     first = VirtualDevice(t, "keyboard", name="first", port=3)
