@@ -367,7 +367,7 @@ def reclaim(t, seconds=120):
 # The record, and whether a key comes within 2 s if it is at one of its ends.
 ENDED = """
 cat {state} 2>/dev/null || echo '{{"state": "gate"}}'
-grep -qE '"state": ?"(gate|confirmed)"' {state} || [ ! -e {state} ] || exit 0
+grep -qsE '"state": ?"(gate|confirmed)"' {state} || [ ! -e {state} ] || exit 0
 old=$(grep -c ^key {keys})
 for n in $(seq 20); do
 	sleep 0.1
