@@ -66,6 +66,7 @@ int gk_ho_record_text(const struct gk_ho_record *r, char *buf, size_t cap)
 	put_id(&j, "suspect_domid", r->suspect_domid);
 	put_text(&j, "config", r->config);
 	gk_json_bool(&j, "no_strict_reset", r->no_strict_reset);
+	gk_json_bool(&j, "permissive", r->permissive);
 	gk_json_bool(&j, "wanted", r->wanted);
 	put_id(&j, "held_domid", r->held_domid);
 	put_text(&j, "cause", r->cause);
@@ -194,7 +195,10 @@ static int parse(const char *text, struct gk_ho_record *r)
 	    !get_id(text, "held_domid", &r->held_domid) ||
 	    !get_text(text, "cause", r->cause, sizeof(r->cause)))
 		return 0;
-	/* A gatekeeperd of before this was written may have been at it. */
+	/* A gatekeeperd of before these were written may have been at it. */
+	if (gk_json_member(text, "permissive", word, sizeof(word)) &&
+	    !get_bool(text, "permissive", &r->permissive))
+		return 0;
 	if (gk_json_member(text, "suspect_domid", word, sizeof(word)) &&
 	    !get_id(text, "suspect_domid", &r->suspect_domid))
 		return 0;

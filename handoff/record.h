@@ -46,7 +46,7 @@ struct gk_ho_record {
 	 * them all; -1: none. An xl that was killed may have told Xen and nobody else. */
 	int suspect_domid;
 	char config[256];	/* of CONFIG, else "" */
-	int no_strict_reset;
+	int no_strict_reset, permissive;
 	int wanted;		/* the target is to get them whenever it is there, */
 	int held_domid;		/* but not this one: they were taken from it, -1 */
 	char cause[GK_HO_CAUSE_MAX];	/* why the last one came to nothing, "" */

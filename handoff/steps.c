@@ -27,12 +27,12 @@
 #define VDEV_MS 3000u		/* from that of a pci-attach to the guest's slot */
 
 /*
- * As the gate has had them. permissive=0: the guest writes to configuration
- * space only what pciback knows to be safe. rdm_policy: with "strict", a machine
- * whose firmware claims memory for its USB controllers would fail here, after
+ * As the gate has had them, if not asked otherwise. permissive=0: the guest writes to
+ * configuration space only what pciback knows to be safe. rdm_policy: with "strict", a
+ * machine whose firmware claims memory for its USB controllers would fail here, after
  * the gate has gone.
  */
-#define PCI_OPTIONS ",permissive=0,rdm_policy=relaxed"
+#define PCI_OPTIONS ",permissive=%d,rdm_policy=relaxed"
 
 struct handoff {
 	const char *root;
@@ -617,13 +617,15 @@ static int helper(struct handoff *h, enum gk_order_what what, int domid,
 	}
 }
 
-/* By gatekeeper-pci; else, if it has not come so far as to make it so, by xl. */
+/* By gatekeeper-pci, whose orders are not permissive; else, if it has not come so far as
+ * to make it so, by xl. */
 static int move(struct handoff *h, enum gk_order_what what, int domid,
 		const struct gk_pci_usb *u, int owner_then, const char *const argv[],
 		uint64_t deadline)
 {
-	int asked = h->helper > 0;
-	int ret = helper(h, what, domid, u->name, left_of(deadline));
+	int asked = h->helper > 0 && !(what == GK_ORDER_ATTACH && h->opts->permissive);
+	int ret = asked ? helper(h, what, domid, u->name, left_of(deadline)) :
+			  GK_ERR_CLOSED;
 
 	if (ret != GK_ERR_CLOSED)
 		return ret;
@@ -680,7 +682,7 @@ static int create(struct handoff *h)
 	for (i = 0; i < h->n; i++) {
 		(void)snprintf(pci + used, sizeof(pci) - used,
 			       "%s\"%s" PCI_OPTIONS "\"", i == 0 ? "" : ",",
-			       h->usb[i].name);
+			       h->usb[i].name, h->opts->permissive != 0);
 		used += strlen(pci + used);
 	}
 	(void)snprintf(pci + used, sizeof(pci) - used, "]");
@@ -767,7 +769,7 @@ static int attach(struct handoff *h)
 	(void)snprintf(id, sizeof(id), "%d", h->opts->to_domid);
 	for (i = 0; i < h->n; i++) {
 		(void)snprintf(device, sizeof(device), "%s" PCI_OPTIONS,
-			       h->usb[i].name);
+			       h->usb[i].name, h->opts->permissive != 0);
 		ret = move(h, GK_ORDER_ATTACH, h->opts->to_domid, &h->usb[i],
 			   h->opts->to_domid, argv, deadline);
 		if (ret != 0)

@@ -74,6 +74,9 @@ struct gk_handoff_opts {
 	/* Not 0: a controller without a reset method is given away all the
 	 * same, and recorded as tainted (option --no-strict-reset). */
 	int no_strict_reset;
+	/* Not 0: the domain may write to all of a controller's configuration space (option
+	 * --permissive). pciback leaves it so until it gives the device up. */
+	int permissive;
 	/* The socket of a gatekeeper-pci (helper.h), which detaches, attaches and pauses
 	 * then. 0: none; xl does, as it does when gatekeeper-pci has gone. */
 	int helper;

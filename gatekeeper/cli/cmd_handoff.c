@@ -28,7 +28,7 @@ enum {
 
 static const char usage_text[] =
 	"handoff [--to NAME | --to-config FILE [--to NAME] | --release-only]\n"
-	"                  [--no-strict-reset] [--wait SECONDS] [--json]";
+	"                  [--no-strict-reset] [--permissive] [--wait SECONDS] [--json]";
 
 struct answer {
 	int json;
@@ -133,6 +133,7 @@ int gk_cmd_handoff(int argc, char **argv)
 		{ "to", required_argument, NULL, 't' },
 		{ "release-only", no_argument, NULL, 'r' },
 		{ "no-strict-reset", no_argument, NULL, 'n' },
+		{ "permissive", no_argument, NULL, 'p' },
 		{ "wait", required_argument, NULL, 'w' },
 		{ "json", no_argument, NULL, 'j' },
 		{ NULL, 0, NULL, 0 },
@@ -140,7 +141,7 @@ int gk_cmd_handoff(int argc, char **argv)
 	const char *config = NULL, *to = NULL;
 	struct gk_options_note note;
 	struct gk_options o;
-	int release = 0, loose = 0, json = 0, c;
+	int release = 0, loose = 0, permissive = 0, json = 0, c;
 	char request[640], name[65];
 	char *full = NULL, *end;
 	unsigned long wait_s = 0;
@@ -161,6 +162,9 @@ int gk_cmd_handoff(int argc, char **argv)
 		case 'n':
 			loose = 1;
 			break;
+		case 'p':
+			permissive = 1;
+			break;
 		case 'j':
 			json = 1;
 			break;
@@ -173,7 +177,8 @@ int gk_cmd_handoff(int argc, char **argv)
 			return gk_cli_usage(usage_text);
 		}
 	}
-	if (optind != argc || (release && (config || to)))
+	if (optind != argc || (release && (config || to)) ||
+	    (permissive && !config && !to))
 		return gk_cli_usage(usage_text);
 	patience = (uint64_t)wait_s * 1000;
 	gk_options_load(&o, &note);
@@ -183,7 +188,8 @@ int gk_cmd_handoff(int argc, char **argv)
 			return GK_EXIT_FAILED;
 		}
 		snprintf(request, sizeof(request),
-			 "handoff to=%s no_strict_reset=%d", to, loose);
+			 "handoff to=%s no_strict_reset=%d permissive=%d", to, loose,
+			 permissive);
 		return ask_until(request, HANDOFF_MS, json, patience);
 	}
 	if (!config && !release && o.sys_usb[0]) {
@@ -222,7 +228,8 @@ int gk_cmd_handoff(int argc, char **argv)
 		goto out;
 	}
 	snprintf(request, sizeof(request),
-		 "handoff config=%s to=%s no_strict_reset=%d", full, to, loose);
+		 "handoff config=%s to=%s no_strict_reset=%d permissive=%d", full, to, loose,
+		 permissive);
 	ret = ask_until(request, HANDOFF_MS, json, patience);
 out:
 	free(full);

@@ -22,7 +22,7 @@ static const struct {
 	  "      until the gate is ready (0) or will not be (1)" },
 	{ "handoff", gk_cmd_handoff,
 	  "handoff [--to NAME | --to-config FILE [--to NAME] | --release-only]\n"
-	  "          [--no-strict-reset] [--wait SECONDS] [--json]\n"
+	  "          [--no-strict-reset] [--permissive] [--wait SECONDS] [--json]\n"
 	  "      give the USB controllers to a domain that runs and has the agent, to one\n"
 	  "      that is started with them, or to none; if not told, as sys_usb or\n"
 	  "      sys_usb_config in gatekeeper.conf say" },

@@ -155,6 +155,8 @@ static const char *parse_handoff(char *words, struct gk_handover_wish *h)
 				return "to= is too long";
 		} else if (!strcmp(w, "no_strict_reset")) {
 			h->no_strict_reset = !strcmp(value, "1");
+		} else if (!strcmp(w, "permissive")) {
+			h->permissive = !strcmp(value, "1");
 		} else if (!strcmp(w, "release_only")) {
 			release_only = !strcmp(value, "1");
 		} else {

@@ -315,7 +315,7 @@ void gk_devices_port(struct gk_daemon *d, const struct gk_link_device *i,
 struct gk_handover_wish {
 	enum gk_ho_mode mode;
 	char config[256], to[GK_HO_NAME_MAX];
-	int no_strict_reset;
+	int no_strict_reset, permissive;
 };
 
 /* gk_handover_start: c (NULL: nobody) is told how it went. GK_ERR_ORDER or _SYSTEM

@@ -131,6 +131,7 @@ int gk_handover_start(struct gk_daemon *d, const struct gk_handover_wish *w,
 	snprintf(h->r.target, sizeof(h->r.target), "%s", w->to);
 	snprintf(h->r.config, sizeof(h->r.config), "%s", w->config);
 	h->r.no_strict_reset = w->no_strict_reset;
+	h->r.permissive = w->permissive;
 	h->r.target_domid = -1;
 	h->r.controllers = 0;
 	h->r.times = never;

@@ -154,6 +154,7 @@ void gk_ho_fill_opts(struct gk_handover *h)
 		.to_name = h->r.target[0] ? h->r.target : NULL,
 		.to_config = h->m.mode == GK_HO_CONFIG ? h->r.config : NULL,
 		.no_strict_reset = h->r.no_strict_reset,
+		.permissive = h->r.permissive,
 		.suspect = h->r.suspect_domid > 0 ? h->r.suspect_domid : 0,
 	};
 	if (h->m.mode == GK_HO_AGENT) {

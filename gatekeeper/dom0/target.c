@@ -268,6 +268,7 @@ static void begin(void *ctx)
 	}
 	snprintf(w.to, sizeof(w.to), "%s", h->watched);
 	w.no_strict_reset = h->r.no_strict_reset;
+	w.permissive = h->r.permissive;
 	gk_log(LOG_NOTICE, "handoff: %s is there and has its agent", w.to);
 	h->in_vain += h->in_vain < VAIN_DOUBLED;
 	if (gk_handover_start(d, &w, NULL, &why))

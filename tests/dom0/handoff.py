@@ -424,6 +424,26 @@ def happy(m):
     is_handed_over(m)
 
 
+@case()
+def permissive(m):
+    """Only when asked, to that domain only, and also when it happens again by itself."""
+    m.with_pci("noise attach")
+    m.up()
+    code, out = m.gk("handoff", "--to", "sys-usb", "--permissive", "--json")
+    assert code == 0, out
+    is_handed_over(m)
+    given = f"pci-attach {TARGET} {BDF},permissive=1,rdm_policy=relaxed"
+    assert [line for line in m.xl() if "pci-attach" in line] == [given], m.xl()
+    assert not [line for line in m.pci() if line.startswith("attach")], m.pci()
+    assert json.loads((m.run / "handoff.json").read_text())["permissive"] is True
+    assert m.gk("reclaim")[0] == 0
+    is_gates(m)
+    hand_over(m)
+    assert [line for line in m.xl() if "permissive=1" in line] == [given], m.xl()
+    assert m.gk("handoff", "--permissive")[0] == 2
+    assert m.gk("handoff", "--release-only", "--permissive")[0] == 2
+
+
 ORDERS = ["start", f"detach {GATE} {BDF}", f"pause {GATE}", f"attach {TARGET} {BDF}"]
 XL_CALLS = [f"pci-detach {GATE} {BDF}", f"pause {GATE}",
             f"pci-attach {TARGET} {BDF},permissive=0,rdm_policy=relaxed"]
