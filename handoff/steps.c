@@ -189,27 +189,33 @@ static int survey(struct handoff *h)
 	return 0;
 }
 
-/* The controllers that the check has found, as they are now. */
-static int named(struct handoff *h)
+/* The controllers that the check has found, as they are now. On the way back one may be
+ * gone, of a dock that was unplugged: nobody has that, and the others are wanted. */
+static int named(struct handoff *h, int may_be_gone)
 {
 	size_t i;
 	int ret;
 
 	if (h->opts->n == 0)
 		return survey(h);
-	h->n = h->opts->n;
-	for (i = 0; i < h->n; i++) {
-		struct gk_pci_usb *u = &h->usb[i];
+	h->n = 0;
+	for (i = 0; i < h->opts->n; i++) {
+		struct gk_pci_usb *u = &h->usb[h->n];
 
 		memcpy(u->name, h->opts->bdf[i], sizeof(u->name));
 		ret = gk_pci_bdf_parse(u->name, &u->bdf);
 		if (ret == 0)
 			ret = gk_pci_usb_reread(h->root, u);
+		if (ret == GK_ERR_NOT_FOUND && may_be_gone) {
+			done(h, "gone", "%s", u->name);
+			continue;
+		}
 		if (ret != 0)
 			return fail(h, ret, "USB controller %s cannot be read from "
 				    "sysfs", u->name);
+		h->n++;
 	}
-	return 0;
+	return h->n > 0 ? 0 : fail(h, GK_ERR_NOT_FOUND, "no USB controller is left");
 }
 
 static void resets_on(const char *root, const char *bdf)
@@ -902,7 +908,7 @@ static int release(struct handoff *h)
 {
 	int ret, gentle = h->opts->gate_domid > 0 && !h->opts->hard;
 
-	ret = named(h);
+	ret = named(h, 0);
 	if (ret == 0)
 		ret = pin(h);
 	took(h, "checked");
@@ -924,17 +930,18 @@ static int release(struct handoff *h)
 
 static int reset(struct handoff *h)
 {
-	int ret = named(h);
+	int ret = named(h, 1);
 
-	/* The gate of a handoff that ends it was waited for with xl. */
-	if (ret == 0 && h->opts->gate_domid > 0)
-		ret = all_are(h, -1);
+	/* A gate that was destroyed was waited for with xl, but not its nodes. */
+	if (ret == 0)
+		ret = h->opts->gate_domid > 0 ? all_are(h, -1) :
+						wait_all_are(h, -1, GK_HANDOFF_RELEASE_MS);
 	return ret == 0 ? reset_all(h) : ret;
 }
 
 static int assign(struct handoff *h)
 {
-	int ret = named(h);
+	int ret = named(h, 0);
 
 	if (ret != 0)
 		return ret;
@@ -1122,7 +1129,7 @@ static int take_back(struct handoff *h)
 	int ret;
 
 	gk_handoff_resets_on(h->root, o);
-	ret = named(h);
+	ret = named(h, 1);
 	/* It may be there without a controller in xenstore yet. */
 	if (ret == 0 && o->destroy_target && o->to_name != NULL)
 		ret = destroy(h, o->to_name);

@@ -129,7 +129,8 @@ void gk_daemon_switched_root(struct gk_daemon *d)
 	gk_fido_switched_root(d);
 	gk_keyboards_load(d);
 	gk_keyboards_keep(d);
-	gk_xen_load();
+	if (moved >= 0)
+		gk_xen_load();
 	gk_inputs_check(d);
 	/* From here on the screen belongs to the system. */
 	d->screen.on = d->opt.debug;

@@ -413,6 +413,8 @@ static void do_stay(struct gk_daemon *d)
 	d->state = GK_GATE_HANDED_OVER;
 	gk_daemon_publish(d);
 	gk_ho_finish(d, h->last[0] ? h->last : "they could not be taken back");
+	gk_ho_set_cause(h, "");
+	gk_handover_write(d);
 	gk_free_watch(d);
 }
 

@@ -110,7 +110,9 @@ int gk_handover_start(struct gk_daemon *d, const struct gk_handover_wish *w,
 	if (h->m.state == GK_HO_FREE && w->mode == GK_HO_FREE_ONLY) {
 		h->client = c;
 		gk_free_count(d);
-		gk_ho_tell(d, "done", "the controllers are free already");
+		gk_ho_tell(d, "done", h->free_watch && h->free_taken ?
+			   "they were released before, and a domain may have them" :
+			   "the controllers are free already");
 		gk_ho_finish(d, NULL);
 		return 0;
 	}
@@ -120,7 +122,8 @@ int gk_handover_start(struct gk_daemon *d, const struct gk_handover_wish *w,
 		return GK_ERR_ORDER;
 	}
 	if (!may_begin(d)) {
-		*why = GK_ANSWER_NO_GATE "; see gatekeeper status";
+		*why = gk_gate_is_alive(d) ? GK_ANSWER_NO_GATE "; see gatekeeper status" :
+		       "there is no gate, and none is being started; see gatekeeper status";
 		return GK_ERR_ORDER;
 	}
 	if (w->mode == GK_HO_AGENT && !gk_name_valid(w->to)) {
@@ -161,7 +164,10 @@ int gk_handover_reclaim(struct gk_daemon *d, struct gk_client *c, const char *wh
 		return GK_ERR_ORDER;
 	}
 	if (h->m.state == GK_HO_GATE) {
-		*why = "there is nothing to reclaim: the gate has the controllers";
+		*why = d->state == GK_GATE_FAILED ?
+		       "there is nothing to reclaim: the gate was given up; see "
+		       "gatekeeper status" :
+		       "there is nothing to reclaim: the gate has the controllers";
 		return GK_ERR_ORDER;
 	}
 	h->client = c;
@@ -175,12 +181,20 @@ int gk_handover_reclaim(struct gk_daemon *d, struct gk_client *c, const char *wh
 
 static void look(void *ctx);
 
+static int is_there(const struct gk_daemon *d, const char *bdf)
+{
+	for (int i = 0; i < d->controllers; i++)
+		if (strcmp(d->controller[i].bdf, bdf) == 0)
+			return 1;
+	return 0;
+}
+
 /* Who has them all, and what else there is to know. */
 static enum gk_ho_owner take_look(struct gk_daemon *d, const struct gk_truth *t)
 {
 	struct gk_handover *h = &d->handover;
 	char bdf[GK_HO_CONTROLLERS][GK_TRUTH_BDF];
-	int target = h->r.target_domid;
+	int target = h->r.target_domid, n = 0;
 
 	/* Its id and its name: another may have the name by now. */
 	if (target > 0 && h->m.mode == GK_HO_AGENT &&
@@ -190,17 +204,20 @@ static enum gk_ho_owner take_look(struct gk_daemon *d, const struct gk_truth *t)
 	if (h->m.mode == GK_HO_CONFIG)
 		target = gk_truth_domid(t, h->r.target);
 	for (int i = 0; i < h->r.controllers; i++) {
-		memcpy(bdf[i], h->r.controller[i].bdf, sizeof(bdf[i]));
-		h->r.controller[i].owner = gk_truth_owner(t, bdf[i]);
-		if (gk_truth_disagree(t, bdf[i])) {
+		memcpy(bdf[n], h->r.controller[i].bdf, sizeof(bdf[n]));
+		h->r.controller[i].owner = gk_truth_owner(t, bdf[n]);
+		/* Of a dock that was unplugged: nobody has it, and nobody misses it. */
+		if (is_there(d, bdf[n]) || h->r.controller[i].owner != -1)
+			n++;
+		if (gk_truth_disagree(t, h->r.controller[i].bdf)) {
 			gk_log(LOG_WARNING, "handoff: Xen and xenstore do not say the "
-			       "same of controller %s", bdf[i]);
+			       "same of controller %s", h->r.controller[i].bdf);
 			h->r.controller[i].owner = -1;
 		} else if (h->r.controller[i].owner == -1) {
 			h->r.controller[i].owner = 0;
 		}
 	}
-	return gk_truth_of_all(t, (const char (*)[GK_TRUTH_BDF])bdf, h->r.controllers,
+	return gk_truth_of_all(t, (const char (*)[GK_TRUTH_BDF])bdf, n,
 			       gk_truth_domid(t, GK_GATE_NAME), target);
 }
 

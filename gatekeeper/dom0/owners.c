@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dom0/daemon.h"
 #include "dom0/log.h"
@@ -38,6 +39,7 @@ int gk_owners_print(const struct gk_daemon *d, const char *name)
 	static struct gk_truth t;
 	const char *names[2] = { GK_GATE_NAME, name };
 	int n = all_controllers(d, bdf);
+	char path[GK_PATH_MAX];
 
 	if (gk_truth_read(gk_root_prefix, &t)) {
 		printf("xenstored does not answer\n");
@@ -46,8 +48,12 @@ int gk_owners_print(const struct gk_daemon *d, const char *name)
 	/* Other devices and domains are none of our business, and there may be many. */
 	gk_truth_keep(&t, (const char (*)[GK_TRUTH_BDF])bdf, n, names, name ? 2 : 1,
 		      d->handover.r.suspect_domid);
+	/* Of one that does not exist Xen says the same as of one that somebody has. */
 	for (int i = 0; i < n; i++)
-		gk_truth_ask_xen(gk_root_prefix, bdf[i], &t);
+		if (snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s",
+			     gk_root_prefix, bdf[i]) < (int)sizeof(path) &&
+		    access(path, F_OK) == 0)
+			gk_truth_ask_xen(gk_root_prefix, bdf[i], &t);
 	gk_truth_text(&t, text, sizeof(text));
 	fputs(text, stdout);
 	return fflush(stdout) ? 1 : 0;
@@ -186,6 +192,7 @@ static void suspect_known(void *ctx, const struct gk_child_end *end)
 		snprintf(d->cause, sizeof(d->cause), "%s", cause);
 		gk_gate_destroy(d, GK_AFTER_GIVE_UP);
 	} else if (nobody(d, &t)) {
+		d->not_ours = 0;
 		gk_gate_lost(d, "xl gives the gate no controller, and nobody has one");
 	} else if (!name[0]) {
 		h->r.suspect_domid = -1;

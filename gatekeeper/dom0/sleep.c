@@ -174,6 +174,9 @@ void gk_sleep_end(struct gk_daemon *d, struct gk_client *c)
 		 * agent tells that the devices are gone. */
 		if (d->link_agent)
 			gk_devices_lights(d, 0);
+		else if (h->comes_back.at)	/* it has its time from now on */
+			gk_timer_set(d->loop, &h->comes_back, 2 * GK_HO_COMES_BACK_MS,
+				     gk_ho_not_back, d);
 		gk_timer_set(d->loop, &d->sleep.alive, ALIVE_MS, is_alive, d);
 	}
 	over(d);

@@ -1685,6 +1685,41 @@ def free_for_ever(m):
     assert m.record()["state"] == "free" and m.owners() == []
 
 
+DOCK = "0000:3c:00.0"
+
+
+def unplug_dock(m):
+    shutil.rmtree(m.top / "sys/bus/pci/devices" / DOCK)
+    m.change(lambda s: re.sub(rf"owns \d+ {DOCK} .*\n", "", s))
+    xen = m.top / "xen"
+    xen.write_text(re.sub(rf"assigned \d+ {DOCK}\n", "", xen.read_text()))
+
+
+@case(conf="free_time = 0\n", controllers=(BDF, DOCK))
+def dock_unplugged_while_free(m):
+    """One controller is no more: the gate takes back the one that is left."""
+    m.up()
+    release(m)
+    unplug_dock(m)
+    assert m.gk("reclaim")[0] == 0
+    is_gates(m)
+
+
+@case(controllers=(BDF, DOCK))
+def dock_unplugged(m):
+    """And a domain that still has the others is left alone."""
+    m.up()
+    hand_over(m)
+    unplug_dock(m)
+    m.kill()
+    m.start()
+    m.until(lambda: m.status().get("state") == "handed-over")
+    time.sleep(3)
+    is_handed_over(m)
+    assert m.gk("reclaim")[0] == 0
+    is_gates(m)
+
+
 @case()
 def reclaim_free(m):
     """For a unit that failed: nothing is taken from anybody who works."""

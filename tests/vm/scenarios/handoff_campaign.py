@@ -75,7 +75,7 @@ def state_of_dom0(t):
     return found
 
 
-@scenario("handoff-campaign", timeout=3600)
+@scenario("handoff-campaign", timeout=3600, default=False)
 def handoff_campaign(t: Test):
     """Fifty rounds in one boot, with all faults there are; nothing leaks in dom0."""
     rng = random.Random(SEED)

@@ -147,6 +147,21 @@ def run_cases(t, cases):
     return rig.recorder, rig.end()
 
 
+# One of each kind: what `make vm-check` has time for.
+SAMPLE = ("gatekeeperd killed at assigned", "gatekeeperd killed at taking-back",
+          "a gate that hangs", "sys-usb destroyed at assigned", "agent killed at released",
+          "sys-usb hangs at confirmed", "a guest without pcifront", "a reset that fails",
+          "xenstored stops for 3 s")
+
+
+@scenario("handoff-faults", timeout=900)
+def handoff_faults(t: Test):
+    """One fault of each kind; all of them are in handoff-campaign."""
+    cases = [case for case in DAEMON + OTHERS + REFUSING if case.label in SAMPLE]
+    t.check(len(cases) == len(SAMPLE), f"{len(cases)} cases of {SAMPLE}")
+    run_cases(t, cases)
+
+
 @scenario("handoff-kill-daemon", timeout=1200, default=False)
 def handoff_kill_daemon(t: Test):
     """kill -9 of gatekeeperd at each state of the handoff and of the way back."""
