@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run scenarios, two at a time where their times do not matter, and report on them."""
+"""Run scenarios, several at a time if asked, and report on them."""
 import argparse
 import os
 import queue
@@ -36,9 +36,9 @@ def options():
     parser.add_argument("--usbredir", type=_usbredir, action="append", default=[],
                         metavar="ID=SOCKET", help="attach a usbredir device that "
                         "listens on a UNIX socket to the first controller")
-    parser.add_argument("--jobs", type=int, default=None, metavar="N", help="VMs at a "
-                        "time, each with one CPU then; 2 when there are two CPUs and "
-                        "several scenarios (those that take times run alone)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="VMs at a "
+                        "time, each with one CPU then, but those that take times; "
+                        "1 without")
     parser.add_argument("--keep", action="store_true", help="leave the VM running at "
                         "the end of each scenario until 'tests/vm/ctl NAME quit'")
     parser.add_argument("--verbose", action="store_true", help="say what happens")
@@ -206,8 +206,6 @@ def run(opts):
         return 2
     if opts.keep or opts.usbredir:
         opts.jobs = 1
-    elif opts.jobs is None:
-        opts.jobs = min(2, len(os.sched_getaffinity(0)))
     progress = Progress(verbose=opts.verbose or sys.stdout.isatty())
     results = []
     try:
