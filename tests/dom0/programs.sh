@@ -312,7 +312,7 @@ expect "status" 0 "gate: no-controller"
 gk switched-root
 expect "switched-root" 0 ""
 gk handoff
-expect "no handoff then" 1 "not now"
+expect "no handoff then" 1 "no gate, and none is being started"
 stop
 gk status
 expect "after its end" 1 "does not run"
