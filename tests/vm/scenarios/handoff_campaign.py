@@ -5,11 +5,10 @@ import random
 import re
 
 from harness import handoff
-from harness.handoff import SYSUSB
 from harness.registry import scenario
 from harness.test import Failed, Test
-from scenarios.handoff_kill import (AGENT_KILL, DAEMON, OTHERS, REFUSING, SLOW, WITHIN_S,
-                                    Case, Rig)
+from scenarios.handoff_kill import (AGENT_KILL, DAEMON, OTHERS, REFUSING, SLOW, Case,
+                                    Rig)
 
 ROUNDS = max(20, int(os.environ.get("GK_CAMPAIGN_ROUNDS", 50)))
 SEED = int(os.environ.get("GK_CAMPAIGN_SEED", 1))
