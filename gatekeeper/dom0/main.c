@@ -16,6 +16,7 @@
 #include "dom0/log.h"
 #include "dom0/paths.h"
 #include "dom0/root.h"
+#include "handoff/run.h"
 
 #ifndef GK_VERSION
 #define GK_VERSION "0.1"
@@ -108,8 +109,12 @@ static void open_keyboard(struct gk_daemon *d)
 
 /* --- the start --- */
 
+/* Of one that was killed a child may live a moment longer, and with it the lock. */
+enum { LOCK_MS = 1000 };
+
 static int prepare_run_dir(void)
 {
+	uint64_t deadline = gk_now_ms() + LOCK_MS;
 	char path[GK_PATH_MAX];
 	int fd;
 
@@ -125,8 +130,13 @@ static int prepare_run_dir(void)
 	if (fd < 0)
 		return GK_ERR_SYSTEM;
 	/* Held, by this fd, as long as we live. */
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return GK_ERR_ORDER;
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EINTR && errno != EWOULDBLOCK)
+			return GK_ERR_SYSTEM;
+		if (gk_now_ms() >= deadline)
+			return GK_ERR_ORDER;
+		gk_run_sleep_ms(10);
+	}
 	return 0;
 }
 
