@@ -1257,7 +1257,7 @@ def dies_unseen(m):
     hand_over(m)
     m.touch("xl-hang-pci-detach")
     asked = m.gk("reclaim", wait=False)
-    m.state("taking-back")
+    m.until(lambda: f"pci-detach {TARGET} {BDF}" in m.xl())
     m.kill()
     asked.communicate(timeout=5)
     before = len(m.xl())
