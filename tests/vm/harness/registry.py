@@ -17,7 +17,7 @@ class Scenario:
     dom0_usb: bool      # dom0 may drive USB itself
     faults: bool        # QEMU may report DMA faults
     needs: tuple        # programs in the tree without which it is skipped
-    alone: bool         # it takes times that another VM beside it would spoil
+    alone: bool = False         # it takes times that another VM beside it would spoil
     default: bool = True        # runs when no scenario is named
 
 
