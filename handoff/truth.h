@@ -84,10 +84,9 @@ int gk_truth_unmark(const char *root, const char *bdf, int domid) GK_MUST_CHECK;
 /*
  * gk_truth_keep: of all that was read only what is about these n controllers: who has
  * one or is marked for it, and the domains of the m names or with the id `domid`.
- * gk_truth_text: "answered", "domain ID AGENT NAME", "stub
- * ID TARGET", "owns ID BDF [VDEV]", "marked ID
- * BDF" and "xen 0|1 BDF", a line each: what fits into cap. gk_truth_parse: back; what
- * is no such line is passed over.
+ * gk_truth_text: "answered", "domain ID AGENT NAME", "stub ID TARGET" (of a stub
+ * domain), "owns ID BDF [VDEV]", "marked ID BDF" and "xen 0|1 BDF", a line each: what
+ * fits into cap. gk_truth_parse: back; what is no such line is passed over.
  */
 void gk_truth_keep(struct gk_truth *t, const char (*bdf)[GK_TRUTH_BDF], int n,
 		   const char *const *name, int m, int domid);
@@ -101,7 +100,8 @@ const char *gk_truth_name(const struct gk_truth *t, int domid);
 int gk_truth_agent(const struct gk_truth *t, int domid);
 
 /* gk_truth_owner: the domain that has it, -1: none, GK_TRUTH_SEVERAL: more than one,
- * which Xen does not let be; of a stub domain and its guest the guest. gk_truth_vdev: where that domain sees it; "". */
+ * which Xen does not let be; of a stub domain and its guest the guest.
+ * gk_truth_vdev: where that domain sees it; "". */
 int gk_truth_owner(const struct gk_truth *t, const char *bdf);
 /* gk_truth_marked: for whom libxl has it marked, -1: for nobody. */
 int gk_truth_marked(const struct gk_truth *t, const char *bdf);

@@ -162,7 +162,7 @@ SAMPLE = ("gatekeeperd killed at assigned", "a gate that hangs", "agent killed a
 
 @scenario("handoff-faults", timeout=900)
 def handoff_faults(t: Test):
-    """One fault of each kind; all of them are in handoff-campaign."""
+    """Six faults in handoffs; all of them are in handoff-campaign."""
     cases = [case for case in DAEMON + OTHERS + REFUSING if case.label in SAMPLE]
     t.check(len(cases) == len(SAMPLE), f"{len(cases)} cases of {SAMPLE}")
     run_cases(t, cases)
