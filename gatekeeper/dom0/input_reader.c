@@ -18,6 +18,7 @@
 #include "core/link.h"
 #include "dom0/clock.h"
 #include "dom0/input_reader.h"
+#include "dom0/say.h"
 
 enum {
 	BEGIN_MS = 10000,	/* hello and caps come whole */
@@ -57,21 +58,11 @@ struct reader {
 
 void gk_input_say(const char *fmt, ...)
 {
-	char line[256];
 	va_list ap;
-	int n, head;
 
-	head = snprintf(line, sizeof(line), "gatekeeper-input-proxy: ");
 	va_start(ap, fmt);
-	n = vsnprintf(line + head, sizeof(line) - (size_t)head - 1, fmt, ap);
+	gk_say_line("gatekeeper-input-proxy", fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		return;
-	n = (int)strnlen(line, sizeof(line) - 1);
-	line[n++] = '\n';
-	/* If nobody listens the exit status still tells. */
-	if (write(STDERR_FILENO, line, (size_t)n) < 0)
-		return;
 }
 
 static void end(struct reader *r, enum gk_input_exit status)

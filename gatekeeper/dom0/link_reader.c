@@ -27,6 +27,7 @@
 #include "dom0/link_channel.h"
 #include "dom0/link_sandbox.h"
 #include "dom0/link_status.h"
+#include "dom0/say.h"
 
 enum {
 	PARENT_FD = 3,
@@ -86,21 +87,11 @@ struct reader {
 __attribute__((format(printf, 1, 2)))
 static void say(const char *fmt, ...)
 {
-	char line[256];
 	va_list ap;
-	int n, head;
 
-	head = snprintf(line, sizeof(line), "gatekeeper-link: ");
 	va_start(ap, fmt);
-	n = vsnprintf(line + head, sizeof(line) - (size_t)head - 1, fmt, ap);
+	gk_say_line("gatekeeper-link", fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		return;
-	n = (int)strnlen(line, sizeof(line) - 1);
-	line[n++] = '\n';
-	/* If nobody listens the exit status still tells. */
-	if (write(STDERR_FILENO, line, (size_t)n) < 0)
-		return;
 }
 
 __attribute__((noreturn))
