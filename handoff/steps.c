@@ -13,6 +13,7 @@
 
 #include "handoff/dead.h"
 #include "handoff/helper.h"
+#include "handoff/leftover.h"
 #include "handoff/pci.h"
 #include "handoff/run.h"
 #include "handoff/steps.h"
@@ -1009,14 +1010,9 @@ static int still_has(struct handoff *h, int domid, unsigned int patience_ms)
  */
 static int take_from_dead(struct handoff *h, int domid)
 {
-	struct gk_dead_answer answer = { .begun = 0 };
-	int ret, has;
+	int ret = end_domain(h, domid);
+	int has = still_has(h, domid, GK_HANDOFF_RELEASE_MS);
 
-	if (h->root[0] == '\0')
-		gk_dead_answer(&answer, domid);
-	ret = end_domain(h, domid);
-	has = still_has(h, domid, GK_HANDOFF_RELEASE_MS);
-	gk_dead_answered(&answer);
 	if (has <= 0)
 		return has;
 	return ret != 0 ? ret : fail(h, GK_ERR_ORDER, "domain %d is dead and does not "
@@ -1082,7 +1078,7 @@ static int unmark(struct handoff *h)
 				    "controller %s, and not from here",
 				    gk_truth_name(&h->truth, has), has,
 				    h->usb[i].name);
-		ret = gk_truth_unmark(h->root, h->usb[i].name, has);
+		ret = gk_leftover_unmark(h->root, h->usb[i].name, has);
 		if (ret != 0)
 			return fail(h, ret, "libxl's mark of USB controller %s cannot "
 				    "be removed from xenstore", h->usb[i].name);
@@ -1091,6 +1087,24 @@ static int unmark(struct handoff *h)
 		       h->usb[i].name, has);
 	}
 	return ret;
+}
+
+/* And what it has left of domains that are gone. Nothing depends on it. */
+static void sweep(struct handoff *h)
+{
+	char bdf[GK_PCI_MAX][GK_TRUTH_BDF];
+	int removed;
+
+	for (size_t i = 0; i < h->n; i++)
+		(void)snprintf(bdf[i], sizeof(bdf[i]), "%s", h->usb[i].name);
+	removed = gk_leftover_sweep(h->root, (const char (*)[GK_TRUTH_BDF])bdf, h->n);
+	if (removed < 0)
+		syslog(LOG_DAEMON | LOG_WARNING, "what libxl has left in xenstore of "
+		       "domains that are gone stays there");
+	else if (removed > 0)
+		syslog(LOG_DAEMON | LOG_INFO, "the PCI backend%s of %d domain%s that %s "
+		       "gone removed from xenstore", removed == 1 ? "" : "s", removed,
+		       removed == 1 ? "" : "s", removed == 1 ? "is" : "are");
 }
 
 /*
@@ -1155,6 +1169,8 @@ static int take_back(struct handoff *h)
 		ret = unmark(h);
 	if (ret == 0)
 		ret = check_held(h, "after it was taken back");
+	if (ret == 0)
+		sweep(h);
 	if (ret == 0)
 		done(h, "taken", "%zu controller%s", h->n, h->n == 1 ? "" : "s");
 	return ret;

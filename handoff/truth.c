@@ -258,55 +258,6 @@ int gk_truth_owners(const char *root, int domid, struct gk_truth *t)
 	return err;
 }
 
-/* The file that stands for xenstore, without that line. */
-static int unmark_file(const char *root, const char *bdf, int domid)
-{
-	char path[GK_PATH_MAX], text[4096], line[64], *at;
-	int n = snprintf(path, sizeof(path), "%s/xenstore", root);
-
-	if (n < 0 || (size_t)n >= sizeof(path) ||
-	    gk_file_read(path, text, sizeof(text)) < 0)
-		return GK_ERR_SYSTEM;
-	snprintf(line, sizeof(line), "marked %d %s\n", domid, bdf);
-	at = strstr(text, line);
-	if (!at)
-		return 0;
-	memmove(at, at + strlen(line), strlen(at + strlen(line)) + 1);
-	return gk_file_replace(path, text, 0644) ? GK_ERR_SYSTEM : 0;
-}
-
-int gk_truth_unmark(const char *root, const char *bdf, int domid)
-{
-	char path[64], *has;
-	struct xs_handle *xs;
-	xs_transaction_t tx;
-	int ret = GK_ERR_SYSTEM, same;
-
-	if (root[0])
-		return unmark_file(root, bdf, domid);
-	if (strlen(bdf) != 12)
-		return GK_ERR_SYSTEM;
-	snprintf(path, sizeof(path), "/libxl/pci/%.4s-%.2s-%.2s-%.1s/domid", bdf,
-		 bdf + 5, bdf + 8, bdf + 11);
-	xs = hold();
-	if (!xs)
-		return GK_ERR_SYSTEM;
-	/* Another xl may have got it in between: then that is its mark. */
-	tx = xs_transaction_start(xs);
-	if (tx != XBT_NULL) {
-		has = xs_read(xs, tx, path, NULL);
-		same = has && atoi(has) == domid;
-		free(has);
-		if (same)
-			same = xs_rm(xs, tx, path);
-		if (xs_transaction_end(xs, tx, !same))
-			ret = 0;
-	}
-	if (ret)
-		let_go();
-	return ret;
-}
-
 /* --- as text --- */
 
 static int is_one_of(const char (*bdf)[GK_TRUTH_BDF], int n, const char *this)

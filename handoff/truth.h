@@ -75,13 +75,6 @@ int gk_truth_owners(const char *root, int domid, struct gk_truth *t) GK_MUST_CHE
 void gk_truth_ask_xen(const char *root, const char *bdf, struct gk_truth *t);
 
 /*
- * gk_truth_unmark: removes libxl's mark of this controller if it is still that
- * domain's, so that libxl gives it away again. What Xen itself knows of an owner
- * stays, and libxl asks Xen before it assigns. GK_OK, GK_ERR_SYSTEM.
- */
-int gk_truth_unmark(const char *root, const char *bdf, int domid) GK_MUST_CHECK;
-
-/*
  * gk_truth_keep: of all that was read only what is about these n controllers: who has
  * one or is marked for it, and the domains of the m names or with the id `domid`.
  * gk_truth_text: "answered", "domain ID AGENT NAME", "stub ID TARGET" (of a stub

@@ -1525,11 +1525,14 @@ def killed_marked(m):
     m.kill()
     asked.communicate(timeout=5)
     (m.top / "xl-marks").unlink()
+    # And of a domain that is gone.
+    m.add(f"left 40 {BDF}\n")
     before = len(m.xl())
     m.start()
     is_gates(m)
     xl = m.xl()[before:]
     assert f"destroy {TARGET}" not in xl and "marked" not in m.store(), (xl, m.store())
+    assert "left 40" not in m.store(), m.store()
     assert f"domain {TARGET} 1 sys-usb" in m.store()
     # The gate is created at the first attempt.
     assert len([line for line in xl if line.startswith("create ")]) == 1, xl

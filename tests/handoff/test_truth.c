@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * truth.c with the real libxenstore: a thread of this program is xenstored, as far as
+ * truth.c and leftover.c with the real libxenstore: a thread of this program is xenstored, as far as
  * the requests go that are made here (Xen's docs/misc/xenstore.txt, io/xs_wire.h).
  */
 #include <pthread.h>
@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "handoff/leftover.h"
 #include "handoff/truth.h"
 
 #define BACKEND "/local/domain/0/backend/pci"
@@ -35,6 +36,9 @@ static struct node {
 	{ BACKEND "/5/0/vdev-1", "0000:00:02.00" },
 	{ BACKEND "/8/0/num_devs", "1" },	/* of one that has gone */
 	{ BACKEND "/8/0/dev-0", "0000:04:00.0" },
+	{ BACKEND "/10/0/num_devs", "2" },	/* and of another */
+	{ BACKEND "/10/0/dev-0", "0000:04:00.0" },
+	{ BACKEND "/10/0/dev-1", "0000:06:00.0" },
 	/* A guest, 12, whose device model runs in domain 11. */
 	{ BACKEND "/11/0/num_devs", "1" },
 	{ BACKEND "/11/0/dev-0", "0000:05:00.0" },
@@ -63,6 +67,13 @@ static const char *read_of(const char *path)
 		if (strcmp(nodes[i].path, path) == 0)
 			return nodes[i].value;
 	return NULL;
+}
+
+static int is_below(const char *path, size_t i)
+{
+	size_t len = strlen(path);
+
+	return strncmp(nodes[i].path, path, len) == 0 && nodes[i].path[len] == '/';
 }
 
 static size_t children(const char *path, char *out, size_t cap)
@@ -104,7 +115,7 @@ static void answer(int fd, struct xsd_sockmsg *m, char *path)
 		value = len ? out : NULL;
 		break;
 	case XS_IS_DOMAIN_INTRODUCED:
-		value = strcmp(path, "8") == 0 ? "F" : "T";
+		value = strcmp(path, "8") == 0 || strcmp(path, "10") == 0 ? "F" : "T";
 		len = 2;
 		break;
 	case XS_TRANSACTION_START:
@@ -113,7 +124,7 @@ static void answer(int fd, struct xsd_sockmsg *m, char *path)
 		break;
 	case XS_RM:
 		for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
-			if (strcmp(nodes[i].path, path) == 0)
+			if (strcmp(nodes[i].path, path) == 0 || is_below(path, i))
 				nodes[i].path[0] = '\0';
 		value = "OK";
 		len = 3;
@@ -229,20 +240,40 @@ static void owners(void **state)
 
 static void unmark(void **state)
 {
+	int before = connections;
+
 	(void)state;
-	assert_int_equal(gk_truth_unmark("", "0000:00:14.0", 5), 0);
+	assert_int_equal(gk_leftover_unmark("", "0000:00:14.0", 5), 0);
 	assert_string_equal(read_of(MARK), "7");
-	assert_int_equal(gk_truth_unmark("", "0000:00:14.0", 7), 0);
+	assert_int_equal(gk_leftover_unmark("", "0000:00:14.0", 7), 0);
 	assert_null(read_of(MARK));
 	assert_int_equal(gk_truth_read("", &t), 0);
 	assert_int_equal(gk_truth_marked(&t, "0000:00:14.0"), -1);
-	assert_int_equal(connections, 1);
+	/* It has one of its own, each time. */
+	assert_int_equal(connections, before + 2);
+}
+
+static void sweep(void **state)
+{
+	static const char other[][GK_TRUTH_BDF] = { "0000:00:14.0", "0000:03:00.0" };
+	static const char both[][GK_TRUTH_BDF] = { "0000:03:00.0", "0000:04:00.0" };
+
+	(void)state;
+	/* Not of those that are there, and not what had others, too. */
+	assert_int_equal(gk_leftover_sweep("", other, 2), 0);
+	assert_non_null(read_of(BACKEND "/8/0/dev-0"));
+	assert_int_equal(gk_leftover_sweep("", both, 2), 1);
+	assert_null(read_of(BACKEND "/8/0/dev-0"));
+	assert_null(read_of(BACKEND "/8/0/num_devs"));
+	assert_non_null(read_of(BACKEND "/10/0/dev-0"));
+	assert_non_null(read_of(BACKEND "/5/0/dev-1"));
+	assert_int_equal(gk_leftover_sweep("", both, 2), 0);
 }
 
 /* A child has a connection of its own, and its parent's goes on. */
 static void forked(void **state)
 {
-	int status = -1;
+	int status = -1, before = connections;
 	pid_t pid;
 
 	(void)state;
@@ -251,9 +282,9 @@ static void forked(void **state)
 		_exit(gk_truth_owners("", -1, &t) != 0 || t.owned != 4);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);
-	assert_int_equal(connections, 2);
+	assert_int_equal(connections, before + 1);
 	assert_int_equal(gk_truth_owners("", -1, &t), 0);
-	assert_int_equal(connections, 2);
+	assert_int_equal(connections, before + 1);
 }
 
 /* An end of xenstored is not "nobody has anything"; the next finds the new one. */
@@ -274,7 +305,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all), cmocka_unit_test(owners),
-		cmocka_unit_test(unmark), cmocka_unit_test(forked),
+		cmocka_unit_test(unmark), cmocka_unit_test(sweep),
+		cmocka_unit_test(forked),
 		cmocka_unit_test(gone),
 	};
 

@@ -124,11 +124,14 @@ class Builder:
         self.say(text)
         return time.monotonic()
 
-    def all(self, variants=VARIANTS):
+    def all(self, variants=VARIANTS, base_only=False):
         if os.geteuid() != 0:
             raise BuildError("building the test root needs root")
         with locked("build", self.say), open(BUILD / "build.log", "ab") as self.log:
             base_key = self.base()
+            if base_only:
+                self.disk_base(base_key)
+                return
             stage_key = self.stage(base_key)
             for variant in variants:
                 self.initramfs(variant, stage_key)
@@ -290,7 +293,7 @@ class Builder:
 
     # LUKS2 disks are made in a guest: base.qcow2 from the Debian root, then
     # disk.qcow2 on top of it with the project's files.
-    def disk(self, base_key, stage_key):
+    def disk_base(self, base_key):
         maker = _key(VM / "maker", "".join(secrets.PASSPHRASES), DISK_SIZE, base_key)
         first = Product("disk-base", BUILD / "disk-base.qcow2")
         if not first.fresh(maker):
@@ -298,6 +301,10 @@ class Builder:
             self.make_disk(first.path, "format", BUILD / "base")
             first.done(maker)
             self.say(f"  took {time.monotonic() - start:.0f} s")
+        return first, maker
+
+    def disk(self, base_key, stage_key):
+        first, maker = self.disk_base(base_key)
         disk = Product("disk", DISK)
         key = _key(maker, stage_key)
         if not disk.fresh(key):
@@ -351,7 +358,7 @@ class Builder:
 def main():
     bare = "--without-project" in sys.argv[1:]
     try:
-        Builder(with_project=not bare).all()
+        Builder(with_project=not bare).all(base_only="--base" in sys.argv[1:])
     except BuildError as error:
         sys.exit(f"tests/vm/build: {error}")
 

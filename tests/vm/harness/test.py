@@ -182,7 +182,7 @@ class Test:
     def reboot(self, timeout=120):
         """Ask for a reboot; it has to come to its end by itself."""
         self.doing("rebooting")
-        self.collect()
+        self.collect(passed=True)
         start = time.monotonic()
         self.guest.run("systemctl --no-block reboot")
         self.check(self.vm.wait_exit(self.left(timeout)),
@@ -223,20 +223,24 @@ class Test:
 
     # The end of a scenario
 
-    def collect(self):
-        """Keep dom0's own logs, if it is up."""
+    def collect(self, passed=False):
+        """Keep dom0's own logs, if it is up; of a scenario that passed, what the checks
+        of every scenario need."""
         self.sysfs, self.dmesg = "", None
         if self.vm.process.poll() is not None:
             return
         if not self.agent_up:
-            self.collect_early()
+            if not passed:
+                self.collect_early()
             return
         try:
-            self.dmesg = self.guest.output("dmesg", 60)
+            self.dmesg, _, self.sysfs = self.guest.output(
+                f"dmesg; echo =====; {checks.SYSFS}", 60).partition("=====\n")
             (self.boot_out / "dmesg.txt").write_text(self.dmesg)
+            if passed:
+                return
             journal = self.guest.output("journalctl -b --no-pager -o short-monotonic", 60)
             (self.boot_out / "journal.txt").write_text(journal)
-            self.sysfs = self.guest.output(checks.SYSFS)
             consoles = self.guest.output("cd /var/log/xen && tail -n 400 "
                                          "console/*.log xl-*.log 2>/dev/null; true")
             (self.boot_out / "guests.txt").write_text(consoles)
@@ -262,7 +266,7 @@ class Test:
         if self.vm is None:
             return
         if self.dmesg is None:
-            self.collect()
+            self.collect(passed=True)
         console = re.sub(r"(?m)^\(XEN\).*$", "", self.vm.console.text())
         log = self.dmesg if self.dmesg is not None else console
         events = self.events.all()

@@ -32,11 +32,10 @@ def places(t: Test):
     t.qmp.plug("usb-kbd", id="kbd2", bus="xhci0.0", port="2")
     t.screen.wait(r"keyboard on port 1-2\b.*admitted", t.left(40))
     t.unlock()
-    t.wait_up()
+    t.wait_agent()
     gate.require_up(t)
     found = gate.devices(t, "admitted")
     t.check(len(found) == 1, f"admitted at the end: {found}")
-    t.login()
 
 
 @scenario("second-try")
@@ -91,13 +90,12 @@ def refused(t: Test):
     for port in (5, 6, 7):
         t.screen.wait(rf"device on port 1-{port}\b.*refused", t.left(40))
     t.unlock()
-    t.wait_up()
+    t.wait_agent()
     gate.require_up(t)
     out = gate.devices(t, "refused")
     t.check(len(out) == 6, f"{len(out)} devices refused, not 6: {out}")
     t.check(len(gate.devices(t, "admitted")) == 1, "the keyboard is not admitted")
     t.metrics["refused"] = len(out)
-    t.login()
 
 
 @scenario("virtual-keyboard")

@@ -139,13 +139,12 @@ def fido_unlock(t: Test):
     key.do("touch")
     opened(t)
     t.check(fido.stats(key)["retries"] == 8, f"PIN tries: {fido.stats(key)}")
-    t.wait_up()
+    t.wait_agent()
     gate.require_up(t)
     by_key(t, fido.measure(t, key))
     fido.search(t, {"the PIN": fido.PIN.encode(), "the secret": enrolled.secret_text,
                     "the key's answer": base64.b64decode(enrolled.secret_text)},
                 unseen=("the secret", "the key's answer"))
-    t.login()
 
 
 @scenario("fido-plymouth", timeout=300, needs=(PROGRAM, fido.BRIDGE))
@@ -170,9 +169,8 @@ def fido_plymouth(t: Test):
     require_closed(t)
     key.do("touch")
     opened(t)
-    t.wait_up()
+    t.wait_agent()
     by_key(t, fido.measure(t, key))
-    t.login()
 
 
 @scenario("fido-nosystemd", timeout=300, needs=(PROGRAM, fido.BRIDGE))
@@ -194,11 +192,10 @@ def fido_nosystemd(t: Test):
     t.type(fido.PIN + "\n")
     opened(t)
     t.check(fido.stats(key)["retries"] == 8, f"PIN tries: {fido.stats(key)}")
-    t.wait_up()
+    t.wait_agent()
     gate.require_up(t)
     t.check("is open, by a key on port 1-2" in t.guest.output("dmesg", 60),
             "the key did not open the disk")
-    t.login()
 
 
 @scenario("fido-no-touch", needs=(PROGRAM, fido.BRIDGE))

@@ -2,16 +2,17 @@
 """Release only, for Qubes: its unit starts sys-usb with the controllers, afterwards."""
 import time
 
-from harness import gate, handoff, secrets
+from harness import gate, handoff, paths, secrets
 from harness.registry import scenario
 from harness.test import Test
 
+CONF = "etc/gatekeeper/gatekeeper.conf"
 UNIT = "qubes-vm@sys-usb.service"
 RELEASE = "gatekeeper-handoff.service"
 RECLAIM = "gatekeeper-reclaim.service"
-FREE_S = 60             # free_time, if gatekeeper.conf does not say it
-LATE_S = 20             # after the gate's own time is over
-WAIT_S = 25             # rd.gatekeeper.timeout here
+FREE_S = 20             # free_time here
+LATE_S = 10             # after the gate's own time is over
+WAIT_S = 20             # rd.gatekeeper.timeout here
 
 
 def moments(t, unit):
@@ -98,14 +99,14 @@ def boot(t, **machine):
 @scenario("handoff-qubes", timeout=540)
 def handoff_qubes(t: Test):
     """The disk unlocked at once; then sys-usb fails, and ends."""
-    boot(t)
+    conf = (paths.STAGE / CONF).read_bytes() + f"free_time = {FREE_S}\n".encode()
+    boot(t, initramfs=t.initramfs_with({CONF: conf}))
     t.wait_prompt()
     gate.wait_keyboard(t)
     t.unlock()
     t.wait_up()
     started(t)
     comes_back(t)
-    t.reboot()
 
 
 @scenario("handoff-qubes-late", timeout=360)
