@@ -203,11 +203,12 @@ check: deps
 check-run: $(PROGRAMS) $(TEST_PROGRAMS)
 	$(Q)tests/check $(B)
 
-# All boot scenarios. SCENARIOS="name ..." runs some.
+# All boot scenarios. SCENARIOS="name ..." runs some; JOBS=2 two at a time.
+JOBS ?= 1
 vm-check: deps
 	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device $(T)/fido-bridge $(ENROLL_STOPS) \
 		$(TAKEN_OVER_GATE) $(TAKEN_OVER_WORKER)
-	$(Q)tests/vm/run $(SCENARIOS)
+	$(Q)tests/vm/run --jobs $(JOBS) $(SCENARIOS)
 
 demo: deps
 	$(Q)$(MAKE) --no-print-directory all $(T)/gk-usb-device

@@ -277,7 +277,7 @@ def hostile_hid(t: Test):
     p.end()
 
 
-@scenario("hostile-typing", timeout=600)
+@scenario("hostile-typing", timeout=600, alone=True)
 def hostile_typing(t: Test):
     """Floods, keys never let go, SysRq and its like; bad answers on endpoint 0."""
     p = Prompt(t, 40, controllers=2)
