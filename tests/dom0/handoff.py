@@ -1515,6 +1515,17 @@ killed_without_method("xl-late", "reset", is_handed_over)
 
 
 @case()
+def lock_is_held(m):
+    """A child of the one that was killed lives half a second longer, and holds the lock."""
+    with open(m.run / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        m.start()
+        time.sleep(0.5)
+        assert m.daemon.poll() is None, "it did not wait"
+    m.up()
+
+
+@case()
 def killed_marked(m):
     """Killed, and xl with it, after libxl's first write: sys-usb has nothing, and is
     not destroyed for it."""
