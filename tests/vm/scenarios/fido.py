@@ -198,7 +198,8 @@ def fido_nosystemd(t: Test):
             "the key did not open the disk")
 
 
-@scenario("fido-no-touch", needs=(PROGRAM, fido.BRIDGE))
+# The third key of fido-cryptenroll shows it, too.
+@scenario("fido-no-touch", needs=(PROGRAM, fido.BRIDGE), default=False)
 def fido_no_touch(t: Test):
     """Enrolled without PIN and touch: nobody does anything, and it is open."""
     disk = fido.KeyDisk(t)

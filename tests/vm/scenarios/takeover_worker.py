@@ -264,7 +264,7 @@ def taken_over_worker(t: Test):
     t.check(attempts.results[0].startswith("done"), "its own device does not answer")
 
 
-@scenario("taken-over-worker-unsealed", timeout=300, needs=(UNSEALED,))
+@scenario("taken-over-worker-unsealed", timeout=300, needs=(UNSEALED,), default=False)
 def taken_over_worker_unsealed(t: Test):
     """The same without the worker's system-call filter: the rest of the jail holds."""
     taken_over(t, UNSEALED)
