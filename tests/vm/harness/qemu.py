@@ -59,6 +59,7 @@ def command_line(machine, run_dir, disk):
         f"root=/dev/mapper/{secrets.LUKS_NAME}",
         "rootfstype=ext4 ro rd.luks.options=timeout=0",
         "rd.timeout=300 mitigations=off cryptomgr.notests log_buf_len=4M printk.devkmsg=on panic=5 fsck.mode=skip",
+        "" if machine.variant == "plymouth" else "plymouth.enable=0",
         f"rd.gatekeeper.timeout={machine.timeout}" if machine.gate_args else "",
         machine.args]))
     image = machine.initramfs or paths.initramfs(machine.variant)

@@ -158,8 +158,10 @@ def _tell(progress, result):
 
 
 def _together(scenarios, jobs, progress, opts, done):
-    """Side by side, `jobs` at a time, the longest first; done(result) in this thread."""
-    todo, results = queue.SimpleQueue(), queue.SimpleQueue()
+    """Side by side, `jobs` at a time, the longest first; done(result) in this thread.
+    Which failed, and why, is returned instead: with half a machine a key that was let
+    go may come so late that it has repeated. Alone they are judged."""
+    todo, results, again = queue.SimpleQueue(), queue.SimpleQueue(), {}
     for entry in sorted(scenarios, key=lambda entry: -entry.timeout):
         todo.put(entry)
 
@@ -172,10 +174,18 @@ def _together(scenarios, jobs, progress, opts, done):
             progress.line(f"{entry.name}: {entry.about}")
             results.put(run_one(entry, progress.of(entry.name), opts))
 
-    for _ in range(jobs):
-        threading.Thread(target=work, daemon=True).start()
-    for _ in scenarios:
-        done(results.get())
+    with locked("run", progress.line):
+        for _ in range(jobs):
+            threading.Thread(target=work, daemon=True).start()
+        for _ in scenarios:
+            result = results.get()
+            if result.status == "failed":
+                _tell(progress, result)
+                progress.line(f"  {result.name}: it will be run once more, alone")
+                again[result.name] = result.reason
+            else:
+                done(result)
+    return again
 
 
 def _measure_again(bound, known, progress, opts):
@@ -223,15 +233,17 @@ def run(opts):
             _tell(progress, result)
             report.write(BUILD / "report.json", results)
 
-        with locked("run", progress.line):
-            _together(together, opts.jobs, progress, opts, done)
+        again = _together(together, opts.jobs, progress, opts, done)
         opts.jobs = 1
         for entry in todo:
-            if entry in together:
+            if entry in together and entry.name not in again:
                 continue
             progress.line(f"{entry.name}: {entry.about}")
             with locked("run", progress.line):
-                done(run_one(entry, progress, opts))
+                result = run_one(entry, progress, opts)
+            if entry.name in again:
+                result.metrics["failed_beside_another"] = again[entry.name]
+            done(result)
         for result in bounds.judge(results):
             if result.compares:
                 result = _measure_again(result, known, progress, opts)
