@@ -2,8 +2,8 @@
 """Bounds between the figures of different scenarios of one run.
 
 One boot on a busy machine can be fast or slow by a third. A bound that does not hold is
-therefore measured once more, with the scenarios that it compares, before it is called
-failed; the report says so (measured_again).
+therefore measured once more, and if need be twice, with the scenarios that it compares,
+before it is called failed; the report says so (measured_again).
 """
 from .report import Result
 

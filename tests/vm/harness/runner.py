@@ -189,18 +189,21 @@ def _together(scenarios, jobs, progress, opts, done):
 
 
 def _measure_again(bound, known, progress, opts):
-    """The scenarios that a bound compares, and the bound as it is then."""
-    results = []
-    for name in bound.compares:
-        progress.line(f"{name}: once more, for {bound.name}: {bound.reason}")
-        with locked("run", progress.line):
-            results.append(run_one(known[name], progress, opts))
-        _tell(progress, results[-1])
-        if results[-1].status != "passed":
-            return results[-1]
-    for again in bounds.judge(results):
-        again.metrics["measured_again"] = 1
-        return again
+    """The scenarios that a bound compares, and the bound as it is then; at most twice."""
+    for count in (1, 2):
+        results = []
+        for name in bound.compares:
+            progress.line(f"{name}: once more, for {bound.name}: {bound.reason}")
+            with locked("run", progress.line):
+                results.append(run_one(known[name], progress, opts))
+            _tell(progress, results[-1])
+            if results[-1].status != "passed":
+                return results[-1]
+        for again in bounds.judge(results):
+            bound = again
+        bound.metrics["measured_again"] = count
+        if bound.status == "passed":
+            break
     return bound
 
 
