@@ -85,14 +85,14 @@ static int is_of(struct xs_handle *xs, const char *id, const char (*bdf)[GK_TRUT
 	if (count < 1 || count > GK_TRUTH_OWNED)
 		return 0;
 	for (long i = 0; i < count; i++) {
-		size_t k;
+		int found = 0;
 
 		snprintf(path, sizeof(path), BACKENDS "/%.16s/0/dev-%ld", id, i);
 		text = xs_read(xs, XBT_NULL, path, NULL);
-		for (k = 0; text && k < n && strcmp(bdf[k], text) != 0; k++)
-			;
+		for (size_t k = 0; text && k < n; k++)
+			found |= strcmp(bdf[k], text) == 0;
 		free(text);
-		if (!text || k == n)
+		if (!found)
 			return 0;
 	}
 	return 1;
