@@ -112,6 +112,12 @@ void gk_supervisor_log(int level, const char *text)
 		send_frame(&f);
 }
 
+static void look(unsigned what)
+{
+	if (sv.place->look(what & GK_UEVENT_BUS) && what & GK_UEVENT_DEVICE)
+		gk_devices_rescan();
+}
+
 /* --- letting go --- */
 
 static int unbind(const void *unused)
@@ -141,8 +147,11 @@ static void quiesced(void)
 	sv.step = LET_GO;
 	/* Another client asks nothing of the kind. */
 	if (sv.asked_in != sv.sessions) {
-		if (sv.place->serves_again)
+		if (sv.place->serves_again) {
 			serve_again();
+			/* If it has said by now what to serve, that found us busy. */
+			look(GK_UEVENT_BUS | GK_UEVENT_DEVICE);
+		}
 		return;
 	}
 	f.u.quiesced.complete = (uint8_t)sv.unbound;
@@ -332,12 +341,6 @@ static int signals_fd(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal(SIGPIPE, SIG_IGN);
 	return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
-static void look(unsigned what)
-{
-	if (sv.place->look(what & GK_UEVENT_BUS) && what & GK_UEVENT_DEVICE)
-		gk_devices_rescan();
 }
 
 static void turn(int uevents, int sigs)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * truth.c and leftover.c with the real libxenstore: a thread of this program is xenstored, as far as
- * the requests go that are made here (Xen's docs/misc/xenstore.txt, io/xs_wire.h).
+ * truth.c and leftover.c with the real libxenstore: a thread of this program is
+ * xenstored, as far as the requests go that are made here (Xen's docs/misc/xenstore.txt, io/xs_wire.h).
  */
 #include <pthread.h>
 #include <setjmp.h>
